@@ -1,0 +1,94 @@
+import { NebulaError } from './errors.ts'
+
+export interface BufferPoolStatistics {
+  /** Bytes lent out now, and the most that ever were. */
+  readonly used: number
+  readonly peak: number
+  /** Bytes kept for reuse. */
+  readonly idle: number
+  readonly limit: number
+  readonly hits: number
+  readonly misses: number
+}
+
+const SMALLEST = 4096
+/** Idle buffers of one size class; more are left to the garbage collector. */
+const IDLE_PER_CLASS = 8
+
+/**
+ * Lends large buffers and alone counts their memory. Sizes are rounded up to powers of two, so a returned buffer fits
+ * the next request. `take` never waits: who reads asks `ready` first, so that over the limit nothing new is read while
+ * what is under way can finish.
+ */
+export class BufferPool {
+  readonly limit: number
+  #used = 0
+  #peak = 0
+  #idleBytes = 0
+  #hits = 0
+  #misses = 0
+  readonly #idle = new Map<number, Uint8Array[]>()
+  #waiting: (() => void)[] = []
+
+  constructor(limitBytes: number) {
+    this.limit = limitBytes
+  }
+
+  /** A buffer of at least `bytes`; its content is undefined. The caller owns it until `give`. */
+  take(bytes: number): Uint8Array {
+    const size = sizeClass(bytes)
+    this.#used += size
+    if (this.#used > this.#peak) this.#peak = this.#used
+    const buffer = this.#idle.get(size)?.pop()
+    if (buffer) {
+      this.#hits++
+      this.#idleBytes -= size
+      return buffer
+    }
+    this.#misses++
+    return new Uint8Array(new ArrayBuffer(size))
+  }
+
+  /** Returns a buffer that came from `take`; nobody may touch it afterwards. */
+  give(buffer: Uint8Array): void {
+    const size = buffer.byteLength
+    this.#used -= size
+    const kept = this.#idle.get(size) ?? []
+    if (kept.length === 0) this.#idle.set(size, kept)
+    if (kept.length < IDLE_PER_CLASS && this.#idleBytes + size <= this.limit / 4) {
+      kept.push(buffer)
+      this.#idleBytes += size
+    }
+    if (this.#used < this.limit && this.#waiting.length > 0) {
+      const waiting = this.#waiting
+      this.#waiting = []
+      for (const wake of waiting) wake()
+    }
+  }
+
+  /** Resolves once less than the limit is lent out. Throws `aborted` when `signal` fires first. */
+  async ready(signal: AbortSignal): Promise<void> {
+    while (this.#used >= this.limit) {
+      if (signal.aborted) throw new NebulaError('aborted', { message: 'Stopped while waiting for memory.' })
+      await new Promise<void>((resolve) => {
+        const wake = (): void => {
+          signal.removeEventListener('abort', wake)
+          resolve()
+        }
+        signal.addEventListener('abort', wake, { once: true })
+        this.#waiting.push(wake)
+      })
+    }
+  }
+
+  get statistics(): BufferPoolStatistics {
+    const { limit } = this
+    return { used: this.#used, peak: this.#peak, idle: this.#idleBytes, limit, hits: this.#hits, misses: this.#misses }
+  }
+}
+
+function sizeClass(bytes: number): number {
+  let size = SMALLEST
+  while (size < bytes) size *= 2
+  return size
+}

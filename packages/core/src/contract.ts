@@ -1,0 +1,266 @@
+import type { Position, RecordBatch, Rejection } from './batch.ts'
+import type { BufferPool } from './buffer-pool.ts'
+import type { Json } from './json.ts'
+import type { Catalog, Schema } from './schema.ts'
+import type { Fidelity, LogicalType } from './types.ts'
+
+/**
+ * The contract between connectors and the runtime. All but batches, writers and contexts is JSON: it travels between
+ * threads, machines and versions. A driver implements what its system can do; what it implements is its capability.
+ */
+
+export interface Logger {
+  debug(message: string, fields?: object): void
+  info(message: string, fields?: object): void
+  warn(message: string, fields?: object): void
+  error(message: string, fields?: object): void
+}
+
+/** Time, injected so that tests need not wait. */
+export interface Clock {
+  /** Milliseconds since 1970. */
+  now(): number
+  sleep(ms: number, signal?: AbortSignal): Promise<void>
+}
+
+export interface Context {
+  /** Fires when the work is to stop; every method ends within a second after it. */
+  readonly signal: AbortSignal
+  readonly logger: Logger
+  readonly clock: Clock
+  /** Lends large buffers and counts them. */
+  readonly pool: BufferPool
+  /** Runs one request to the system under the connector's timeouts. The request must honour its signal. */
+  call<T>(request: (signal: AbortSignal) => Promise<T>): Promise<T>
+}
+
+export interface Lifecycle {
+  /** Connects; called once, before anything else. Constructing never connects. */
+  open?(context: Context): Promise<void>
+  /** A cheap request that shows that the system answers. */
+  ping?(context: Context): Promise<void>
+  /** Releases every socket, file and timer; idempotent. */
+  close?(): Promise<void>
+}
+
+export type Mode = 'overwrite' | 'append'
+
+/** A stream that the pipeline file defines by itself: a file pattern. */
+export interface StreamDefinition {
+  readonly stream: string
+  readonly path: string
+}
+
+export interface StreamRequest {
+  readonly stream: string
+  readonly mode: Mode
+  /** The columns to read, in order. */
+  readonly columns: readonly string[]
+  readonly key: readonly string[]
+  /** At most so many rows. */
+  readonly limit?: number
+  /** The pattern of a stream that the pipeline defines. */
+  readonly path?: string
+}
+
+/** What one partition of a stream reached, when a run was interrupted. */
+export interface CommittedPartition {
+  readonly partition: string
+  readonly read: number
+}
+
+/** An interrupted run, as `plan` needs it to say what of it can stay. */
+export interface PreviousPlan {
+  readonly plan: Plan
+  readonly committed: readonly CommittedPartition[]
+}
+
+export interface Plan {
+  /** In output order; independent of the number of workers. */
+  readonly partitions: readonly Partition[]
+  /** Valid while the driver that planned it is open. */
+  readonly snapshot?: Json
+  /** What a resumed plan needs to prove that committed partitions still fit. */
+  readonly proof?: Json
+  /** Streams of the previous plan that must begin again, with the reason for people. */
+  readonly restart: readonly { readonly stream: string; readonly reason: string }[]
+}
+
+/** Seconds of work; committed whole or not at all, except behind positions that its source gives. */
+export interface Partition {
+  /** Unique in the run, and equal when the run is resumed. */
+  readonly id: string
+  readonly stream: string
+  readonly range: Json
+}
+
+/** A stream as agreed with the destination: the types in which `read` delivers each column. */
+export interface ReadStream {
+  readonly request: StreamRequest
+  readonly schema: Schema
+  /** The wire format to hand over; left out: columns. */
+  readonly wire?: string
+  /** Somebody looks inside: which columns of `schema`. Empty when wire rows pass through. */
+  readonly decode: readonly number[]
+}
+
+export interface ReadTask {
+  readonly partition: Partition
+  readonly stream: ReadStream
+  readonly snapshot?: Json
+  /** Begin behind this position of the partition. */
+  readonly from?: Position
+  readonly batch: BatchLimits
+}
+
+/** A batch ends at whichever comes first. */
+export interface BatchLimits {
+  readonly rows: number
+  readonly bytes: number
+}
+
+/** A source, as its author writes it. Methods may run concurrently. */
+export interface SourceDriver extends Lifecycle {
+  /** Streams, columns, keys, estimates. `defined` are streams that exist only in the pipeline file. */
+  discover(context: Context, defined: readonly StreamDefinition[]): Promise<Catalog>
+  /** Cuts streams into partitions of about `partitionBytes` under one snapshot. Left out: one partition a stream. */
+  plan?(
+    streams: readonly ReadStream[],
+    partitionBytes: number,
+    previous: PreviousPlan | undefined,
+    context: Context,
+  ): Promise<Plan>
+  /** Ends only at the true end; left early, it frees everything. */
+  read(task: ReadTask, context: Context): AsyncIterable<RecordBatch>
+}
+
+export type Guarantee = 'exactly_once' | 'at_least_once'
+
+/** How a destination would keep one column. */
+export interface ColumnAcceptance {
+  /** The type in which it wants the column: one that the field offers, or one that the runtime casts to. */
+  readonly as: LogicalType
+  /** Its own type for the column. */
+  readonly type: string
+  readonly fidelity: Fidelity
+  readonly why?: string
+}
+
+export interface Acceptance {
+  /** One per field of the schema that was offered. */
+  readonly columns: readonly ColumnAcceptance[]
+  /** The offered wire format that it takes as it is, when nothing looks inside. */
+  readonly wire?: string
+  /** What `prepare` and `finish` will execute, for people. */
+  readonly ddl: readonly string[]
+  readonly guarantee: Guarantee
+  /** How large a partition should be at this destination, in source bytes. */
+  readonly partitionBytes?: number
+  /** Reasons why the stream cannot be written as asked, all of them. */
+  readonly problems: readonly Problem[]
+}
+
+export interface Problem {
+  readonly code: 'target_incompatible' | 'target_not_ours' | 'loss_refused' | 'permission_denied' | 'unsupported'
+  readonly message: string
+  readonly column?: string
+}
+
+/** What stands at a target before the run. */
+export interface TargetInfo {
+  readonly schema: Schema
+  /** It holds rows, and no run of Nebula wrote it. */
+  readonly foreignRows: boolean
+}
+
+/** One stream of a run, as planned. */
+export interface StreamPlan {
+  readonly request: StreamRequest
+  readonly target: string
+  /** What arrives at `write`: after transforms, in the accepted types. */
+  readonly schema: Schema
+  readonly accepted: Acceptance
+  /** Raised when the stream begins again; names its staging. */
+  readonly generation: number
+}
+
+export interface Run {
+  readonly pipeline: string
+  readonly id: string
+  /** Raised by every process that takes the run over; `prepare` of a higher epoch fences the lower. */
+  readonly epoch: number
+  /** Equal for runs that may resume each other. */
+  readonly fingerprint: string
+  readonly plan: Plan
+  readonly streams: readonly StreamPlan[]
+}
+
+/** The last run of a pipeline as its destination knows it. */
+export interface Recalled {
+  readonly run: Run
+  /** Of partitions whose streams are not finished. */
+  readonly checkpoints: readonly Checkpoint[]
+  /** Streams that are in their targets; all of them: the run ended. */
+  readonly finished: readonly string[]
+}
+
+export interface WriteTask {
+  readonly run: Run
+  readonly partition: Partition
+  readonly stream: StreamPlan
+  /** The place of the partition among those of its stream, from 0. */
+  readonly order: number
+  /** The stream's partitions that are committed are not written again; this many lie before and behind. */
+  readonly partitions: number
+  /** `write` resolves when the rows are in, and returns those that the system refuses. */
+  readonly isolate: boolean
+}
+
+/** What a stream did so far; `read` = `written` + `rejected`. */
+export interface Counts {
+  readonly read: number
+  readonly written: number
+  readonly rejected: number
+  readonly bytes: number
+}
+
+export interface Checkpoint {
+  readonly partition: string
+  /** From 1; every commit of a partition raises it. */
+  readonly sequence: number
+  /** Reading goes on behind it; left out when the partition is done. */
+  readonly position?: Position
+  readonly done: boolean
+  /** Of the whole partition so far. */
+  readonly counts: Counts
+}
+
+/** Writes one partition of one stream. */
+export interface Writer {
+  /**
+   * Takes rows `from` to `to` of a batch that is lent until this resolves; the wait is the backpressure. Returns rows
+   * that the system refused (only when isolating); a refusal that comes later throws `row_rejected`.
+   */
+  write(batch: RecordBatch, from: number, to: number): Promise<readonly Rejection[]>
+  /** All rows since the last commit are durable, and the checkpoint with them. Throws `fenced`, `already_committed`. */
+  commit(checkpoint: Checkpoint): Promise<void>
+  /** Nothing since the last commit leaves a trace. Never throws. */
+  abort(reason: unknown): Promise<void>
+}
+
+/** A destination, as its author writes it. */
+export interface DestinationDriver extends Lifecycle {
+  /** What stands at each target; undefined where nothing does. */
+  describe?(targets: readonly string[], context: Context): Promise<(TargetInfo | undefined)[]>
+  /** How it would keep a stream. Pure. Left out: every column as text, append. */
+  accept?(request: StreamRequest, schema: Schema, wire: readonly string[], target?: TargetInfo): Acceptance
+  /** The last run of a pipeline. Left out: the runtime keeps its own state, at least once. */
+  recall?(pipeline: string, context: Context): Promise<Recalled | undefined>
+  /** Stores the run and its epoch; creates what is missing; discards staging of older generations. Idempotent. */
+  prepare(run: Run, context: Context): Promise<void>
+  writer(task: WriteTask, context: Context): Promise<Writer>
+  /** Moves complete streams into their targets, at once and for readers all or nothing. Idempotent. */
+  finish?(run: Run, streams: readonly string[], context: Context): Promise<void>
+  /** Staging and checkpoints of the streams are gone, targets as before. Idempotent. */
+  discard?(run: Run, streams: readonly string[], context: Context): Promise<void>
+}

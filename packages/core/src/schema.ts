@@ -1,0 +1,65 @@
+import type { LogicalType } from './types.ts'
+import { typeName } from './types.ts'
+
+/** One column of a stream. JSON. */
+export interface Field {
+  readonly name: string
+  readonly type: LogicalType
+  readonly nullable: boolean
+  /** The system that declared the column, such as `postgres`, and its own spelling of the type. */
+  readonly vendor?: string
+  readonly declared?: string
+  /**
+   * The types in which the source can deliver the column, best first; `type` is the first of them.
+   * Left out: only `type`.
+   */
+  readonly offers?: readonly LogicalType[]
+  /** What the vendor must have before a column of this type can be created: the types it is made of, in order. */
+  readonly requires?: readonly TypeDefinition[]
+  /** The vendor computes the value (generated column): it can be read and not be written. */
+  readonly generated?: boolean
+  readonly comment?: string
+}
+
+/** A user-defined type of a vendor, by its full quoted name, and the statement that creates it. */
+export interface TypeDefinition {
+  readonly name: string
+  readonly ddl: string
+}
+
+/** The columns of a stream, in order. JSON. Column names are unique. */
+export interface Schema {
+  readonly fields: readonly Field[]
+}
+
+/** One table, file set or collection that a source can read. JSON. */
+export interface StreamInfo {
+  readonly name: string
+  readonly schema: Schema
+  /** Columns of the primary key, in order; empty without one. */
+  readonly key: readonly string[]
+  /** Estimates; undefined where nothing is known. */
+  readonly rows?: number
+  readonly bytes?: number
+  /** Wire formats in which `read` can hand over whole rows, best first. */
+  readonly wire: readonly string[]
+  /** Values are text at the source: the stream can be read in any type that text can be parsed into. */
+  readonly untyped?: boolean
+  readonly comment?: string
+}
+
+export interface Catalog {
+  readonly streams: readonly StreamInfo[]
+}
+
+/** The index of a column by name, or -1. */
+export function fieldIndex(schema: Schema, name: string): number {
+  return schema.fields.findIndex((field) => field.name === name)
+}
+
+/** A short text that is equal for equal columns: names, types, nullability, declared types, in order. */
+export function schemaFingerprint(schema: Schema): string {
+  return JSON.stringify(
+    schema.fields.map((f) => [f.name, typeName(f.type), f.nullable, f.vendor ?? '', f.declared ?? '', f.requires ?? []]),
+  )
+}
