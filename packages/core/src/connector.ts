@@ -12,9 +12,6 @@ export interface Connector<Config extends BaseConfig = BaseConfig> {
   readonly name: string
   readonly version: string
   readonly config: z.ZodType<Config>
-  /** URL schemes that name this connector, such as `postgresql`, and file extensions, such as `.csv`. */
-  readonly schemes?: readonly string[]
-  readonly extensions?: readonly string[]
   /** The configuration that the text behind `--from` or `--to` stands for. */
   readonly fromLocator?: (locator: string) => { [key: string]: unknown }
   readonly source?: (config: Config) => SourceDriver

@@ -1,0 +1,44 @@
+import type { ColumnBuilder } from './builder.ts'
+import { BoolBuilder, BytesBuilder, FixedBuilder } from './builder.ts'
+import type { Column } from './column.ts'
+import { isNull } from './column.ts'
+import { NebulaError } from './errors.ts'
+
+/** The given rows of a column, in that order, in the memory of `builder`, which is of the same type. */
+export function gatherColumn(column: Column, rows: Int32Array, builder: ColumnBuilder): Column {
+  builder.start(rows.length)
+  for (let i = 0; i < rows.length; i++) {
+    const row = rows[i] as number
+    const missing = isNull(column, row)
+    if (builder instanceof BytesBuilder) gatherBytes(column, row, i, builder)
+    else if (missing) builder.setNull(i)
+    else gatherFixed(column, row, i, builder)
+  }
+  return builder.finish()
+}
+
+function gatherBytes(column: Column, row: number, to: number, builder: BytesBuilder): void {
+  if (isNull(column, row)) return builder.appendNull(to)
+  const source = column.layout === 'dictionary' ? column.dictionary : column
+  const at = column.layout === 'dictionary' ? (column.indices[row] as number) : row
+  if (source.layout !== 'bytes') throw mismatch(column)
+  builder.append(to, source.data, source.offsets[at] as number, source.offsets[at + 1] as number)
+}
+
+function gatherFixed(column: Column, row: number, to: number, builder: Exclude<ColumnBuilder, BytesBuilder>): void {
+  if (builder instanceof BoolBuilder) {
+    if (column.layout !== 'bool') throw mismatch(column)
+    if (((column.bits[row >> 3] as number) & (1 << (row & 7))) !== 0) builder.setTrue(to)
+  } else if (builder instanceof FixedBuilder) {
+    if (column.layout !== 'fixed') throw mismatch(column)
+    builder.values[to] = column.values[row] as number
+  } else {
+    if (column.layout !== builder.layout) throw mismatch(column)
+    const width = column.layout === 'fixed64' ? 2 : 4
+    for (let word = 0; word < width; word++) builder.words[to * width + word] = column.words[row * width + word] as number
+  }
+}
+
+function mismatch(column: Column): NebulaError {
+  return new NebulaError('internal', { message: `A ${column.layout} column was gathered into another layout.` })
+}
