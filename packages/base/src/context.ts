@@ -1,0 +1,46 @@
+import type { BaseConfig, Clock, Context, Logger } from '@nebula/core'
+import { BufferPool } from '@nebula/core'
+import { systemClock } from './clock.ts'
+import { silentLogger } from './logger.ts'
+import { withTimeout } from './timeout.ts'
+
+export interface ContextOptions {
+  readonly signal: AbortSignal
+  readonly config: BaseConfig
+  readonly logger?: Logger
+  readonly clock?: Clock
+  readonly pool?: BufferPool
+  /** What the requests are for, in messages. */
+  readonly name?: string
+}
+
+/** What a driver is given: signal, log, clock, memory, and requests under the connector's timeouts. */
+export function createContext(options: ContextOptions): Context {
+  const { signal, config } = options
+  const limit = {
+    ms: config.timeouts.request,
+    what: `A request to ${options.name ?? 'the system'}`,
+    key: 'timeouts.request',
+  }
+  return {
+    signal,
+    logger: options.logger ?? silentLogger,
+    clock: options.clock ?? systemClock,
+    pool: options.pool ?? new BufferPool(config.memory.bufferPoolBytes),
+    call: (request) => withTimeout(limit, signal, request),
+  }
+}
+
+/** The same context under another signal. */
+export function withSignal(context: Context, signal: AbortSignal): Context {
+  const { logger, clock, pool } = context
+  return {
+    signal,
+    logger,
+    clock,
+    pool,
+    async call(request) {
+      return context.call((inner) => request(AbortSignal.any([inner, signal])))
+    },
+  }
+}

@@ -1,0 +1,42 @@
+import { NebulaError } from '@nebula/core'
+
+/**
+ * Runs one request under a time limit. The request gets a signal that fires at the limit or with `signal`, and must
+ * honour it. Throws `timeout` (with `what` in its message) or `aborted`; another error passes unchanged.
+ */
+export async function withTimeout<T>(
+  limit: { readonly ms: number; readonly what: string; readonly key: string },
+  signal: AbortSignal,
+  request: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  throwIfAborted(signal)
+  const own = new AbortController()
+  const stop = (): void => own.abort(signal.reason)
+  signal.addEventListener('abort', stop, { once: true })
+  let timer: NodeJS.Timeout | undefined
+  const ended = new Promise<never>((_, reject) => {
+    own.signal.addEventListener('abort', () => reject(interruption(limit, signal)), { once: true })
+    timer = setTimeout(() => own.abort(), limit.ms)
+  })
+  const running = request(own.signal)
+  running.catch(() => {})
+  try {
+    return await Promise.race([running, ended])
+  } finally {
+    clearTimeout(timer)
+    signal.removeEventListener('abort', stop)
+  }
+}
+
+function interruption(limit: { ms: number; what: string; key: string }, signal: AbortSignal): NebulaError {
+  if (signal.aborted) return new NebulaError('aborted', { message: `${limit.what} was interrupted.` })
+  return new NebulaError('timeout', {
+    message: `${limit.what} took longer than ${limit.ms} ms.`,
+    fix: `Raise ${limit.key}, or find out what holds it up.`,
+  })
+}
+
+/** Throws `aborted` when the signal has fired. */
+export function throwIfAborted(signal: AbortSignal): void {
+  if (signal.aborted) throw new NebulaError('aborted', { message: 'The work was interrupted.' })
+}

@@ -1,0 +1,38 @@
+import { Command } from 'commander'
+import { table } from './style.ts'
+
+/** Connectors that Nebula's own packages bring; others are found by their package name. */
+const OWN = ['csv', 'postgres']
+
+export function connectorsCommand(): Command {
+  return new Command('connectors')
+    .description('list the connectors that are installed')
+    .option('--json', 'print as JSON')
+    .addHelpText('after', '\nExamples:\n  nebula connectors\n  nebula connectors --json')
+    .action(connectors)
+}
+
+async function connectors(flags: { readonly json?: boolean }): Promise<void> {
+  const [{ isNebulaError }, { loadConnector }] = await Promise.all([import('@nebula/core'), import('@nebula/runtime')])
+  const found = await Promise.all(
+    OWN.map(async (name) => {
+      try {
+        const { version, source, destination } = await loadConnector(name, process.cwd())
+        return { name, version, installed: true, source: source !== undefined, destination: destination !== undefined }
+      } catch (error) {
+        if (!isNebulaError(error, 'connector_not_found')) throw error
+        return { name, installed: false, install: error.fix }
+      }
+    }),
+  )
+  if (flags.json) {
+    process.stdout.write(`${JSON.stringify(found)}\n`)
+    return
+  }
+  const rows = found.map((connector) =>
+    connector.installed
+      ? [connector.name, connector.version ?? '', connector.source ? 'source' : '', connector.destination ? 'destination' : '']
+      : [connector.name, 'not installed', connector.install ?? '', ''],
+  )
+  process.stdout.write(`${table(rows, 4)}\n`)
+}

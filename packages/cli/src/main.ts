@@ -1,0 +1,46 @@
+import { Command, CommanderError } from 'commander'
+import { connectorsCommand } from './connectors-command.ts'
+import { discoverCommand } from './discover-command.ts'
+import { reportError } from './report-error.ts'
+import { runCommand } from './run-command.ts'
+
+const EXAMPLES = `
+Examples:
+  nebula run shop.yaml                                  run a pipeline file, or go on with its interrupted run
+  nebula run --from csv:./in --to '\${TARGET_URL}'       every CSV file of a folder into a database
+  nebula discover --from '\${SOURCE_URL}'                what a source has
+  nebula run --help                                     options and more examples
+
+Exit codes: 0 done, 1 internal, 2 configuration or usage, 3 connection, 4 data,
+            5 partial (rows kept as dead letters, or a stream failed), 130 interrupted`
+
+/** Runs one command line; returns the exit code. */
+export async function main(args: readonly string[], version: string): Promise<number> {
+  let exitCode = 0
+  const finished = (code: number): void => {
+    exitCode = code
+  }
+  const program = new Command('nebula')
+    .description('Moves tables between databases and files: exact, resumable, at the speed of the wire.')
+    .version(`nebula ${version}`, '-V, --version', 'print the version')
+    .addHelpText('after', EXAMPLES)
+    .exitOverride()
+    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'nebula: ')) })
+  program.addCommand(runCommand(finished))
+  program.addCommand(discoverCommand())
+  program.addCommand(connectorsCommand())
+  program
+    .command('version')
+    .description('print the version')
+    .action(() => {
+      process.stdout.write(`nebula ${version}\n`)
+    })
+  for (const command of program.commands) command.exitOverride().configureOutput(program.configureOutput())
+  try {
+    await program.parseAsync(args, { from: 'user' })
+    return exitCode
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
+    return reportError(error, { json: args.includes('--json'), debug: args.includes('--debug') })
+  }
+}

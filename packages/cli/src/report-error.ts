@@ -1,0 +1,25 @@
+import { inspect } from 'node:util'
+import type { NebulaError } from '@nebula/core'
+import { toNebulaError } from '@nebula/core'
+import { style } from './style.ts'
+
+/** Prints an error for people on stderr, or as JSON on stdout; returns its exit code. */
+export function reportError(thrown: unknown, options: { readonly json: boolean; readonly debug: boolean }): number {
+  const error = toNebulaError(thrown)
+  if (options.json) process.stdout.write(`${JSON.stringify({ error })}\n`)
+  else process.stderr.write(`${errorText(error)}\n`)
+  if (options.debug) process.stderr.write(`${inspect(error, { depth: 6 })}\n`)
+  return error.exitCode
+}
+
+/** What happened, where, and what to do; without a stack. */
+export function errorText(error: Pick<NebulaError, 'code' | 'message' | 'fix'> & Partial<NebulaError>): string {
+  const where = [error.connector, error.stream, error.partition].filter((part) => part !== undefined)
+  const unsaid = error.place !== undefined && !error.message.includes(error.place)
+  const lines = [
+    `${style('red', `error ${error.code}`)}${where.length > 0 ? ` (${where.join(', ')})` : ''}: ${error.message}`,
+    ...(unsaid ? [`  at ${error.place}`] : []),
+    `  ${style('bold', 'what to do:')} ${error.fix}`,
+  ]
+  return lines.join('\n')
+}

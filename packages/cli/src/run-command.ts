@@ -1,0 +1,108 @@
+import { resolve } from 'node:path'
+import type { Pipeline, Report } from '@nebula/runtime'
+import { Command, InvalidArgumentError, Option } from 'commander'
+
+interface RunFlags {
+  readonly from?: string
+  readonly to?: string
+  readonly mode?: 'overwrite' | 'append'
+  readonly streams?: string[]
+  readonly limit?: number
+  readonly parallel?: number
+  readonly state?: string
+  readonly envFile?: string
+  readonly json?: boolean
+  readonly quiet?: boolean
+  readonly debug?: boolean
+}
+
+const EXAMPLES = `
+Examples:
+  nebula run shop.yaml
+  nebula run --from csv:./in --to 'postgres://me:\${PGPASSWORD}@localhost/shop'
+  nebula run --from '\${SOURCE_URL}' --to csv:./out --streams 'public.*,audit.log'
+  nebula run --from orders.csv --to '\${TARGET_URL}' --mode append --limit 1000
+
+\${NAME} in an argument is replaced by nebula itself, so quote it and no secret stands in a process list.
+The same command goes on with a run that was interrupted.`
+
+export function runCommand(finished: (exitCode: number) => void): Command {
+  return new Command('run')
+    .description('move data: a pipeline file, or one source and one destination')
+    .argument('[file]', 'pipeline file (YAML)')
+    .option('--from <source>', 'CONNECTOR:PATH-OR-URL, a URL, or a path')
+    .option('--to <destination>', 'the same')
+    .addOption(new Option('--mode <mode>', 'what happens to rows that are there').choices(['overwrite', 'append']))
+    .option('--streams <names>', 'only these, by name or glob, separated by commas', (text) => text.split(','))
+    .option('--limit <n>', 'at most so many rows of each stream', positive)
+    .option('--parallel <n>', 'partition tasks at once (default: the cores)', positive)
+    .option('--state <folder>', 'where lock, dead letters and reports are kept (default: .nebula)')
+    .option('--env-file <file>', 'set variables from a file of NAME=VALUE lines')
+    .option('--json', 'print the report as JSON')
+    .option('--quiet', 'no progress')
+    .option('--debug', 'errors with their causes and stack')
+    .addHelpText('after', EXAMPLES)
+    .action(async (file: string | undefined, flags: RunFlags) => finished(await run(file, flags)))
+}
+
+function positive(text: string): number {
+  const value = Number(text)
+  if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError('It is a whole number above 0.')
+  return value
+}
+
+async function run(file: string | undefined, flags: RunFlags): Promise<number> {
+  const [{ NebulaError }, { lineLogger }, runtime, { watchRun }, { reportText }] = await Promise.all([
+    import('@nebula/core'),
+    import('@nebula/base'),
+    import('@nebula/runtime'),
+    import('./progress.ts'),
+    import('./report-text.ts'),
+  ])
+  if (flags.envFile !== undefined) process.loadEnvFile(flags.envFile)
+  if ((file === undefined) === (flags.from === undefined || flags.to === undefined)) {
+    throw new NebulaError('usage', {
+      message: 'nebula run takes a pipeline file, or --from and --to.',
+      fix: 'See nebula run --help.',
+    })
+  }
+  const pipeline = await load(runtime, file, flags)
+  const stop = new AbortController()
+  const interrupt = (): void => stop.abort()
+  process.once('SIGINT', interrupt)
+  process.once('SIGTERM', interrupt)
+  const view = watchRun({ quiet: flags.quiet === true || flags.json === true })
+  try {
+    const { logLevel } = pipeline.source.config.observability
+    const logger = lineLogger(logLevel, (line) => process.stderr.write(line))
+    const report = await runtime.runPipeline(pipeline, { signal: stop.signal, onEvent: view.onEvent, logger })
+    view.end()
+    print(report, flags, reportText)
+    return report.exitCode
+  } finally {
+    view.end()
+    process.off('SIGINT', interrupt)
+    process.off('SIGTERM', interrupt)
+  }
+}
+
+function load(runtime: typeof import('@nebula/runtime'), file: string | undefined, flags: RunFlags): Promise<Pipeline> {
+  const { mode, limit, parallel, streams } = flags
+  const stateFolder = flags.state === undefined ? {} : { stateFolder: resolve(flags.state) }
+  const chosen = { ...(mode ? { mode } : {}), ...(limit === undefined ? {} : { limit }) }
+  const adjusted = (pipeline: Pipeline): Pipeline => ({
+    ...pipeline,
+    ...(parallel === undefined ? {} : { parallel }),
+    ...(file === undefined ? {} : { defaults: { ...pipeline.defaults, ...chosen } }),
+    ...(file !== undefined && streams ? { streams: Object.fromEntries(streams.map((name) => [name, {}])) } : {}),
+  })
+  if (file !== undefined) return runtime.loadPipeline(file, stateFolder).then(adjusted)
+  const { from = '', to = '' } = flags
+  return runtime
+    .oneLinePipeline({ from, to, folder: process.cwd(), defaults: chosen, streams, ...stateFolder })
+    .then(adjusted)
+}
+
+function print(report: Report, flags: RunFlags, text: (report: Report) => string): void {
+  process.stdout.write(flags.json ? `${JSON.stringify(report)}\n` : `${text(report)}\n`)
+}

@@ -1,0 +1,42 @@
+import { styleText } from 'node:util'
+
+/** Colours for a terminal on stderr; plain text elsewhere and with NO_COLOR. */
+export function style(format: Parameters<typeof styleText>[0], text: string): string {
+  return styleText(format, text, { stream: process.stderr })
+}
+
+const SIZES = ['B', 'kB', 'MB', 'GB', 'TB'] as const
+
+/** Bytes for people: `12.3 MB`. */
+export function bytesText(bytes: number): string {
+  let value = bytes
+  let unit = 0
+  while (value >= 1000 && unit < SIZES.length - 1) {
+    value /= 1000
+    unit++
+  }
+  return `${unit === 0 ? value : value.toFixed(1)} ${SIZES[unit]}`
+}
+
+/** Counts for people: `1,234,567`. */
+export function countText(count: number): string {
+  return Math.round(count).toLocaleString('en-US')
+}
+
+/** `1 row`, `2 rows`. */
+export function plural(count: number, word: string): string {
+  return `${countText(count)} ${word}${count === 1 ? '' : 's'}`
+}
+
+/** Left-aligned first column, right-aligned others. */
+export function table(rows: readonly (readonly string[])[], leftColumns = 1): string {
+  const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => (row[i] ?? '').length)))
+  return rows
+    .map((row) =>
+      row
+        .map((cell, i) => (i < leftColumns ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0)))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n')
+}

@@ -1,0 +1,41 @@
+import type { BaseConfig, Connector, LogicalType, Mode } from '@nebula/core'
+
+/** A connector with its checked configuration: constructs drivers, connects nothing. */
+export interface Endpoint {
+  readonly connector: Connector
+  readonly config: BaseConfig
+}
+
+/** What the pipeline file says of one stream, or of all in `defaults`. */
+export interface StreamOptions {
+  readonly mode?: Mode | undefined
+  readonly target?: string | undefined
+  readonly columns?: readonly string[] | undefined
+  readonly exclude?: readonly string[] | undefined
+  readonly rename?: Readonly<Record<string, string>> | undefined
+  readonly cast?: Readonly<Record<string, LogicalType>> | undefined
+  readonly mask?: Readonly<Record<string, 'sha256'>> | undefined
+  /** Types of the columns of a file. */
+  readonly types?: Readonly<Record<string, LogicalType>> | undefined
+  readonly path?: string | undefined
+  readonly key?: readonly string[] | undefined
+  readonly limit?: number | undefined
+  readonly maxErrors?: number | undefined
+  readonly allowLoss?: readonly string[] | undefined
+}
+
+/** Everything that one run needs; made from a pipeline file, from the one-line form, or by a program. */
+export interface Pipeline {
+  /** Names the state. */
+  readonly name: string
+  /** Where lock, dead letters, reports and, for some destinations, state are kept. */
+  readonly stateFolder: string
+  readonly source: Endpoint
+  readonly destination: Endpoint
+  /** Partition tasks at once; left out: the cores. */
+  readonly parallel?: number | undefined
+  readonly onStreamError?: 'continue' | 'stop' | undefined
+  readonly defaults?: StreamOptions | undefined
+  /** By name or glob, in order; a later entry wins. False leaves a stream out. Left out or empty: every stream. */
+  readonly streams?: Readonly<Record<string, StreamOptions | false>> | undefined
+}

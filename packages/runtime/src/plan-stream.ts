@@ -1,0 +1,156 @@
+import type { Acceptance, Field, LogicalType, Problem, Schema, StreamRequest, TargetInfo } from '@nebula/core'
+import { fieldIndex, sameType, utf8 } from '@nebula/core'
+import { nearest } from './keys.ts'
+import type { StreamOptions } from './pipeline.ts'
+import type { SelectedStream } from './select-streams.ts'
+import type { ColumnStep } from './transform.ts'
+
+/** One stream, agreed between source, transforms and destination; before partitions are known. */
+export interface AgreedStream {
+  readonly request: StreamRequest
+  readonly options: StreamOptions
+  readonly target: string
+  /** What the source delivers. */
+  readonly readSchema: Schema
+  /** What the destination is given. */
+  readonly writeSchema: Schema
+  /** One per column; undefined where it arrives as it was read. */
+  readonly steps: readonly (ColumnStep | undefined)[]
+  readonly accepted: Acceptance
+  /** The wire format that passes through; undefined when columns are looked at. */
+  readonly wire: string | undefined
+}
+
+type Accept = (request: StreamRequest, schema: Schema, wire: readonly string[], target?: TargetInfo) => Acceptance
+
+export interface StreamProblem {
+  readonly code: Problem['code'] | 'column_not_found'
+  readonly text: string
+}
+
+/** What the pipeline asks of a stream's columns, checked against the columns that there are. */
+export function agreeStream(
+  { info, options }: SelectedStream,
+  target: string,
+  existing: TargetInfo | undefined,
+  accept: Accept,
+): { agreed: AgreedStream; problems: StreamProblem[] } {
+  const problems: StreamProblem[] = unknownColumns(info.schema, options).map((text) => ({ code: 'column_not_found', text }))
+  const read = selectFields(info.schema, options).map((field) =>
+    info.untyped ? typedField(field, options, existing?.schema) : field,
+  )
+  const shaped = read.map((field) => shapeField(field, options))
+  const request: StreamRequest = {
+    stream: info.name,
+    mode: options.mode ?? 'overwrite',
+    columns: read.map((field) => field.name),
+    key: options.key ?? info.key,
+    ...(options.limit === undefined ? {} : { limit: options.limit }),
+    ...(options.path === undefined ? {} : { path: options.path }),
+  }
+  const transformed = shaped.some((column) => column.step)
+  const accepted = accept(request, { fields: shaped.map(({ field }) => field) }, transformed ? [] : info.wire, existing)
+  const columns = shaped.map((column, i) => reconcile(column, read[i] as Field, accepted.columns[i]?.as ?? column.field.type))
+  const overwritesBlindly = options.mode === undefined && existing?.foreignRows === true
+  if (overwritesBlindly) problems.push({ code: 'target_not_ours', text: `${target} holds rows that Nebula did not write.` })
+  problems.push(...acceptanceProblems(accepted, request.columns, options))
+  const agreed: AgreedStream = {
+    request,
+    options,
+    target,
+    readSchema: { fields: columns.map(({ read: field }) => field) },
+    writeSchema: { fields: columns.map(({ written }) => written) },
+    steps: columns.map(({ step }) => step),
+    accepted,
+    wire: columns.some(({ step }) => step) ? undefined : accepted.wire,
+  }
+  return { agreed, problems }
+}
+
+function acceptanceProblems(accepted: Acceptance, names: readonly string[], options: StreamOptions): StreamProblem[] {
+  const problems: StreamProblem[] = accepted.problems.map(({ code, message }) => ({ code, text: message }))
+  return problems.concat(
+    accepted.columns.flatMap((column, i) => {
+      const name = names[i] ?? ''
+      if (column.fidelity !== 'lossy' || options.allowLoss?.includes(name)) return []
+      return [{ code: 'loss_refused' as const, text: `column ${name}: ${column.why ?? 'it would lose something'}` }]
+    }),
+  )
+}
+
+function unknownColumns(schema: Schema, options: StreamOptions): string[] {
+  const asked: [string, readonly string[]][] = [
+    ['columns', options.columns ?? []],
+    ['exclude', options.exclude ?? []],
+    ['key', options.key ?? []],
+    ['allow_loss', options.allowLoss ?? []],
+    ...(['rename', 'cast', 'mask', 'types'] as const).map((key): [string, string[]] => [key, Object.keys(options[key] ?? {})]),
+  ]
+  const names = schema.fields.map((field) => field.name)
+  return asked.flatMap(([key, columns]) =>
+    columns
+      .filter((name) => !names.includes(name))
+      .map((name) => {
+        const near = nearest(name, names)
+        const hint = near === undefined ? `it has ${names.slice(0, 20).join(', ')}` : `did you mean ${near}?`
+        return `${key} names a column "${name}" that the stream does not have; ${hint}`
+      }),
+  )
+}
+
+function selectFields(schema: Schema, options: StreamOptions): Field[] {
+  const { columns, exclude } = options
+  const chosen = columns
+    ? columns.flatMap((name) => schema.fields[fieldIndex(schema, name)] ?? [])
+    : schema.fields.filter((field) => !field.generated)
+  return chosen.filter((field) => !exclude?.includes(field.name))
+}
+
+/** The type of a column that is text at the source: as declared, else as the target has it, else as inferred. */
+function typedField(field: Field, options: StreamOptions, target: Schema | undefined): Field {
+  const name = options.rename?.[field.name] ?? field.name
+  const standing = target?.fields.find((candidate) => candidate.name === name)
+  // A file at the target has no types of its own, only inferred ones.
+  const fromTarget = standing?.declared === undefined ? undefined : (parseable(standing.type) ?? utf8)
+  const type = options.types?.[field.name] ?? fromTarget ?? field.type
+  return { ...field, type, offers: [type, utf8] }
+}
+
+function parseable(type: LogicalType): LogicalType | undefined {
+  return type.kind === 'native' || type.kind === 'list' || type.kind === 'struct' ? undefined : type
+}
+
+interface Shaped {
+  readonly field: Field
+  readonly step: ColumnStep | undefined
+}
+
+/** A column after the transforms that the pipeline asks for: its new name and type. */
+function shapeField(field: Field, options: StreamOptions): Shaped {
+  const name = options.rename?.[field.name] ?? field.name
+  const mask = options.mask?.[field.name]
+  const cast = options.cast?.[field.name]
+  const { comment, nullable } = field
+  const plain = { name, nullable, ...(comment === undefined ? {} : { comment }) }
+  if (mask) return { field: { ...plain, type: utf8 }, step: { kind: 'sha256' } }
+  if (cast && !sameType(cast, field.type)) return { field: { ...plain, type: cast }, step: { kind: 'cast', type: cast } }
+  return { field: { ...field, name }, step: undefined }
+}
+
+/** What is read, done and written so that a column arrives in the type that the destination wants. */
+function reconcile(
+  { field, step }: Shaped,
+  source: Field,
+  wanted: LogicalType,
+): { read: Field; written: Field; step: ColumnStep | undefined } {
+  const written = { ...field, type: wanted }
+  if (step) {
+    // Masks and casts look at the value itself; what no column can hold is looked at as text.
+    const modelled = parseable(source.type) ? source : { ...source, type: utf8 }
+    const final: ColumnStep = step.kind === 'cast' ? { kind: 'cast', type: wanted } : step
+    return { read: modelled, written, step: final }
+  }
+  const offered = source.offers ?? [source.type]
+  if (offered.some((type) => sameType(type, wanted))) return { read: { ...source, type: wanted }, written, step: undefined }
+  return { read: source, written, step: { kind: 'cast', type: wanted } }
+}

@@ -1,0 +1,195 @@
+import { createHash, randomUUID } from 'node:crypto'
+import type {
+  Acceptance,
+  Catalog,
+  Checkpoint,
+  Context,
+  DestinationDriver,
+  Plan,
+  PreviousPlan,
+  ReadStream,
+  Recalled,
+  Run,
+  Schema,
+  SourceDriver,
+  StreamPlan,
+  StreamRequest,
+  TargetInfo,
+} from '@nebula/core'
+import { NebulaError, schemaFingerprint, Secret, utf8 } from '@nebula/core'
+import type { Endpoint, Pipeline } from './pipeline.ts'
+import type { AgreedStream, StreamProblem } from './plan-stream.ts'
+import { agreeStream } from './plan-stream.ts'
+import type { SelectedStream } from './select-streams.ts'
+import { definedStreams, selectStreams } from './select-streams.ts'
+
+/** A run that the destination has not been told of yet. */
+export interface PreparedRun {
+  readonly run: Run
+  /** One per stream of the run, in its order. */
+  readonly agreed: readonly AgreedStream[]
+  readonly catalog: Catalog
+  /** Of partitions that need not run again, or not from their beginning. */
+  readonly checkpoints: ReadonlyMap<string, Checkpoint>
+  readonly finished: ReadonlySet<string>
+  readonly resumed: boolean
+  readonly restarted: readonly { readonly stream: string; readonly reason: string }[]
+  /** A run that was begun under another configuration, to be discarded. */
+  readonly obsolete: Recalled | undefined
+}
+
+export interface Drivers {
+  readonly source: SourceDriver
+  readonly destination: DestinationDriver
+}
+
+const DEFAULT_PARTITION_BYTES = 32_000_000
+
+/** Discovers, agrees and plans; changes nothing at either end. Every problem of every stream is one error. */
+export async function prepareRun(
+  pipeline: Pipeline,
+  { source, destination }: Drivers,
+  recalled: Recalled | undefined,
+  contexts: { readonly source: Context; readonly destination: Context },
+): Promise<PreparedRun> {
+  const catalog = await source.discover(contexts.source, definedStreams(pipeline))
+  const selected = selectStreams(catalog, pipeline)
+  const agreed = await agreeAll(selected, destination, contexts.destination)
+  const fingerprint = fingerprintOf(pipeline, agreed)
+  const unfinished = recalled && recalled.finished.length < recalled.run.streams.length ? recalled : undefined
+  const resuming = unfinished?.run.fingerprint === fingerprint ? unfinished : undefined
+  const finished = new Set(resuming?.finished)
+  const changed = resuming ? changedStreams(resuming.run, agreed) : []
+  const reads = agreed.filter(({ request }) => !finished.has(request.stream)).map(readStream)
+  const previous = resuming && previousPlan(resuming, [...finished, ...changed.map(({ stream }) => stream)])
+  const plan = await planAll(source, reads, agreed, previous, contexts.source)
+  const restarted = [...changed, ...plan.restart]
+  const again = new Set(restarted.map(({ stream }) => stream))
+  const streams = agreed.map((stream) => streamPlan(stream, resuming?.run, again.has(stream.request.stream)))
+  const kept = new Set(plan.partitions.filter((partition) => !again.has(partition.stream)).map(({ id }) => id))
+  const checkpoints = new Map((resuming?.checkpoints ?? []).filter((c) => kept.has(c.partition)).map((c) => [c.partition, c]))
+  const epoch = (recalled?.run.epoch ?? 0) + 1
+  const id = resuming?.run.id ?? randomUUID().slice(0, 8)
+  return {
+    run: { pipeline: pipeline.name, id, epoch, fingerprint, plan, streams },
+    agreed,
+    catalog,
+    checkpoints,
+    finished,
+    resumed: resuming !== undefined,
+    restarted,
+    obsolete: resuming ? undefined : unfinished,
+  }
+}
+
+async function agreeAll(
+  selected: readonly SelectedStream[],
+  destination: DestinationDriver,
+  context: Context,
+): Promise<AgreedStream[]> {
+  const targets = selected.map(({ info, options }) => options.target ?? info.name)
+  refuseCollisions(selected, targets)
+  const existing = (await destination.describe?.(targets, context)) ?? []
+  const accept = destination.accept?.bind(destination) ?? acceptAsText
+  const results = selected.map((stream, i) => agreeStream(stream, targets[i] as string, existing[i], accept))
+  const problems = results.flatMap(({ problems: found, agreed }) =>
+    found.map((problem): StreamProblem => ({ ...problem, text: `${agreed.request.stream}: ${problem.text}` })),
+  )
+  const [first] = problems
+  if (first) {
+    throw new NebulaError(first.code, {
+      message: problems.map(({ text }) => text).join('\n'),
+      ...(results.length === 1 ? { stream: results[0]?.agreed.request.stream ?? '' } : {}),
+    })
+  }
+  return results.map(({ agreed }) => agreed)
+}
+
+function refuseCollisions(selected: readonly SelectedStream[], targets: readonly string[]): void {
+  const first = new Map<string, string>()
+  for (const [i, target] of targets.entries()) {
+    const stream = selected[i]?.info.name as string
+    const other = first.get(target)
+    if (other !== undefined) {
+      throw new NebulaError('target_collision', { message: `${other} and ${stream} would both be written to ${target}.` })
+    }
+    first.set(target, stream)
+  }
+}
+
+/** How a destination without `accept` keeps a stream: every column as text. */
+function acceptAsText(_request: StreamRequest, schema: Schema, _wire: readonly string[], _target?: TargetInfo): Acceptance {
+  const columns = schema.fields.map(() => ({ as: utf8, type: 'text', fidelity: 'exact' as const }))
+  return { columns, ddl: [], guarantee: 'at_least_once', problems: [] }
+}
+
+function readStream({ request, readSchema, wire }: AgreedStream): ReadStream {
+  const decode = wire === undefined ? readSchema.fields.map((_, index) => index) : []
+  return { request, schema: readSchema, decode, ...(wire === undefined ? {} : { wire }) }
+}
+
+export { readStream }
+
+async function planAll(
+  source: SourceDriver,
+  reads: readonly ReadStream[],
+  agreed: readonly AgreedStream[],
+  previous: PreviousPlan | undefined,
+  context: Context,
+): Promise<Plan> {
+  if (!source.plan) {
+    const partitions = reads.map(({ request: { stream } }) => ({ id: stream, stream, range: null }))
+    return { partitions, restart: [] }
+  }
+  const asked = agreed.flatMap(({ accepted }) => accepted.partitionBytes ?? [])
+  return source.plan(reads, Math.min(DEFAULT_PARTITION_BYTES, ...asked), previous, context)
+}
+
+/** The previous plan without the streams that need no proof: those that are finished, and those that begin again. */
+function previousPlan(recalled: Recalled, without: readonly string[]): PreviousPlan {
+  const { plan } = recalled.run
+  const partitions = plan.partitions.filter((partition) => !without.includes(partition.stream))
+  const kept = new Set(partitions.map(({ id }) => id))
+  const committed = recalled.checkpoints
+    .filter((checkpoint) => kept.has(checkpoint.partition))
+    .map(({ partition, counts }) => ({ partition, read: counts.read }))
+  return { plan: { ...plan, partitions }, committed }
+}
+
+/** Streams whose columns are no longer those of the interrupted run. */
+function changedStreams(run: Run, agreed: readonly AgreedStream[]): { stream: string; reason: string }[] {
+  const before = new Map(run.streams.map((stream) => [stream.request.stream, schemaFingerprint(stream.schema)]))
+  return agreed
+    .filter(({ request, writeSchema }) => before.get(request.stream) !== schemaFingerprint(writeSchema))
+    .map(({ request }) => ({ stream: request.stream, reason: 'its columns changed' }))
+}
+
+function streamPlan({ request, target, writeSchema, accepted }: AgreedStream, before: Run | undefined, again: boolean): StreamPlan {
+  const generation = before?.streams.find((stream) => stream.request.stream === request.stream)?.generation ?? 0
+  return { request, target, schema: writeSchema, accepted, generation: generation + (again ? 1 : 0) }
+}
+
+/** Equal for two runs that may resume each other: the same ends, streams, transforms and targets. */
+function fingerprintOf(pipeline: Pipeline, agreed: readonly AgreedStream[]): string {
+  const streams = agreed.map(({ request, target, steps, writeSchema }) => ({
+    request,
+    target,
+    steps,
+    names: writeSchema.fields.map((field) => field.name),
+  }))
+  const identity = [identityOf(pipeline.source), identityOf(pipeline.destination), streams]
+  return createHash('sha256').update(JSON.stringify(identity)).digest('hex').slice(0, 32)
+}
+
+/** Which system an endpoint is, without its secrets: a new password does not make another pipeline. */
+function identityOf({ connector, config }: Endpoint): unknown {
+  const { performance: _p, timeouts: _t, reliability: _r, observability: _o, memory: _m, advanced: _a, ...own } = config
+  return [connector.name, JSON.parse(JSON.stringify(own, withoutSecrets))]
+}
+
+function withoutSecrets(this: { [key: string]: unknown }, key: string, value: unknown): unknown {
+  const original = this[key]
+  if (!(original instanceof Secret)) return value
+  const url = URL.parse(original.reveal())
+  return url ? `${url.protocol}//${url.host}${url.pathname}` : '***'
+}

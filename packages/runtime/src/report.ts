@@ -1,0 +1,112 @@
+import type { NebulaError } from '@nebula/core'
+import type { StreamMeter } from './meter.ts'
+
+export type StreamStatus = 'done' | 'failed' | 'interrupted' | 'finished_before'
+
+export interface StreamReport {
+  readonly stream: string
+  readonly target: string
+  readonly mode: string
+  readonly status: StreamStatus
+  /** `read` = `written` + `rejected`. */
+  readonly read: number
+  readonly written: number
+  readonly rejected: number
+  readonly bytes: number
+  /** Of `read`: rows that an interrupted run had brought before. */
+  readonly resumed: number
+  /** Seconds that its tasks waited, added up. */
+  readonly waitedForSource: number
+  readonly waitedForDestination: number
+  readonly error?: { readonly code: string; readonly message: string; readonly fix: string; readonly place?: string }
+}
+
+/** What a run did, for people and programs. */
+export interface Report {
+  readonly pipeline: string
+  readonly run: string
+  readonly status: 'done' | 'partial' | 'failed' | 'interrupted'
+  readonly exitCode: number
+  readonly resumed: boolean
+  /** Streams that began again although an earlier run had begun them, and why. */
+  readonly restarted: readonly { readonly stream: string; readonly reason: string }[]
+  readonly startedAt: string
+  readonly seconds: number
+  readonly streams: readonly StreamReport[]
+  readonly rows: number
+  readonly bytes: number
+  readonly rowsPerSecond: number
+  readonly cpuSeconds: number
+  readonly rowsPerCpuSecond: number
+  readonly peakMemoryBytes: number
+  /** Where rejected rows are kept; undefined when there are none. */
+  readonly deadLetters?: string
+}
+
+export interface StreamOutcome {
+  readonly meter: StreamMeter
+  readonly mode: string
+  readonly status: StreamStatus
+  readonly resumed: number
+  readonly error: NebulaError | undefined
+}
+
+export interface RunFacts {
+  readonly pipeline: string
+  readonly run: string
+  readonly resumed: boolean
+  readonly restarted: Report['restarted']
+  readonly startedAt: number
+  readonly endedAt: number
+  readonly cpu: NodeJS.CpuUsage
+  readonly deadLetters: string
+}
+
+export function createReport(facts: RunFacts, outcomes: readonly StreamOutcome[]): Report {
+  const { pipeline, run, resumed, restarted } = facts
+  const streams = outcomes.map(streamReport)
+  const seconds = (facts.endedAt - facts.startedAt) / 1000
+  const cpuSeconds = (facts.cpu.user + facts.cpu.system) / 1e6
+  const rows = streams.reduce((sum, stream) => sum + stream.read - stream.resumed, 0)
+  const rejected = streams.some((stream) => stream.rejected > 0)
+  return {
+    pipeline,
+    run,
+    ...verdict(outcomes),
+    resumed,
+    restarted,
+    startedAt: new Date(facts.startedAt).toISOString(),
+    seconds,
+    streams,
+    rows,
+    bytes: streams.reduce((sum, stream) => sum + stream.bytes, 0),
+    rowsPerSecond: Math.round(rows / Math.max(seconds, 0.001)),
+    cpuSeconds,
+    rowsPerCpuSecond: Math.round(rows / Math.max(cpuSeconds, 0.001)),
+    peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
+    ...(rejected ? { deadLetters: facts.deadLetters } : {}),
+  }
+}
+
+function streamReport({ meter, mode, status, resumed, error }: StreamOutcome): StreamReport {
+  const { stream, target, counts, sourceMs, destinationMs } = meter
+  const waits = { waitedForSource: sourceMs / 1000, waitedForDestination: destinationMs / 1000 }
+  if (!error) return { stream, target, mode, status, ...counts, resumed, ...waits }
+  const { code, message, fix, place } = error
+  return {
+    ...{ stream, target, mode, status, ...counts, resumed, ...waits },
+    error: { code, message, fix, ...(place === undefined ? {} : { place }) },
+  }
+}
+
+function verdict(outcomes: readonly StreamOutcome[]): { status: Report['status']; exitCode: number } {
+  const failed = outcomes.filter(({ status }) => status === 'failed')
+  const [first] = failed
+  if (first) {
+    const others = outcomes.some(({ status }) => status === 'done' || status === 'finished_before')
+    return others ? { status: 'partial', exitCode: 5 } : { status: 'failed', exitCode: first.error?.exitCode ?? 1 }
+  }
+  if (outcomes.some(({ status }) => status === 'interrupted')) return { status: 'interrupted', exitCode: 130 }
+  const rejected = outcomes.some(({ meter }) => meter.counts.rejected > 0)
+  return rejected ? { status: 'partial', exitCode: 5 } : { status: 'done', exitCode: 0 }
+}

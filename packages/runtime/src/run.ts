@@ -1,0 +1,146 @@
+import { join } from 'node:path'
+import { createContext, Managed, writeDurably } from '@nebula/base'
+import type { Clock, Context, Logger, Recalled } from '@nebula/core'
+import { NebulaError, toNebulaError } from '@nebula/core'
+import { DeadLetters } from './dead-letters.ts'
+import { takeLock } from './lock.ts'
+import type { StreamProgress } from './meter.ts'
+import type { Pipeline } from './pipeline.ts'
+import type { Drivers, PreparedRun } from './prepare-run.ts'
+import { prepareRun } from './prepare-run.ts'
+import type { Report } from './report.ts'
+import { createReport } from './report.ts'
+import { Scheduler } from './scheduler.ts'
+import { fileName, LocalState } from './state.ts'
+
+export interface RunOptions {
+  /** Stops the run: what is committed stays, and the same pipeline goes on from there. */
+  readonly signal?: AbortSignal
+  /** Called when the run is planned, and then whenever `progress` should be looked at again. */
+  readonly onEvent?: (event: RunEvent) => void
+  readonly logger?: Logger
+  readonly clock?: Clock
+}
+
+export type RunEvent =
+  | { readonly kind: 'planned'; readonly prepared: PreparedRun; readonly progress: () => StreamProgress[] }
+  | { readonly kind: 'stream'; readonly progress: StreamProgress; readonly status: 'done' | 'failed' | 'interrupted' }
+
+/**
+ * Runs a pipeline to its end, or goes on with an interrupted run of it. Throws what stops it before the first row;
+ * later failures are in the report.
+ */
+export async function runPipeline(pipeline: Pipeline, options: RunOptions = {}): Promise<Report> {
+  const startedAt = Date.now()
+  const cpu = process.cpuUsage()
+  const release = await takeLock(join(pipeline.stateFolder, `${fileName(pipeline.name)}.lock`))
+  try {
+    const open = await openBoth(pipeline, options)
+    try {
+      const report = await runOpen(pipeline, options, open, { startedAt, cpu })
+      await writeDurably(join(pipeline.stateFolder, `${fileName(pipeline.name)}.report.json`), JSON.stringify(report, null, 2))
+      return report
+    } finally {
+      await open.close()
+    }
+  } finally {
+    await release()
+  }
+}
+
+interface Open {
+  readonly drivers: Drivers
+  readonly contexts: { readonly source: Context; readonly destination: Context }
+  close(): Promise<void>
+}
+
+/** Constructs and opens both drivers; closes both when one cannot be opened. */
+async function openBoth(pipeline: Pipeline, options: RunOptions): Promise<Open> {
+  const { source, destination } = pipeline
+  const signal = options.signal ?? new AbortController().signal
+  const { logger, clock } = options
+  const shared = { signal, ...(logger ? { logger } : {}), ...(clock ? { clock } : {}) }
+  const contexts = {
+    source: createContext({ ...shared, config: source.config, name: source.connector.name }),
+    destination: createContext({ ...shared, config: destination.config, name: destination.connector.name }),
+  }
+  const managed = {
+    source: new Managed(source.connector.name, sourceDriver(pipeline)),
+    destination: new Managed(destination.connector.name, destinationDriver(pipeline)),
+  }
+  const close = async (): Promise<void> => {
+    await Promise.all([managed.source.close(), managed.destination.close()])
+  }
+  const opened = await Promise.allSettled([
+    managed.source.open(contexts.source).catch((error: unknown) => {
+      throw toNebulaError(error).at({ connector: source.connector.name })
+    }),
+    managed.destination.open(contexts.destination).catch((error: unknown) => {
+      throw toNebulaError(error).at({ connector: destination.connector.name })
+    }),
+  ])
+  const failed = opened.find((result) => result.status === 'rejected')
+  if (failed) {
+    await close()
+    throw failed.reason
+  }
+  return { drivers: { source: managed.source.driver, destination: managed.destination.driver }, contexts, close }
+}
+
+function sourceDriver({ source }: Pipeline): Drivers['source'] {
+  if (!source.connector.source) throw cannot(source.connector.name, 'be read from')
+  return source.connector.source(source.config)
+}
+
+function destinationDriver({ destination }: Pipeline): Drivers['destination'] {
+  if (!destination.connector.destination) throw cannot(destination.connector.name, 'be written to')
+  return destination.connector.destination(destination.config)
+}
+
+function cannot(connector: string, what: string): NebulaError {
+  return new NebulaError('unsupported', { message: `The connector ${connector} cannot ${what}.`, connector })
+}
+
+async function runOpen(
+  pipeline: Pipeline,
+  options: RunOptions,
+  { drivers, contexts }: Open,
+  began: { startedAt: number; cpu: NodeJS.CpuUsage },
+): Promise<Report> {
+  const state = drivers.destination.recall ? undefined : new LocalState(pipeline.stateFolder, pipeline.name)
+  const recalled = await (state ? state.recall() : drivers.destination.recall?.(pipeline.name, contexts.destination))
+  const prepared = await prepareRun(pipeline, drivers, recalled, contexts)
+  await discardObsolete(pipeline, drivers, prepared.obsolete, contexts.destination)
+  await drivers.destination.prepare(prepared.run, contexts.destination)
+  await state?.prepare(prepared.run)
+  const deadLetters = new DeadLetters(pipeline.stateFolder, pipeline.name, prepared.run.id)
+  const scheduler = new Scheduler({ pipeline, prepared, drivers, contexts, state, deadLetters, onEvent: options.onEvent })
+  const outcomes = await scheduler.run()
+  return createReport(
+    {
+      pipeline: pipeline.name,
+      run: prepared.run.id,
+      resumed: prepared.resumed,
+      restarted: prepared.restarted,
+      startedAt: began.startedAt,
+      endedAt: Date.now(),
+      cpu: process.cpuUsage(began.cpu),
+      deadLetters: deadLetters.folder,
+    },
+    outcomes,
+  )
+}
+
+/** What an interrupted run under another configuration left behind. */
+async function discardObsolete(
+  pipeline: Pipeline,
+  { destination }: Drivers,
+  obsolete: Recalled | undefined,
+  context: Context,
+): Promise<void> {
+  if (!obsolete) return
+  const streams = obsolete.run.streams.map((stream) => stream.request.stream)
+  const unfinished = streams.filter((stream) => !obsolete.finished.includes(stream))
+  await destination.discard?.(obsolete.run, unfinished, context)
+  await new DeadLetters(pipeline.stateFolder, pipeline.name, obsolete.run.id).discard()
+}

@@ -1,0 +1,181 @@
+import { availableParallelism } from 'node:os'
+import { withSignal } from '@nebula/base'
+import type { Checkpoint, Context, NebulaError, Partition, StreamPlan } from '@nebula/core'
+import { BufferPool, isNebulaError, toNebulaError } from '@nebula/core'
+import type { DeadLetters } from './dead-letters.ts'
+import { StreamMeter } from './meter.ts'
+import type { Pipeline } from './pipeline.ts'
+import type { AgreedStream } from './plan-stream.ts'
+import type { Drivers, PreparedRun } from './prepare-run.ts'
+import { readStream } from './prepare-run.ts'
+import type { StreamOutcome, StreamStatus } from './report.ts'
+import type { RunEvent } from './run.ts'
+import type { LocalState } from './state.ts'
+import type { Task } from './task.ts'
+import { runTask } from './task.ts'
+
+export interface SchedulerInput {
+  readonly pipeline: Pipeline
+  readonly prepared: PreparedRun
+  readonly drivers: Drivers
+  readonly contexts: { readonly source: Context; readonly destination: Context }
+  readonly state: LocalState | undefined
+  readonly deadLetters: DeadLetters
+  readonly onEvent: ((event: RunEvent) => void) | undefined
+}
+
+/** One stream while it runs. */
+interface Lane {
+  readonly agreed: AgreedStream
+  readonly plan: StreamPlan
+  readonly meter: StreamMeter
+  readonly resumed: number
+  /** Stops the tasks of this stream. */
+  readonly stop: AbortController
+  readonly partitions: readonly Partition[]
+  left: number
+  status: StreamStatus | undefined
+  error: NebulaError | undefined
+}
+
+/** Memory that a task may hold before its source waits; a run holds `parallel` times that. */
+const LEAST_TASK_BYTES = 16_000_000
+/** Batches, columns and output of a task that exist at once, in batches. */
+const BATCHES_PER_TASK = 8
+
+/** Runs partition tasks, N at once and in order, and moves each stream into its target when its last one is in. */
+export class Scheduler {
+  readonly #input: SchedulerInput
+  readonly #lanes: Lane[]
+  readonly #queue: { lane: Lane; partition: Partition; order: number }[]
+
+  constructor(input: SchedulerInput) {
+    this.#input = input
+    const { run, agreed } = input.prepared
+    this.#lanes = agreed.map((stream, i) => createLane(input, stream, run.streams[i] as StreamPlan))
+    this.#queue = this.#lanes.flatMap((lane) =>
+      lane.partitions
+        .map((partition, order) => ({ lane, partition, order }))
+        .filter(({ partition }) => input.prepared.checkpoints.get(partition.id)?.done !== true),
+    )
+  }
+
+  async run(): Promise<StreamOutcome[]> {
+    const { pipeline, onEvent, prepared } = this.#input
+    onEvent?.({ kind: 'planned', prepared, progress: () => this.#lanes.map((lane) => lane.meter.progress) })
+    const parallel = pipeline.parallel ?? availableParallelism()
+    for (const lane of this.#lanes) if (lane.left === 0 && !lane.status) await this.#finish(lane)
+    await Promise.all(Array.from({ length: parallel }, () => this.#work(parallel)))
+    for (const lane of this.#lanes) if (lane.error && lane.status === 'failed' && !resumable(lane.error)) await this.#discard(lane)
+    return this.#lanes.map(({ meter, plan, status, resumed, error }) => ({
+      meter,
+      mode: plan.request.mode,
+      status: status ?? 'interrupted',
+      resumed,
+      error,
+    }))
+  }
+
+  async #work(parallel: number): Promise<void> {
+    const { pipeline, contexts } = this.#input
+    const total = pipeline.source.config.memory.bufferPoolBytes
+    const pool = new BufferPool(Math.max(LEAST_TASK_BYTES, total / parallel))
+    for (let next = this.#queue.shift(); next; next = this.#queue.shift()) {
+      const { lane, partition, order } = next
+      if (lane.status) continue
+      const signal = AbortSignal.any([contexts.source.signal, lane.stop.signal])
+      const context = { ...withSignal(contexts.source, signal), pool }
+      try {
+        await this.#task(lane, partition, order, context)
+        lane.meter.partitionsDone++
+        lane.left--
+        if (lane.left === 0) await this.#finish(lane)
+      } catch (error) {
+        await this.#fail(lane, error, partition)
+      }
+    }
+  }
+
+  #task(lane: Lane, partition: Partition, order: number, context: Context): Promise<void> {
+    const { pipeline, prepared, drivers, state, deadLetters } = this.#input
+    const { performance, reliability } = pipeline.source.config
+    const task: Task = {
+      run: prepared.run,
+      partition,
+      read: readStream(lane.agreed),
+      write: lane.plan,
+      steps: lane.agreed.steps,
+      order,
+      partitions: lane.partitions.length,
+      batch: { rows: performance.batchSize, bytes: Math.min(performance.batchBytes, context.pool.limit / BATCHES_PER_TASK) },
+      maxErrors: lane.agreed.options.maxErrors ?? reliability.maxErrors,
+      commitBytes: lane.plan.accepted.partitionBytes ?? LEAST_TASK_BYTES,
+    }
+    const last: Checkpoint | undefined = prepared.checkpoints.get(partition.id)
+    return runTask(task, last, { ...drivers, state, deadLetters, meter: lane.meter }, context)
+  }
+
+  async #finish(lane: Lane): Promise<void> {
+    const { prepared, drivers, contexts, state, onEvent } = this.#input
+    const { stream } = lane.plan.request
+    try {
+      await drivers.destination.finish?.(prepared.run, [stream], contexts.destination)
+      await state?.finish([stream])
+      lane.status = 'done'
+      onEvent?.({ kind: 'stream', progress: lane.meter.progress, status: 'done' })
+    } catch (error) {
+      await this.#fail(lane, error, undefined)
+    }
+  }
+
+  /** The first failure of a stream is the one that counts; its other tasks end because of it. */
+  async #fail(lane: Lane, thrown: unknown, partition: Partition | undefined): Promise<void> {
+    if (lane.status) return
+    const { pipeline, contexts, onEvent } = this.#input
+    const { stream } = lane.plan.request
+    const interrupted = contexts.source.signal.aborted || (lane.stop.signal.aborted && isNebulaError(thrown, 'aborted'))
+    lane.status = interrupted ? 'interrupted' : 'failed'
+    lane.error = toNebulaError(thrown).at({ stream, ...(partition ? { partition: partition.id } : {}) })
+    lane.stop.abort()
+    if (!interrupted && pipeline.onStreamError === 'stop') for (const other of this.#lanes) other.stop.abort()
+    onEvent?.({ kind: 'stream', progress: lane.meter.progress, status: lane.status })
+  }
+
+  /** What no rerun could use is taken away at once: the target is as it was before. */
+  async #discard(lane: Lane): Promise<void> {
+    const { prepared, drivers, contexts } = this.#input
+    try {
+      await drivers.destination.discard?.(prepared.run, [lane.plan.request.stream], contexts.destination)
+    } catch (error) {
+      contexts.destination.logger.warn('staging could not be discarded', { error: toNebulaError(error).message })
+    }
+  }
+}
+
+/** A run that failed for its data begins again after the data is mended; every other failure goes on where it stopped. */
+function resumable(error: NebulaError): boolean {
+  return error.exitCode !== 4 && error.exitCode !== 2
+}
+
+function createLane({ prepared }: SchedulerInput, agreed: AgreedStream, plan: StreamPlan): Lane {
+  const { stream } = plan.request
+  const partitions = prepared.run.plan.partitions.filter((partition) => partition.stream === stream)
+  const estimated = prepared.catalog.streams.find((info) => info.name === stream)?.rows
+  const meter = new StreamMeter(stream, plan.target, partitions.length, estimated)
+  const checkpoints = partitions.flatMap(({ id }) => prepared.checkpoints.get(id) ?? [])
+  for (const { counts } of checkpoints) meter.resumed(counts)
+  const done = checkpoints.filter((checkpoint) => checkpoint.done).length
+  meter.partitionsDone = done
+  const stop = new AbortController()
+  return {
+    agreed,
+    plan,
+    meter,
+    resumed: meter.counts.read,
+    stop,
+    partitions,
+    left: partitions.length - done,
+    status: prepared.finished.has(stream) ? 'finished_before' : undefined,
+    error: undefined,
+  }
+}
