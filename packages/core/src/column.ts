@@ -1,4 +1,4 @@
-import type { LogicalType } from './types.ts'
+import type { Kind, LogicalType } from './types.ts'
 
 /**
  * Columns by physical layout: the buffers of the Apache Arrow columnar format
@@ -90,13 +90,15 @@ export type Layout = Column['layout']
 
 /**
  * Values outside the finite range. Timestamps and dates keep PostgreSQL's two infinities; a decimal keeps NaN, which
- * lies outside its 38 digits. Timestamps past the last microsecond of a signed 64-bit count since 1970 (year 294247)
+ * lies outside its 38 digits: the least 128-bit integer, whose last word is `DECIMAL_NAN_WORD`, which no other decimal
+ * has. Timestamps past the last microsecond of a signed 64-bit count since 1970 (year 294247)
  * up to PostgreSQL's last (294276) wrap to the bottom of the range, where no date lies; see `wrapsAround`.
  */
 export const DATE_INFINITY = 0x7fffffff
 export const DATE_MINUS_INFINITY = -0x80000000
 export const HIGH_WORD_MAX = 0x7fffffff
 export const HIGH_WORD_MIN = -0x80000000
+export const DECIMAL_NAN_WORD = -0x80000000
 
 /** True when row `row` of `column` is null. */
 export function isNull(column: Column, row: number): boolean {
@@ -106,31 +108,25 @@ export function isNull(column: Column, row: number): boolean {
 
 /** The physical layout of a logical type. Dictionaries are chosen per batch, never by type. */
 export function layoutOf(type: LogicalType): Exclude<Layout, 'dictionary'> {
-  switch (type.kind) {
-    case 'bool':
-      return 'bool'
-    case 'int64':
-    case 'uint64':
-    case 'time':
-    case 'timestamp':
-      return 'fixed64'
-    case 'decimal':
-    case 'uuid':
-    case 'interval':
-      return 'fixed128'
-    case 'list':
-      return 'list'
-    case 'struct':
-      return 'struct'
-    case 'utf8':
-    case 'binary':
-    case 'json':
-    case 'numeric':
-    case 'native':
-      return 'bytes'
-    default:
-      return 'fixed'
-  }
+  return LAYOUTS[type.kind] ?? 'fixed'
+}
+
+const LAYOUTS: { readonly [kind in Kind]?: Exclude<Layout, 'dictionary'> } = {
+  bool: 'bool',
+  int64: 'fixed64',
+  uint64: 'fixed64',
+  time: 'fixed64',
+  timestamp: 'fixed64',
+  decimal: 'fixed128',
+  uuid: 'fixed128',
+  interval: 'fixed128',
+  list: 'list',
+  struct: 'struct',
+  utf8: 'bytes',
+  binary: 'bytes',
+  json: 'bytes',
+  numeric: 'bytes',
+  native: 'bytes',
 }
 
 /** Bytes that the rows of a column occupy, without slack. */
@@ -146,7 +142,9 @@ export function columnBytes(column: Column): number {
     case 'fixed128':
       return bitmap + column.length * 16
     case 'bytes':
-      return bitmap + (column.length + 1) * 4 + (column.offsets[column.length] as number) - (column.offsets[0] as number)
+      return (
+        bitmap + (column.length + 1) * 4 + (column.offsets[column.length] as number) - (column.offsets[0] as number)
+      )
     case 'dictionary':
       return bitmap + column.length * 4 + columnBytes(column.dictionary)
     case 'list':

@@ -2,23 +2,25 @@ import { z } from 'zod'
 import { Secret } from './secret.ts'
 import { parseDuration, parseSize } from './units.ts'
 
+type UnitSchema = z.ZodType<number, string | number>
+
 /** A duration in a config file (`30s`, `1h30m`, milliseconds), as milliseconds. */
-export function duration(initial?: string): z.ZodType<number, string | number | undefined> {
+export function duration(): UnitSchema
+export function duration(initial: string): z.ZodPrefault<UnitSchema>
+export function duration(initial?: string): UnitSchema | z.ZodPrefault<UnitSchema> {
   const schema = unit('duration', 'like 500ms, 30s or 1h30m', parseDuration)
-  return initial === undefined ? (schema as z.ZodType<number, string | number | undefined>) : schema.prefault(initial)
+  return initial === undefined ? schema : schema.prefault(initial)
 }
 
 /** A size in a config file (`64MB`, `64MiB`, bytes), as bytes. */
-export function size(initial?: string): z.ZodType<number, string | number | undefined> {
+export function size(): UnitSchema
+export function size(initial: string): z.ZodPrefault<UnitSchema>
+export function size(initial?: string): UnitSchema | z.ZodPrefault<UnitSchema> {
   const schema = unit('size', 'like 64MB or 64MiB', parseSize)
-  return initial === undefined ? (schema as z.ZodType<number, string | number | undefined>) : schema.prefault(initial)
+  return initial === undefined ? schema : schema.prefault(initial)
 }
 
-function unit(
-  what: string,
-  example: string,
-  parse: (text: string) => number | undefined,
-): z.ZodType<number, string | number> {
+function unit(what: string, example: string, parse: (text: string) => number | undefined): UnitSchema {
   return z.union([z.string(), z.number().nonnegative()]).transform((value, check) => {
     const parsed = parse(String(value))
     if (parsed === undefined) check.addIssue({ code: 'custom', message: `not a ${what}; write it ${example}` })
@@ -28,7 +30,9 @@ function unit(
 
 /** A password or key: a string that prints as `***`. */
 export function secret(): z.ZodType<Secret, string | Secret> {
-  return z.union([z.string(), z.instanceof(Secret)]).transform((value) => (value instanceof Secret ? value : new Secret(value)))
+  return z
+    .union([z.string(), z.instanceof(Secret)])
+    .transform((value) => (value instanceof Secret ? value : new Secret(value)))
 }
 
 const tlsModes = ['disable', 'prefer', 'require', 'verify-ca', 'verify-full'] as const
@@ -45,7 +49,11 @@ const timeouts = z.strictObject({
 })
 
 const reliability = z.strictObject({
-  maxErrors: z.int().nonnegative().default(0).describe('rejected rows of a stream that are kept as dead letters before it fails'),
+  maxErrors: z
+    .int()
+    .nonnegative()
+    .default(0)
+    .describe('rejected rows of a stream that are kept as dead letters before it fails'),
 })
 
 const security = z.strictObject({
