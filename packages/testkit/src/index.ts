@@ -1,0 +1,3 @@
+export { createDatabase } from './create-database.ts'
+export { postgres } from './postgres.ts'
+export type { PostgresOptions, PostgresServer, PostgresVersion } from './postgres.ts'

