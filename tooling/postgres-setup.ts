@@ -12,7 +12,7 @@ declare module 'vitest' {
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const started = await Promise.allSettled([postgres({ version: '14' }), postgres({ version: '18' })])
   const stop = async (): Promise<void> => {
-    await Promise.all(started.map((server) => (server.status === 'fulfilled' ? server.value.stop() : undefined)))
+    await Promise.all(started.map(async (server) => server.status === 'fulfilled' && server.value.stop()))
   }
   const [old, current] = started
   if (old.status === 'rejected' || current.status === 'rejected') {
