@@ -1,0 +1,92 @@
+// Measures every route against its raw limit, pair by pair, whole processes, output checked.
+//   npm run bench                     2,000,000 rows, three pairs each
+//   npm run bench -- --rows 500000 --pairs 5 --only pg-pg,csv-pg
+//   npm run bench -- --record         also writes baseline.json and the table of docs/performance.md
+//   npm run bench -- --smoke          short; fails when a route is more than 40 % below the baseline
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { createDatabase, postgres } from '@nebula/testkit'
+import { measure } from './measure.ts'
+import type { Result } from './record.ts'
+import { belowBaseline, record, resultLine, TABLE_HEAD } from './record.ts'
+import type { Ground, Route } from './routes.ts'
+import { createLimitTable, ROUTES, withClient } from './routes.ts'
+import { createLineitem } from './tables.ts'
+
+const SMOKE_ROWS = 300_000
+
+const { values } = parseArgs({
+  options: {
+    rows: { type: 'string' },
+    pairs: { type: 'string', default: '3' },
+    only: { type: 'string' },
+    smoke: { type: 'boolean', default: false },
+    record: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
+  },
+})
+
+async function main(): Promise<number> {
+  if (values.help) {
+    console.log('npm run bench -- [--rows N] [--pairs N] [--only ROUTE,...] [--record] [--smoke]')
+    console.log(`routes: ${ROUTES.map(({ name }) => name).join(', ')}`)
+    return 0
+  }
+  const rows = Number(values.rows ?? (values.smoke ? SMOKE_ROWS : 2_000_000))
+  const routes = ROUTES.filter(({ name }) => values.only === undefined || values.only.split(',').includes(name))
+  const server = await postgres({ flags: ['shared_buffers=256MB', 'max_wal_size=8GB', 'synchronize_seqscans=off'].flatMap((setting) => ['-c', setting]) })
+  const folder = await mkdtemp(join(tmpdir(), 'nebula-bench-'))
+  try {
+    const ground = await prepareGround(server, folder, rows)
+    console.log(TABLE_HEAD)
+    const results: Result[] = []
+    for (const route of routes) {
+      const result = await runRoute(route, ground, Number(values.pairs))
+      console.log(resultLine(result))
+      results.push(result)
+    }
+    if (values.record) await record(results, rows, values.smoke)
+    return values.smoke ? await smokeVerdict(results) : 0
+  } finally {
+    await server.stop()
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+async function prepareGround(server: { url: string }, folder: string, rows: number): Promise<Ground> {
+  const sourceUrl = await createDatabase(server, 'bench_source')
+  const targetUrl = await createDatabase(server, 'bench_target')
+  const lineitemCsv = join(folder, 'lineitem.csv')
+  await withClient(sourceUrl, (client) => createLineitem(client, rows))
+  const ground = { sourceUrl, targetUrl, folder, rows, lineitemCsv }
+  const export_ = ROUTES.find(({ name }) => name === 'pg-csv')?.limit?.({ ...ground, folder })
+  if (export_) await measure({ ...export_, args: export_.args.map((arg) => (arg.endsWith('limit.csv') ? lineitemCsv : arg)) })
+  return ground
+}
+
+/** Limit and Nebula in turn, so that a machine that changes its speed changes both. */
+async function runRoute(route: Route, ground: Ground, pairs: number): Promise<Result> {
+  const limits: number[] = []
+  const runs = []
+  for (let pair = 0; pair < pairs; pair++) {
+    if (route.limit) {
+      await route.reset(ground)
+      await createLimitTable(ground)
+      limits.push((await measure(route.limit(ground))).seconds)
+    }
+    await route.reset(ground)
+    runs.push(await measure(await route.nebula(ground)))
+    await route.check(ground)
+  }
+  return { route: route.name, title: route.title, bar: route.bar, goal: route.goal, rows: route.rows(ground), limits, runs }
+}
+
+async function smokeVerdict(results: readonly Result[]): Promise<number> {
+  const slow = await belowBaseline(results)
+  for (const line of slow) console.error(line)
+  return slow.length > 0 ? 1 : 0
+}
+
+process.exitCode = await main()
