@@ -1,5 +1,13 @@
 import type { BufferPool } from './buffer-pool.ts'
-import type { BoolColumn, BytesColumn, Column, Fixed128Column, Fixed64Column, FixedArray, FixedColumn } from './column.ts'
+import type {
+  BoolColumn,
+  BytesColumn,
+  Column,
+  Fixed128Column,
+  Fixed64Column,
+  FixedArray,
+  FixedColumn,
+} from './column.ts'
 import { layoutOf } from './column.ts'
 import { NebulaError } from './errors.ts'
 import type { LogicalType } from './types.ts'

@@ -35,7 +35,8 @@ function gatherFixed(column: Column, row: number, to: number, builder: Exclude<C
   } else {
     if (column.layout !== builder.layout) throw mismatch(column)
     const width = column.layout === 'fixed64' ? 2 : 4
-    for (let word = 0; word < width; word++) builder.words[to * width + word] = column.words[row * width + word] as number
+    for (let word = 0; word < width; word++)
+      builder.words[to * width + word] = column.words[row * width + word] as number
   }
 }
 

@@ -4,8 +4,18 @@ export { BufferPool } from './buffer-pool.ts'
 export type { BufferPoolStatistics } from './buffer-pool.ts'
 export { BoolBuilder, BytesBuilder, columnBuilder, FixedBuilder, WordsBuilder } from './builder.ts'
 export type { ColumnBuilder } from './builder.ts'
+export { civilFromDays, DAY_MICROS, daysFromCivil, wrapsAround } from './calendar.ts'
 export { castColumn } from './cast.ts'
-export { columnBytes, DATE_INFINITY, DATE_MINUS_INFINITY, HIGH_WORD_MAX, HIGH_WORD_MIN, isNull, layoutOf } from './column.ts'
+export {
+  columnBytes,
+  DATE_INFINITY,
+  DATE_MINUS_INFINITY,
+  DECIMAL_NAN_WORD,
+  HIGH_WORD_MAX,
+  HIGH_WORD_MIN,
+  isNull,
+  layoutOf,
+} from './column.ts'
 export type {
   BoolColumn,
   BytesColumn,

@@ -60,6 +60,13 @@ export function fieldIndex(schema: Schema, name: string): number {
 /** A short text that is equal for equal columns: names, types, nullability, declared types, in order. */
 export function schemaFingerprint(schema: Schema): string {
   return JSON.stringify(
-    schema.fields.map((f) => [f.name, typeName(f.type), f.nullable, f.vendor ?? '', f.declared ?? '', f.requires ?? []]),
+    schema.fields.map((f) => [
+      f.name,
+      typeName(f.type),
+      f.nullable,
+      f.vendor ?? '',
+      f.declared ?? '',
+      f.requires ?? [],
+    ]),
   )
 }

@@ -2,7 +2,16 @@ import type { Column } from './column.ts'
 import { isNull } from './column.ts'
 
 /** A value at the edge. int64, uint64, decimal, time, timestamp are exact: BigInt of their unit; see `valueAt`. */
-export type Value = null | boolean | number | bigint | string | Uint8Array | Interval | Value[] | { [name: string]: Value }
+export type Value =
+  | null
+  | boolean
+  | number
+  | bigint
+  | string
+  | Uint8Array
+  | Interval
+  | Value[]
+  | { [name: string]: Value }
 
 export interface Interval {
   readonly months: number

@@ -28,3 +28,25 @@ export function negate(words: Int32Array, at: number): void {
     carry = sum >= WORD ? 1 : 0
   }
 }
+
+/**
+ * Divides `magnitude`, unsigned, by 10^9 and returns the remainder. A quotient word may be off by one, because its
+ * dividend is rounded to a double; the remainder is exact by wrapping multiplication, and tells.
+ */
+export function divideByBillion(): number {
+  let remainder = 0
+  for (let i = 3; i >= 0; i--) {
+    const word = (magnitude[i] as number) >>> 0
+    let quotient = Math.floor((remainder * WORD + word) / 1e9)
+    remainder = (word - Math.imul(quotient, 1_000_000_000)) | 0
+    if (remainder < 0) {
+      remainder += 1_000_000_000
+      quotient--
+    } else if (remainder >= 1_000_000_000) {
+      remainder -= 1_000_000_000
+      quotient++
+    }
+    magnitude[i] = quotient
+  }
+  return remainder
+}

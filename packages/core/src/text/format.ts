@@ -1,11 +1,78 @@
 import type { BytesBuilder } from '../builder.ts'
-import type { Column } from '../column.ts'
+import type { BoolColumn, BytesColumn, Column, DictionaryColumn, Fixed128Column, Fixed64Column } from '../column.ts'
+import { NebulaError } from '../errors.ts'
+import { typeName } from '../types.ts'
+import { formatBinary, formatBytes, formatDictionary, formatUuid } from './format-bytes.ts'
+import { formatDate, formatTime, formatTimestamp } from './format-date.ts'
+import { formatDecimal } from './format-decimal.ts'
+import { formatFloat32, formatFloat64 } from './format-float.ts'
+import { formatInt64, formatIntegers } from './format-integer.ts'
+import { formatInterval } from './format-interval.ts'
+import { isMissing } from './nulls.ts'
+import { writeText } from './write-digits.ts'
+
+/** Rows `from` to `to`, not included. */
+export interface Range {
+  readonly from: number
+  readonly to: number
+}
 
 /**
  * Appends the canonical text of rows `from` to `to` of `column` to `out`, whose `start(to - from)` this calls; nulls
- * stay null.
+ * stay null. The texts are those of PostgreSQL with DateStyle ISO, IntervalStyle iso_8601, TimeZone UTC, bytea_output
+ * hex and extra_float_digits 1, but a bool is `true` or `false`. Throws `unsupported` for list, struct and native.
  */
 export function formatColumn(column: Column, out: BytesBuilder, from = 0, to = column.length): void {
-  void [column, out, from, to]
-  throw new Error('to be written')
+  const range: Range = { from, to }
+  out.start(to - from)
+  switch (column.layout) {
+    case 'bool':
+      return formatBool(column, out, range)
+    case 'fixed':
+      if (column.type.kind === 'float64') return formatFloat64(column, out, range)
+      if (column.type.kind === 'float32') return formatFloat32(column, out, range)
+      return column.type.kind === 'date' ? formatDate(column, out, range) : formatIntegers(column, out, range)
+    case 'fixed64':
+      return formatWords(column, out, range)
+    case 'fixed128':
+      return formatWide(column, out, range)
+    case 'bytes':
+    case 'dictionary':
+      return formatText(column, out, range)
+    default:
+      throw unsupported(column)
+  }
+}
+
+function unsupported(column: Column): NebulaError {
+  return new NebulaError('unsupported', { message: `${typeName(column.type)} has no text form.` })
+}
+
+function formatWords(column: Fixed64Column, out: BytesBuilder, range: Range): void {
+  if (column.type.kind === 'timestamp') return formatTimestamp(column, out, range)
+  return column.type.kind === 'time' ? formatTime(column, out, range) : formatInt64(column, out, range)
+}
+
+function formatWide(column: Fixed128Column, out: BytesBuilder, range: Range): void {
+  if (column.type.kind === 'uuid') return formatUuid(column, out, range)
+  return column.type.kind === 'interval' ? formatInterval(column, out, range) : formatDecimal(column, out, range)
+}
+
+function formatText(column: BytesColumn | DictionaryColumn, out: BytesBuilder, range: Range): void {
+  if (column.type.kind === 'native') throw unsupported(column)
+  if (column.layout === 'dictionary') return formatDictionary(column, out, range)
+  return column.type.kind === 'binary' ? formatBinary(column, out, range) : formatBytes(column, out, range)
+}
+
+function formatBool(column: BoolColumn, out: BytesBuilder, range: Range): void {
+  const { bits, validity } = column
+  out.ensure(out.rows * 5)
+  const { data, offsets } = out
+  let at = 0
+  for (let row = range.from, i = 0; row < range.to; row++, i++) {
+    if (isMissing(validity, row)) out.setNull(i)
+    else at = writeText(data, at, ((bits[row >> 3] as number) & (1 << (row & 7))) === 0 ? 'false' : 'true')
+    offsets[i + 1] = at
+  }
+  out.size = at
 }
