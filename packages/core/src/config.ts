@@ -38,6 +38,7 @@ export function secret(): z.ZodType<Secret, string | Secret> {
 const tlsModes = ['disable', 'prefer', 'require', 'verify-ca', 'verify-full'] as const
 
 const performance = z.strictObject({
+  partitionBytes: size().optional().describe('bytes of a partition, about; default: what the destination asks for'),
   batchSize: z.int().positive().default(10_000).describe('rows of a batch, at most'),
   batchBytes: size('2MB').describe('bytes of a batch, at most; a larger row is a batch of its own'),
   maxConcurrency: z.int().positive().default(10).describe('connections at once, at most'),

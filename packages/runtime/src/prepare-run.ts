@@ -62,7 +62,8 @@ export async function prepareRun(
   const changed = resuming ? changedStreams(resuming.run, agreed) : []
   const reads = agreed.filter(({ request }) => !finished.has(request.stream)).map(readStream)
   const previous = resuming && previousPlan(resuming, [...finished, ...changed.map(({ stream }) => stream)])
-  const plan = await planAll(source, reads, agreed, previous, contexts.source)
+  const partitionBytes = pipeline.source.config.performance.partitionBytes ?? askedBytes(agreed)
+  const plan = await planAll(source, reads, partitionBytes, previous, contexts.source)
   const restarted = [...changed, ...plan.restart]
   const again = new Set(restarted.map(({ stream }) => stream))
   const streams = agreed.map((stream) => streamPlan(stream, resuming?.run, again.has(stream.request.stream)))
@@ -133,7 +134,7 @@ export { readStream }
 async function planAll(
   source: SourceDriver,
   reads: readonly ReadStream[],
-  agreed: readonly AgreedStream[],
+  partitionBytes: number,
   previous: PreviousPlan | undefined,
   context: Context,
 ): Promise<Plan> {
@@ -141,8 +142,12 @@ async function planAll(
     const partitions = reads.map(({ request: { stream } }) => ({ id: stream, stream, range: null }))
     return { partitions, restart: [] }
   }
-  const asked = agreed.flatMap(({ accepted }) => accepted.partitionBytes ?? [])
-  return source.plan(reads, Math.min(DEFAULT_PARTITION_BYTES, ...asked), previous, context)
+  return source.plan(reads, partitionBytes, previous, context)
+}
+
+/** The smallest partition that a destination asks for. */
+function askedBytes(agreed: readonly AgreedStream[]): number {
+  return Math.min(DEFAULT_PARTITION_BYTES, ...agreed.flatMap(({ accepted }) => accepted.partitionBytes ?? []))
 }
 
 /** The previous plan without the streams that need no proof: those that are finished, and those that begin again. */
