@@ -31,7 +31,12 @@ async function connectors(flags: { readonly json?: boolean }): Promise<void> {
   }
   const rows = found.map((connector) =>
     connector.installed
-      ? [connector.name, connector.version ?? '', connector.source ? 'source' : '', connector.destination ? 'destination' : '']
+      ? [
+          connector.name,
+          connector.version ?? '',
+          connector.source ? 'source' : '',
+          connector.destination ? 'destination' : '',
+        ]
       : [connector.name, 'not installed', connector.install ?? '', ''],
   )
   process.stdout.write(`${table(rows, 4)}\n`)

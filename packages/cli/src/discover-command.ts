@@ -39,7 +39,8 @@ async function discover(file: string | undefined, flags: DiscoverFlags): Promise
     throw new NebulaError('usage', { message: 'nebula discover takes a pipeline file or --from.' })
   }
   const pipeline = file === undefined ? undefined : await runtime.loadPipeline(file)
-  const { connector, config }: Endpoint = pipeline?.source ?? (await runtime.locate(flags.from ?? '', { folder: process.cwd() }))
+  const { connector, config }: Endpoint =
+    pipeline?.source ?? (await runtime.locate(flags.from ?? '', { folder: process.cwd() }))
   if (!connector.source) {
     throw new NebulaError('unsupported', { message: `The connector ${connector.name} cannot be read from.` })
   }

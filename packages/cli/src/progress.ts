@@ -59,7 +59,8 @@ export function progressLine(streams: readonly StreamProgress[], elapsedMs: numb
   const partitions = sum((s) => s.partitions)
   const done = partitions === 0 ? 100 : (100 * sum((s) => s.partitionsDone)) / partitions
   const running = streams.filter((s) => s.partitionsDone < s.partitions).map((s) => s.stream)
-  const names = running.length > 3 ? `${running.slice(0, 3).join(', ')} and ${running.length - 3} more` : running.join(', ')
+  const names =
+    running.length > 3 ? `${running.slice(0, 3).join(', ')} and ${running.length - 3} more` : running.join(', ')
   return (
     `${done.toFixed(0)} % of ${countText(partitions)} partitions, ${countText(rows)} rows, ${bytesText(bytes)}, ` +
     `${countText(rows / seconds)} rows/s, ${bytesText(bytes / seconds)}/s: ${names}`

@@ -79,7 +79,7 @@ export async function crashUntil(
   await subject.verify()
   while (result.kills < kills) {
     await subject.reset()
-    for (let done = false; !done; ) {
+    for (let done = false; !done;) {
       const outcome = await runNebula(subject.invocation, 100 + next() * milliseconds * 0.9)
       if (outcome.report === undefined) {
         result.kills++
@@ -96,7 +96,8 @@ export async function crashUntil(
 }
 
 async function expectDone(outcome: Outcome): Promise<Outcome> {
-  if (outcome.code !== 0) throw new Error(`exit code ${String(outcome.code)}: ${outcome.stderr}${JSON.stringify(outcome.report)}`)
+  if (outcome.code !== 0)
+    throw new Error(`exit code ${String(outcome.code)}: ${outcome.stderr}${JSON.stringify(outcome.report)}`)
   return outcome
 }
 

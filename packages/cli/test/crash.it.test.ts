@@ -33,7 +33,11 @@ beforeAll(async () => {
   )
   await writeFile(
     join(folder, 'csv.json'),
-    JSON.stringify({ source: postgres('SOURCE_URL'), destination: csv('in'), streams: { 'public.orders': { target: 'orders' } } }),
+    JSON.stringify({
+      source: postgres('SOURCE_URL'),
+      destination: csv('in'),
+      streams: { 'public.orders': { target: 'orders' } },
+    }),
   )
   const { code, stderr } = await runNebula({ args: ['run', 'csv.json'], cwd: folder, env })
   if (code !== 0) throw new Error(stderr)
@@ -72,7 +76,11 @@ describe.each(modes)('killed at random moments, %s', (mode) => {
 
   async function crash(name: string, pipeline: object, verify: () => Promise<void>): Promise<void> {
     await writeFile(join(folder, `${name}.json`), JSON.stringify(pipeline))
-    const subject = { invocation: { args: ['run', `${name}.json`], cwd: folder, env }, reset: () => reset(append), verify }
+    const subject = {
+      invocation: { args: ['run', `${name}.json`], cwd: folder, env },
+      reset: () => reset(append),
+      verify,
+    }
     const result = await crashUntil(KILLS, seed, subject)
     console.log(`${name} ${mode}, seed ${seed}: ${JSON.stringify(result)}`)
     expect(result.kills).toBeGreaterThanOrEqual(KILLS)
@@ -90,7 +98,9 @@ describe.each(modes)('killed at random moments, %s', (mode) => {
   async function sameFile(): Promise<void> {
     const files = (await readdir(join(folder, 'out'))).filter((name) => name.endsWith('.csv'))
     expect(files).toHaveLength(1)
-    expect(await fileChecksum(join(folder, 'out', files[0] ?? ''))).toBe(await fileChecksum(join(folder, 'in', 'orders.csv')))
+    expect(await fileChecksum(join(folder, 'out', files[0] ?? ''))).toBe(
+      await fileChecksum(join(folder, 'in', 'orders.csv')),
+    )
     expect((await readdir(join(folder, 'out', '.nebula'))).filter((name) => !name.endsWith('.json'))).toEqual([])
   }
 

@@ -24,7 +24,9 @@ export async function loadConnector(name: string, folder: string): Promise<Conne
     const module = (await import(entry)) as { [name: string]: unknown }
     const found = registered(name) ?? exportedConnector(module)
     if (found) return found
-    throw new NebulaError('connector_invalid', { message: `The package ${candidate} registers no connector "${name}".` })
+    throw new NebulaError('connector_invalid', {
+      message: `The package ${candidate} registers no connector "${name}".`,
+    })
   }
   throw new NebulaError('connector_not_found', {
     message: `No connector "${name}": looked for the package ${candidates(name).join(', then ')}.`,

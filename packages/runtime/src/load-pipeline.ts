@@ -68,7 +68,11 @@ async function readConfigFile(path: string, environment: Environment): Promise<C
   try {
     text = await readFile(path, 'utf8')
   } catch (cause) {
-    throw new NebulaError('file_not_found', { message: `The pipeline file ${path} cannot be read.`, place: path, cause })
+    throw new NebulaError('file_not_found', {
+      message: `The pipeline file ${path} cannot be read.`,
+      place: path,
+      cause,
+    })
   }
   const lines = new LineCounter()
   const document = parseDocument(text, { lineCounter: lines })
@@ -97,7 +101,9 @@ function offsetOf(document: Document, path: readonly PropertyKey[]): number {
   let offset = 0
   for (const key of path) {
     if (!isMap(node)) break
-    const pair = node.items.find(({ key: k }) => isScalar(k) && [k.value, camelCase(String(k.value))].includes(key as string))
+    const pair = node.items.find(
+      ({ key: k }) => isScalar(k) && [k.value, camelCase(String(k.value))].includes(key as string),
+    )
     if (!pair) break
     if (isScalar(pair.key)) offset = pair.key.range?.[0] ?? offset
     node = pair.value
@@ -120,7 +126,9 @@ function check<T>(schema: z.ZodType<T>, tree: unknown, file: ConfigFile | undefi
   const result = schema.safeParse(tree)
   if (result.success) return result.data
   const problems = result.error.issues.flatMap((issue) => describeIssue(issue, schema, file, path))
-  const code = result.error.issues.every((issue) => issue.code === 'unrecognized_keys') ? 'config_unknown_key' : 'config_invalid'
+  const code = result.error.issues.every((issue) => issue.code === 'unrecognized_keys')
+    ? 'config_unknown_key'
+    : 'config_invalid'
   const [first] = problems
   throw new NebulaError(code, {
     message: problems.map((problem) => problem.text).join('\n'),
@@ -157,7 +165,8 @@ function issueText(issue: z.core.$ZodIssue, schema: z.ZodType): string {
   // The branch that fits best says what is wrong inside it.
   const nested = issue.errors.toSorted((a, b) => deepest(b) - deepest(a))[0]?.[0]
   if (!nested) return issue.message
-  if (nested.code !== 'unrecognized_keys') return `${nested.path.map((key) => snakeCase(String(key))).join('.')} ${nested.message}`.trim()
+  if (nested.code !== 'unrecognized_keys')
+    return `${nested.path.map((key) => snakeCase(String(key))).join('.')} ${nested.message}`.trim()
   const known = keysAt(schema, [...issue.path, ...nested.path]).map(snakeCase)
   return nested.keys
     .map((key) => `unknown key ${snakeCase(key)}; did you mean ${nearest(snakeCase(key), known) ?? known.join(', ')}?`)

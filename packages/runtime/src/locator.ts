@@ -27,7 +27,10 @@ export async function oneLinePipeline(options: OneLine): Promise<Pipeline> {
   const { from, to, folder, streams, defaults } = options
   const source = await locate(from, options)
   const destination = await locate(to, options)
-  const identity = createHash('sha256').update(JSON.stringify([from, to, streams, defaults])).digest('hex').slice(0, 8)
+  const identity = createHash('sha256')
+    .update(JSON.stringify([from, to, streams, defaults]))
+    .digest('hex')
+    .slice(0, 8)
   return {
     name: `${source.connector.name}-to-${destination.connector.name}-${identity}`,
     stateFolder: options.stateFolder ?? join(folder, '.nebula'),

@@ -12,18 +12,31 @@ const logicalType: z.ZodType<LogicalType, string> = z.string().transform((text, 
 const names = z.array(z.string())
 
 export const StreamOptionsSchema = z.strictObject({
-  mode: z.enum(['overwrite', 'append']).optional().describe('overwrite replaces the target at the end, at once; append adds'),
+  mode: z
+    .enum(['overwrite', 'append'])
+    .optional()
+    .describe('overwrite replaces the target at the end, at once; append adds'),
   target: z.string().min(1).optional().describe('name at the destination; default: the name of the stream'),
   columns: names.min(1).optional().describe('only these columns, in this order'),
   exclude: names.optional().describe('all columns but these'),
   rename: z.record(z.string(), z.string().min(1)).optional().describe('new names of columns'),
-  cast: z.record(z.string(), logicalType).optional().describe('new types of columns; a value that does not fit is a rejected row'),
-  mask: z.record(z.string(), z.enum(['sha256'])).optional().describe('columns of which only a hash arrives, as text'),
+  cast: z
+    .record(z.string(), logicalType)
+    .optional()
+    .describe('new types of columns; a value that does not fit is a rejected row'),
+  mask: z
+    .record(z.string(), z.enum(['sha256']))
+    .optional()
+    .describe('columns of which only a hash arrives, as text'),
   types: z.record(z.string(), logicalType).optional().describe('types of the columns of a file'),
   path: z.string().min(1).optional().describe('files of this stream; a pattern may match several'),
   key: names.optional().describe('columns that identify a row'),
   limit: z.int().positive().optional().describe('at most so many rows'),
-  maxErrors: z.int().nonnegative().optional().describe('rejected rows that are kept as dead letters before the stream fails'),
+  maxErrors: z
+    .int()
+    .nonnegative()
+    .optional()
+    .describe('rejected rows that are kept as dead letters before the stream fails'),
   allowLoss: names.optional().describe('columns that may lose what the plan names'),
 })
 

@@ -35,7 +35,10 @@ export function agreeStream(
   existing: TargetInfo | undefined,
   accept: Accept,
 ): { agreed: AgreedStream; problems: StreamProblem[] } {
-  const problems: StreamProblem[] = unknownColumns(info.schema, options).map((text) => ({ code: 'column_not_found', text }))
+  const problems: StreamProblem[] = unknownColumns(info.schema, options).map((text) => ({
+    code: 'column_not_found',
+    text,
+  }))
   const read = selectFields(info.schema, options).map((field) =>
     info.untyped ? typedField(field, options, existing?.schema) : field,
   )
@@ -50,9 +53,12 @@ export function agreeStream(
   }
   const transformed = shaped.some((column) => column.step)
   const accepted = accept(request, { fields: shaped.map(({ field }) => field) }, transformed ? [] : info.wire, existing)
-  const columns = shaped.map((column, i) => reconcile(column, read[i] as Field, accepted.columns[i]?.as ?? column.field.type))
+  const columns = shaped.map((column, i) =>
+    reconcile(column, read[i] as Field, accepted.columns[i]?.as ?? column.field.type),
+  )
   const overwritesBlindly = options.mode === undefined && existing?.foreignRows === true
-  if (overwritesBlindly) problems.push({ code: 'target_not_ours', text: `${target} holds rows that Nebula did not write.` })
+  if (overwritesBlindly)
+    problems.push({ code: 'target_not_ours', text: `${target} holds rows that Nebula did not write.` })
   problems.push(...acceptanceProblems(accepted, request.columns, options))
   const agreed: AgreedStream = {
     request,
@@ -84,7 +90,10 @@ function unknownColumns(schema: Schema, options: StreamOptions): string[] {
     ['exclude', options.exclude ?? []],
     ['key', options.key ?? []],
     ['allow_loss', options.allowLoss ?? []],
-    ...(['rename', 'cast', 'mask', 'types'] as const).map((key): [string, string[]] => [key, Object.keys(options[key] ?? {})]),
+    ...(['rename', 'cast', 'mask', 'types'] as const).map((key): [string, string[]] => [
+      key,
+      Object.keys(options[key] ?? {}),
+    ]),
   ]
   const names = schema.fields.map((field) => field.name)
   return asked.flatMap(([key, columns]) =>
@@ -133,7 +142,8 @@ function shapeField(field: Field, options: StreamOptions): Shaped {
   const { comment, nullable } = field
   const plain = { name, nullable, ...(comment === undefined ? {} : { comment }) }
   if (mask) return { field: { ...plain, type: utf8 }, step: { kind: 'sha256' } }
-  if (cast && !sameType(cast, field.type)) return { field: { ...plain, type: cast }, step: { kind: 'cast', type: cast } }
+  if (cast && !sameType(cast, field.type))
+    return { field: { ...plain, type: cast }, step: { kind: 'cast', type: cast } }
   return { field: { ...field, name }, step: undefined }
 }
 
@@ -151,6 +161,7 @@ function reconcile(
     return { read: modelled, written, step: final }
   }
   const offered = source.offers ?? [source.type]
-  if (offered.some((type) => sameType(type, wanted))) return { read: { ...source, type: wanted }, written, step: undefined }
+  if (offered.some((type) => sameType(type, wanted)))
+    return { read: { ...source, type: wanted }, written, step: undefined }
   return { read: source, written, step: { kind: 'cast', type: wanted } }
 }

@@ -68,7 +68,9 @@ export async function prepareRun(
   const again = new Set(restarted.map(({ stream }) => stream))
   const streams = agreed.map((stream) => streamPlan(stream, resuming?.run, again.has(stream.request.stream)))
   const kept = new Set(plan.partitions.filter((partition) => !again.has(partition.stream)).map(({ id }) => id))
-  const checkpoints = new Map((resuming?.checkpoints ?? []).filter((c) => kept.has(c.partition)).map((c) => [c.partition, c]))
+  const checkpoints = new Map(
+    (resuming?.checkpoints ?? []).filter((c) => kept.has(c.partition)).map((c) => [c.partition, c]),
+  )
   const epoch = (recalled?.run.epoch ?? 0) + 1
   const id = resuming?.run.id ?? randomUUID().slice(0, 8)
   return {
@@ -112,14 +114,21 @@ function refuseCollisions(selected: readonly SelectedStream[], targets: readonly
     const stream = selected[i]?.info.name as string
     const other = first.get(target)
     if (other !== undefined) {
-      throw new NebulaError('target_collision', { message: `${other} and ${stream} would both be written to ${target}.` })
+      throw new NebulaError('target_collision', {
+        message: `${other} and ${stream} would both be written to ${target}.`,
+      })
     }
     first.set(target, stream)
   }
 }
 
 /** How a destination without `accept` keeps a stream: every column as text. */
-function acceptAsText(_request: StreamRequest, schema: Schema, _wire: readonly string[], _target?: TargetInfo): Acceptance {
+function acceptAsText(
+  _request: StreamRequest,
+  schema: Schema,
+  _wire: readonly string[],
+  _target?: TargetInfo,
+): Acceptance {
   const columns = schema.fields.map(() => ({ as: utf8, type: 'text', fidelity: 'exact' as const }))
   return { columns, ddl: [], guarantee: 'at_least_once', problems: [] }
 }
@@ -169,7 +178,11 @@ function changedStreams(run: Run, agreed: readonly AgreedStream[]): { stream: st
     .map(({ request }) => ({ stream: request.stream, reason: 'its columns changed' }))
 }
 
-function streamPlan({ request, target, writeSchema, accepted }: AgreedStream, before: Run | undefined, again: boolean): StreamPlan {
+function streamPlan(
+  { request, target, writeSchema, accepted }: AgreedStream,
+  before: Run | undefined,
+  again: boolean,
+): StreamPlan {
   const generation = before?.streams.find((stream) => stream.request.stream === request.stream)?.generation ?? 0
   return { request, target, schema: writeSchema, accepted, generation: generation + (again ? 1 : 0) }
 }

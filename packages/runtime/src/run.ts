@@ -38,7 +38,10 @@ export async function runPipeline(pipeline: Pipeline, options: RunOptions = {}):
     const open = await openBoth(pipeline, options)
     try {
       const report = await runOpen(pipeline, options, open, { startedAt, cpu })
-      await writeDurably(join(pipeline.stateFolder, `${fileName(pipeline.name)}.report.json`), JSON.stringify(report, null, 2))
+      await writeDurably(
+        join(pipeline.stateFolder, `${fileName(pipeline.name)}.report.json`),
+        JSON.stringify(report, null, 2),
+      )
       return report
     } finally {
       await open.close()
@@ -114,7 +117,15 @@ async function runOpen(
   await drivers.destination.prepare(prepared.run, contexts.destination)
   await state?.prepare(prepared.run)
   const deadLetters = new DeadLetters(pipeline.stateFolder, pipeline.name, prepared.run.id)
-  const scheduler = new Scheduler({ pipeline, prepared, drivers, contexts, state, deadLetters, onEvent: options.onEvent })
+  const scheduler = new Scheduler({
+    pipeline,
+    prepared,
+    drivers,
+    contexts,
+    state,
+    deadLetters,
+    onEvent: options.onEvent,
+  })
   const outcomes = await scheduler.run()
   return createReport(
     {

@@ -66,7 +66,8 @@ export class Scheduler {
     const parallel = pipeline.parallel ?? availableParallelism()
     for (const lane of this.#lanes) if (lane.left === 0 && !lane.status) await this.#finish(lane)
     await Promise.all(Array.from({ length: parallel }, () => this.#work(parallel)))
-    for (const lane of this.#lanes) if (lane.error && lane.status === 'failed' && !resumable(lane.error)) await this.#discard(lane)
+    for (const lane of this.#lanes)
+      if (lane.error && lane.status === 'failed' && !resumable(lane.error)) await this.#discard(lane)
     return this.#lanes.map(({ meter, plan, status, resumed, error }) => ({
       meter,
       mode: plan.request.mode,
@@ -107,7 +108,10 @@ export class Scheduler {
       steps: lane.agreed.steps,
       order,
       partitions: lane.partitions.length,
-      batch: { rows: performance.batchSize, bytes: Math.min(performance.batchBytes, context.pool.limit / BATCHES_PER_TASK) },
+      batch: {
+        rows: performance.batchSize,
+        bytes: Math.min(performance.batchBytes, context.pool.limit / BATCHES_PER_TASK),
+      },
       maxErrors: lane.agreed.options.maxErrors ?? reliability.maxErrors,
       commitBytes: lane.plan.accepted.partitionBytes ?? LEAST_TASK_BYTES,
     }

@@ -21,7 +21,10 @@ export function definedStreams(pipeline: Pipeline): StreamDefinition[] {
  */
 export function selectStreams(catalog: Catalog, pipeline: Pipeline): SelectedStream[] {
   const entries = Object.entries(pipeline.streams ?? {})
-  refuseUnmatched(catalog, entries.map(([pattern]) => pattern))
+  refuseUnmatched(
+    catalog,
+    entries.map(([pattern]) => pattern),
+  )
   const selected: SelectedStream[] = []
   for (const info of catalog.streams) {
     const options = optionsOf(info.name, entries, pipeline.defaults ?? {})
@@ -66,6 +69,9 @@ function advice(pattern: string, names: readonly string[]): string {
 function matches(pattern: string, name: string): boolean {
   if (pattern === name) return true
   if (!/[*?]/.test(pattern)) return false
-  const source = pattern.replace(/[.+^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*').replaceAll('?', '.')
+  const source = pattern
+    .replace(/[.+^${}()|[\]\\]/g, '\\$&')
+    .replaceAll('*', '.*')
+    .replaceAll('?', '.')
   return new RegExp(`^${source}$`, 's').test(name)
 }

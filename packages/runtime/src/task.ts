@@ -53,7 +53,12 @@ export interface TaskPorts {
  * Moves one partition, and commits it; goes on behind `last`. When the destination refuses a row too late to say which,
  * everything since the last commit runs again in isolating mode.
  */
-export async function runTask(task: Task, last: Checkpoint | undefined, ports: TaskPorts, context: Context): Promise<void> {
+export async function runTask(
+  task: Task,
+  last: Checkpoint | undefined,
+  ports: TaskPorts,
+  context: Context,
+): Promise<void> {
   const attempt = new Attempt(task, ports, last)
   try {
     await attempt.run(context, false)
@@ -136,7 +141,12 @@ class Attempt {
     }
   }
 
-  async #move({ batch, bytes }: Held, writer: Writer, transformer: Transformer | undefined, isolate: boolean): Promise<void> {
+  async #move(
+    { batch, bytes }: Held,
+    writer: Writer,
+    transformer: Transformer | undefined,
+    isolate: boolean,
+  ): Promise<void> {
     const { meter } = this.#ports
     const began = performance.now()
     try {
@@ -197,7 +207,13 @@ class Attempt {
     const counts = add(this.#last?.counts ?? NOTHING, this.#counts, 1)
     const position = behind?.position
     const done = behind === undefined
-    const checkpoint: Checkpoint = { partition: partition.id, sequence, done, counts, ...(position === undefined ? {} : { position }) }
+    const checkpoint: Checkpoint = {
+      partition: partition.id,
+      sequence,
+      done,
+      counts,
+      ...(position === undefined ? {} : { position }),
+    }
     await writer.commit(checkpoint)
     await state?.commit(checkpoint)
     meter.committed(this.#counts)

@@ -1,6 +1,15 @@
 import { hash } from 'node:crypto'
 import type { BufferPool, Column, ColumnBuilder, LogicalType, RecordBatch, Rejection, Schema } from '@nebula/core'
-import { BytesBuilder, castColumn, columnBuilder, createBatch, formatColumn, gatherColumn, typeName, utf8 } from '@nebula/core'
+import {
+  BytesBuilder,
+  castColumn,
+  columnBuilder,
+  createBatch,
+  formatColumn,
+  gatherColumn,
+  typeName,
+  utf8,
+} from '@nebula/core'
 import { plainValue } from './dead-letters.ts'
 
 /** What happens to one column between source and destination. JSON. */
