@@ -8,11 +8,11 @@ const integration = 'packages/*/test/**/*.it.test.ts'
 
 /** What both projects share. Sources run as they are; children and workers of a test see them too. */
 const shared = {
-  resolve: { conditions },
   ssr: { resolve: { conditions, externalConditions: conditions } },
+  // The environment in which vitest runs a globalSetup.
+  environments: { __vitest__: { resolve: { conditions } } },
 }
 const test = {
-  execArgv: ['--conditions=source'],
   env: { NODE_OPTIONS: '--conditions=source' },
   retry: 0,
 }

@@ -3,7 +3,8 @@ import type { Reporter, TestModule } from 'vitest/node'
 
 /** Makes `N passed, N failed` the last line of a run, `, N skipped` added when there are any. */
 export default class CountsReporter implements Reporter {
-  readonly #counts = { passed: 0, failed: 0, skipped: 0 }
+  /** A run that never ends, because its set-up failed, counts as one failure. */
+  readonly #counts = { passed: 0, failed: 1, skipped: 0 }
 
   onInit(): void {
     process.once('exit', () => {
