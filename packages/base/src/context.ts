@@ -2,7 +2,7 @@ import type { BaseConfig, Clock, Context, Logger } from '@nebula/core'
 import { BufferPool } from '@nebula/core'
 import { systemClock } from './clock.ts'
 import { silentLogger } from './logger.ts'
-import { withTimeout } from './timeout.ts'
+import { throwIfAborted, withTimeout } from './timeout.ts'
 
 export interface ContextOptions {
   readonly signal: AbortSignal
@@ -40,7 +40,14 @@ export function withSignal(context: Context, signal: AbortSignal): Context {
     clock,
     pool,
     async call(request) {
-      return context.call((inner) => request(AbortSignal.any([inner, signal])))
+      throwIfAborted(signal)
+      try {
+        return await context.call((inner) => request(AbortSignal.any([inner, signal])))
+      } catch (error) {
+        // However the request says that it was stopped.
+        throwIfAborted(signal)
+        throw error
+      }
     },
   }
 }

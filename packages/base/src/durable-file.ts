@@ -1,23 +1,31 @@
 import { open, readFile, rename } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { NebulaError } from '@nebula/core'
+import { fileError } from './file-error.ts'
 
-/** Replaces a file so that a crash leaves the old content or the new, whole: write beside, fsync, rename, fsync folder. */
+/**
+ * Replaces a file so that a crash leaves the old content or the new, whole: write beside, fsync, rename, fsync folder.
+ * Throws `disk_full`, `file_not_found`, `file_failed`.
+ */
 export async function writeDurably(path: string, text: string, mode = 0o644): Promise<void> {
   const temporary = `${path}.tmp`
-  const file = await open(temporary, 'w', mode)
   try {
-    await file.writeFile(text)
-    await file.sync()
-  } finally {
-    await file.close()
+    const file = await open(temporary, 'w', mode)
+    try {
+      await file.writeFile(text)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    await rename(temporary, path)
+    await syncFolder(dirname(path))
+  } catch (error) {
+    throw fileError(error, path)
   }
-  await rename(temporary, path)
-  await syncFolder(dirname(path))
 }
 
 /** Makes renames and new files of a folder durable. */
-export async function syncFolder(path: string): Promise<void> {
+async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r')
   try {
     await folder.sync()
@@ -33,7 +41,7 @@ export async function readJsonFile(path: string): Promise<unknown> {
     text = await readFile(path, 'utf8')
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
+    throw fileError(error, path)
   }
   try {
     return JSON.parse(text)

@@ -18,7 +18,7 @@ export class Managed<Driver extends Lifecycle> implements AsyncDisposable {
     this.#driver = driver
   }
 
-  /** Connects. Throws `lifecycle` the second time. */
+  /** Connects. Throws `lifecycle` the second time, and when it was closed meanwhile. */
   async open(context: Context): Promise<Driver> {
     if (this.#state !== 'new') {
       throw new NebulaError('lifecycle', { message: `${this.#name} was already opened.`, connector: this.#name })
@@ -27,10 +27,11 @@ export class Managed<Driver extends Lifecycle> implements AsyncDisposable {
     try {
       await this.#driver.open?.(context)
     } catch (error) {
-      await this.close()
+      // Why it could not be opened says more than why it could not be closed then.
+      await this.close().catch(() => {})
       throw error
     }
-    return this.#driver
+    return this.driver
   }
 
   /** The open driver. Throws `lifecycle` before `open` and after `close`. */

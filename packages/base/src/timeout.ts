@@ -1,5 +1,8 @@
 import { NebulaError } from '@nebula/core'
 
+/** Node's timers hold a signed 32-bit number and fire at once beyond it. */
+const LONGEST_TIMER_MS = 0x7fffffff
+
 /**
  * Runs one request under a time limit. The request gets a signal that fires at the limit or with `signal`, and must
  * honour it. Throws `timeout` (with `what` in its message) or `aborted`; another error passes unchanged.
@@ -13,14 +16,13 @@ export async function withTimeout<T>(
   const own = new AbortController()
   const stop = (): void => own.abort(signal.reason)
   signal.addEventListener('abort', stop, { once: true })
-  let timer: NodeJS.Timeout | undefined
   const ended = new Promise<never>((_, reject) => {
     own.signal.addEventListener('abort', () => reject(interruption(limit, signal)), { once: true })
-    timer = setTimeout(() => own.abort(), limit.ms)
   })
-  const running = request(own.signal)
-  running.catch(() => {})
+  const timer = setTimeout(() => own.abort(), Math.min(limit.ms, LONGEST_TIMER_MS))
   try {
+    const running = request(own.signal)
+    running.catch(() => {})
     return await Promise.race([running, ended])
   } finally {
     clearTimeout(timer)

@@ -1,0 +1,138 @@
+import { NebulaError } from '@nebula/core'
+import { describe, expect, test } from 'vitest'
+import { ByteQueue } from '../src/index.ts'
+
+const sized = (maxBytes: number): ByteQueue<string> => new ByteQueue<string>(maxBytes, (item) => item.length)
+
+async function collect(queue: ByteQueue<string>): Promise<string[]> {
+  const items: string[] = []
+  for await (const item of queue) items.push(item)
+  return items
+}
+
+/** Runs everything that is ready to run, and says whether `promise` has settled by then. */
+async function isSettled(promise: Promise<unknown>): Promise<boolean> {
+  let settled = false
+  const note = (): void => {
+    settled = true
+  }
+  promise.then(note, note)
+  await new Promise(setImmediate)
+  return settled
+}
+
+describe('ByteQueue', () => {
+  test('gives items in the order in which they came', async () => {
+    const queue = sized(100)
+    for (const item of ['a', 'bb', 'ccc']) await queue.push(item)
+    queue.end()
+    expect(await collect(queue)).toEqual(['a', 'bb', 'ccc'])
+  })
+
+  test('waits for a producer that is slower', async () => {
+    const queue = sized(100)
+    const collected = collect(queue)
+    expect(await isSettled(collected)).toBe(false)
+    await queue.push('late')
+    await new Promise(setImmediate)
+    await queue.push('later')
+    queue.end()
+    expect(await collected).toEqual(['late', 'later'])
+  })
+
+  test('holds at most so many bytes, and lets the producer go on when there is room', async () => {
+    const queue = sized(4)
+    await queue.push('ab')
+    await queue.push('cd')
+    expect(queue.bytes).toBe(4)
+    const third = queue.push('e')
+    expect(await isSettled(third)).toBe(false)
+    expect(queue.bytes).toBe(4)
+    const items = queue[Symbol.asyncIterator]()
+    expect(await items.next()).toEqual({ value: 'ab', done: false })
+    await third
+    expect(queue.bytes).toBe(3)
+  })
+
+  test('a producer whose item needs more room than one item frees waits for the next', async () => {
+    const queue = sized(4)
+    await queue.push('a')
+    await queue.push('bcd')
+    const big = queue.push('efg')
+    const items = queue[Symbol.asyncIterator]()
+    await items.next()
+    expect(await isSettled(big)).toBe(false)
+    await items.next()
+    await big
+    expect(queue.bytes).toBe(3)
+  })
+
+  test('an item larger than the bound passes alone', async () => {
+    const queue = sized(4)
+    await queue.push('larger than four')
+    const next = queue.push('x')
+    expect(await isSettled(next)).toBe(false)
+    const items = queue[Symbol.asyncIterator]()
+    expect((await items.next()).value).toBe('larger than four')
+    await next
+    expect((await items.next()).value).toBe('x')
+  })
+
+  test('an item larger than the bound waits until the queue is empty', async () => {
+    const queue = sized(4)
+    await queue.push('a')
+    const big = queue.push('larger than four')
+    expect(await isSettled(big)).toBe(false)
+    await queue[Symbol.asyncIterator]().next()
+    await big
+    expect(queue.bytes).toBe(16)
+  })
+
+  test('the consumer gets what is queued before the error', async () => {
+    const queue = sized(100)
+    await queue.push('a')
+    queue.fail(new NebulaError('connection_lost', { message: 'gone' }))
+    const seen: string[] = []
+    const reading = (async () => {
+      for await (const item of queue) seen.push(item)
+    })()
+    await expect(reading).rejects.toMatchObject({ code: 'connection_lost' })
+    expect(seen).toEqual(['a'])
+  })
+
+  test('the first error counts', async () => {
+    const queue = sized(100)
+    queue.fail(new Error('first'))
+    queue.fail(new Error('second'))
+    await expect(collect(queue)).rejects.toThrow('first')
+    await expect(queue.push('x')).rejects.toThrow('first')
+  })
+
+  test('an error reaches a consumer and a producer that wait', async () => {
+    const waitingConsumer = sized(4)
+    const collected = collect(waitingConsumer)
+    await new Promise(setImmediate)
+    waitingConsumer.fail(new Error('broken'))
+    await expect(collected).rejects.toThrow('broken')
+
+    const waitingProducer = sized(4)
+    await waitingProducer.push('abcd')
+    const pushed = waitingProducer.push('e')
+    await new Promise(setImmediate)
+    waitingProducer.fail(new Error('broken'))
+    await expect(pushed).rejects.toThrow('broken')
+  })
+
+  test('drain gives what nobody took, and turns away the producer that waits', async () => {
+    const queue = sized(4)
+    await queue.push('ab')
+    await queue.push('cd')
+    const pushed = queue.push('ef')
+    await new Promise(setImmediate)
+    expect(queue.drain()).toEqual(['ab', 'cd'])
+    expect(queue.bytes).toBe(0)
+    await expect(pushed).rejects.toMatchObject({ code: 'aborted' })
+    await expect(queue.push('gh')).rejects.toMatchObject({ code: 'aborted' })
+    expect(await collect(queue)).toEqual([])
+  })
+})
