@@ -1,0 +1,14 @@
+export { csvFormat } from './csv/format.ts'
+export { csvOptions } from './csv/options.ts'
+export type { CsvOptions } from './csv/options.ts'
+export type {
+  Format,
+  FormatBatch,
+  FormatReader,
+  FormatWriter,
+  Preamble,
+  ReaderOptions,
+  RowFault,
+  Splitter,
+} from './format.ts'
+export { TypeInference } from './infer.ts'
