@@ -38,7 +38,7 @@ export async function createLineitem(client: Client, rows: number): Promise<void
      SELECT i / 4 + 1, (i * 7919::bigint) % 200000 + 1, (i * 104729::bigint) % 10000 + 1, i % 7 + 1,
        (i * 31::bigint) % 50 + 1, ((i * 7907::bigint) % 9000000 + 90000) / 100.0, (i % 11) / 100.0, (i % 9) / 100.0,
        (ARRAY['A','N','R'])[i % 3 + 1], (ARRAY['O','F'])[i % 2 + 1],
-       date '1992-01-01' + i % 2526, date '1992-01-31' + i % 2466, date '1992-01-02' + i % 2555,
+       date '1992-01-01' + (i % 2526)::int, date '1992-01-31' + (i % 2466)::int, date '1992-01-02' + (i % 2555)::int,
        (ARRAY['DELIVER IN PERSON','COLLECT COD','NONE','TAKE BACK RETURN'])[i % 4 + 1],
        (ARRAY['REG AIR','AIR','RAIL','SHIP','TRUCK','MAIL','FOB'])[i % 7 + 1],
        'carefully final deposits ' || (i * 2654435761) % 1000000007

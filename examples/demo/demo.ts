@@ -3,7 +3,6 @@
 import { spawn } from 'node:child_process'
 import { createReadStream } from 'node:fs'
 import { copyFile, mkdir, readdir, rm, writeFile } from 'node:fs/promises'
-import { createRequire } from 'node:module'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { PostgresServer } from '@nebula/testkit'
@@ -25,7 +24,7 @@ function title(text: string): void {
 
 /** The public CSV files of the npm package vega-datasets, and `orders.csv`, which is generated. */
 async function collectInput(): Promise<void> {
-  const data = join(dirname(createRequire(import.meta.url).resolve('vega-datasets/package.json')), 'data')
+  const data = join(root, 'node_modules', 'vega-datasets', 'data')
   const files = (await readdir(data)).filter((name) => name.endsWith('.csv'))
   for (const name of files) await copyFile(join(data, name), join(input, name))
   await writeFile(join(input, 'orders.csv'), generatedOrders())
