@@ -11,8 +11,8 @@ export const DAY_WORD = 500_654_080
 /** Days since 1970-01-01 of a date that exists. */
 export function daysFromCivil(year: number, month: number, day: number): number {
   const y = month <= 2 ? year - 1 : year
-  const era = Math.floor(y / 400)
-  const yearOfEra = (y - era * 400) | 0
+  const era = ((y >= 0 ? y : y - 399) / 400) | 0
+  const yearOfEra = y - era * 400
   const dayOfYear = (((153 * (month > 2 ? month - 3 : month + 9) + 2) / 5) | 0) + day - 1
   const dayOfEra = yearOfEra * 365 + ((yearOfEra / 4) | 0) - ((yearOfEra / 100) | 0) + dayOfYear
   return era * 146_097 + dayOfEra - 719_468
@@ -24,8 +24,8 @@ export function daysFromCivil(year: number, month: number, day: number): number 
  */
 export function civilFromDays(days: number): number {
   const shifted = days + 719_468
-  const era = Math.floor(shifted / 146_097)
-  const dayOfEra = (shifted - era * 146_097) | 0
+  const era = ((shifted >= 0 ? shifted : shifted - 146_096) / 146_097) | 0
+  const dayOfEra = shifted - era * 146_097
   const leaps = (dayOfEra - ((dayOfEra / 1460) | 0) + ((dayOfEra / 36_524) | 0) - ((dayOfEra / 146_096) | 0)) | 0
   const yearOfEra = (leaps / 365) | 0
   const dayOfYear = (dayOfEra - (365 * yearOfEra + ((yearOfEra / 4) | 0) - ((yearOfEra / 100) | 0))) | 0

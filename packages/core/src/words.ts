@@ -1,52 +1,51 @@
-/** Arithmetic on 128-bit integers in four 32-bit words, lowest first, without BigInt. */
+/** Arithmetic on 128-bit integers in four 32-bit words of `words`, the lowest at `at`, without BigInt. */
 
 const WORD = 4_294_967_296
 
-/** The accumulator of `addScaled`, unsigned. */
-export const magnitude = new Int32Array(4)
-
 /**
- * `magnitude = magnitude * factor + addend`, factor at most 10^9. The low word of each product is exact by wrapping
- * multiplication; the carry is, because a double's error below 2^11 vanishes in the division by 2^32.
+ * Multiplies by `factor`, at most 10^9, and adds `addend`, below 2^31; unsigned. The low word of each product is exact
+ * by wrapping multiplication, and so is the carry, because a double's error below 2^11 vanishes in the division by 2^32.
  */
-export function addScaled(factor: number, addend: number): void {
+export function addScaled(words: Int32Array, at: number, factor: number, addend: number): void {
   let carry = addend
-  for (let i = 0; i < 4; i++) {
-    const word = (magnitude[i] as number) >>> 0
-    const low = (Math.imul(word, factor) + carry) >>> 0
-    carry = Math.floor((word * factor + carry - low) / WORD + 0.5)
-    magnitude[i] = low
+  for (let i = at; i < at + 4; i++) {
+    const word = words[i] as number
+    if ((word | carry) === 0) continue
+    const low = (Math.imul(word, factor) + carry) | 0
+    words[i] = low
+    carry = Math.floor(((word >>> 0) * factor + carry - (low >>> 0)) / WORD + 0.5)
   }
 }
 
-/** Negates the 128-bit integer at `words[at]`. */
+/**
+ * Divides by 10^8 and returns the remainder; unsigned. A quotient word may be off by one, because its dividend is
+ * rounded to a double; the remainder is exact by wrapping multiplication, and tells.
+ */
+export function divideScaled(words: Int32Array, at: number): number {
+  let remainder = 0
+  for (let i = at + 3; i >= at; i--) {
+    const word = words[i] as number
+    if ((word | remainder) === 0) continue
+    let quotient = Math.floor((remainder * WORD + (word >>> 0)) / 1e8)
+    remainder = (word - Math.imul(quotient, 100_000_000)) | 0
+    if (remainder < 0) {
+      remainder += 100_000_000
+      quotient--
+    } else if (remainder >= 100_000_000) {
+      remainder -= 100_000_000
+      quotient++
+    }
+    words[i] = quotient
+  }
+  return remainder
+}
+
+/** Negates; two's complement. */
 export function negate(words: Int32Array, at: number): void {
   let carry = 1
   for (let i = at; i < at + 4; i++) {
-    const sum = (~(words[i] as number) >>> 0) + carry
-    words[i] = sum
-    carry = sum >= WORD ? 1 : 0
+    const flipped = ~(words[i] as number)
+    words[i] = flipped + carry
+    carry = carry === 1 && flipped === -1 ? 1 : 0
   }
-}
-
-/**
- * Divides `magnitude`, unsigned, by 10^9 and returns the remainder. A quotient word may be off by one, because its
- * dividend is rounded to a double; the remainder is exact by wrapping multiplication, and tells.
- */
-export function divideByBillion(): number {
-  let remainder = 0
-  for (let i = 3; i >= 0; i--) {
-    const word = (magnitude[i] as number) >>> 0
-    let quotient = Math.floor((remainder * WORD + word) / 1e9)
-    remainder = (word - Math.imul(quotient, 1_000_000_000)) | 0
-    if (remainder < 0) {
-      remainder += 1_000_000_000
-      quotient--
-    } else if (remainder >= 1_000_000_000) {
-      remainder -= 1_000_000_000
-      quotient++
-    }
-    magnitude[i] = quotient
-  }
-  return remainder
 }

@@ -1,35 +1,28 @@
 import type { BytesBuilder } from '../builder.ts'
-import { civilFromDays, DAY_MICROS, DAY_WORD, wrapsAround } from '../calendar.ts'
+import { civilFromDays, DAY_MICROS, DAY_WORD, daysFromCivil, wrapsAround } from '../calendar.ts'
 import type { Fixed64Column, FixedColumn } from '../column.ts'
 import { DATE_INFINITY, DATE_MINUS_INFINITY, HIGH_WORD_MAX, HIGH_WORD_MIN } from '../column.ts'
+import { viewOf } from './digits.ts'
 import type { Range } from './format.ts'
 import { isMissing } from './nulls.ts'
-import { writeMicros, writePadded, writeSmall, writeText, writeTwo } from './write-digits.ts'
+import { fourOf, pairOf, SLACK, writeMicros, writePadded, writeSmall, writeText } from './write-digits.ts'
 
-const PLUS = 0x2b
-const MINUS = 0x2d
 const BLANK = 0x20
-const COLON = 0x3a
-const ZERO = 0x30
 const WORD = 4_294_967_296
 
 /** date: `YYYY-MM-DD`, longer years as they are, ` BC`, the infinities. */
 export function formatDate(column: FixedColumn, out: BytesBuilder, range: Range): void {
   const { values, validity } = column
-  out.ensure(out.rows * 20)
-  const { data, offsets } = out
+  out.ensure(out.rows * 20 + SLACK)
+  const { offsets } = out
+  const view = viewOf(out.data)
   let at = 0
   for (let row = range.from, i = 0; row < range.to; row++, i++) {
     if (isMissing(validity, row)) out.setNull(i)
     else {
       const days = values[row] as number
-      if (days === DATE_INFINITY) at = writeText(data, at, 'infinity')
-      else if (days === DATE_MINUS_INFINITY) at = writeText(data, at, '-infinity')
-      else {
-        const civil = civilFromDays(days)
-        at = writeDate(data, at, civil)
-        if (civil < 512) at = writeText(data, at, ' BC')
-      }
+      if (days >= FIRST_COMMON && days <= LAST_COMMON) at = writeCommon(view, at, civilFromDays(days))
+      else at = writeRareDate(view, at, days)
     }
     offsets[i + 1] = at
   }
@@ -39,12 +32,17 @@ export function formatDate(column: FixedColumn, out: BytesBuilder, range: Range)
 /** time: `HH:MM:SS[.ffffff]`. */
 export function formatTime(column: Fixed64Column, out: BytesBuilder, range: Range): void {
   const { words, validity } = column
-  out.ensure(out.rows * 16)
-  const { data, offsets } = out
+  out.ensure(out.rows * 16 + SLACK)
+  const { offsets } = out
+  const view = viewOf(out.data)
   let at = 0
   for (let row = range.from, i = 0; row < range.to; row++, i++) {
     if (isMissing(validity, row)) out.setNull(i)
-    else at = writeTime(data, at, (words[row * 2 + 1] as number) * WORD + ((words[row * 2] as number) >>> 0))
+    else {
+      const micros = (words[row * 2 + 1] as number) * WORD + ((words[row * 2] as number) >>> 0)
+      const seconds = Math.floor(micros / 1e6)
+      at = writeMicros(view, writeClock(view, at, seconds), micros - seconds * 1e6)
+    }
     offsets[i + 1] = at
   }
   out.size = at
@@ -54,82 +52,102 @@ export function formatTime(column: Fixed64Column, out: BytesBuilder, range: Rang
 export function formatTimestamp(column: Fixed64Column, out: BytesBuilder, range: Range): void {
   const { words, validity } = column
   const zone = column.type.kind === 'timestamp' && column.type.zone
-  out.ensure(out.rows * 36)
-  const { data, offsets } = out
+  out.ensure(out.rows * 36 + SLACK)
+  const { offsets } = out
+  const view = viewOf(out.data)
   let at = 0
   for (let row = range.from, i = 0; row < range.to; row++, i++) {
     if (isMissing(validity, row)) out.setNull(i)
     else {
-      const low = words[row * 2] as number
       const high = words[row * 2 + 1] as number
-      if (high === HIGH_WORD_MAX && low === -1) at = writeText(data, at, 'infinity')
-      else if (high === HIGH_WORD_MIN && low === 0) at = writeText(data, at, '-infinity')
-      else at = writeTimestamp(data, at, timestampOf(low, high), zone)
+      if (high >= FIRST_HIGH && high < LAST_HIGH) {
+        const micros = high * WORD + ((words[row * 2] as number) >>> 0)
+        const days = Math.floor(micros / DAY_MICROS)
+        const ofDay = micros - days * DAY_MICROS
+        const seconds = Math.floor(ofDay / 1e6)
+        at = writeCommon(view, at, civilFromDays(days))
+        view.setUint8(at, BLANK)
+        at = writeMicros(view, writeClock(view, at + 1, seconds), ofDay - seconds * 1e6)
+        if (zone) at = writeZone(view, at)
+      } else at = writeRareTimestamp(view, at, words.subarray(row * 2, row * 2 + 2), zone)
     }
     offsets[i + 1] = at
   }
   out.size = at
 }
 
-const moment = { days: 0, micros: 0 }
+/** Days of the years 1 to 9999. */
+const FIRST_COMMON = daysFromCivil(1, 1, 1)
+const LAST_COMMON = daysFromCivil(9999, 12, 31)
+/** High words whose timestamps are exact as a double and of common years: 1697 to 2242. */
+const FIRST_HIGH = -(2 ** 21) + 1
+const LAST_HIGH = 2 ** 21
 
-/**
- * Splits microseconds since 1970 into days and microseconds of the day. Within 2^53 the number is exact. Beyond, the
- * microseconds of the day are the exact low word of the difference with the high word that the rounded one has.
- */
-function timestampOf(low: number, high: number): typeof moment {
-  const wrapped = wrapsAround(high) ? 2 ** 64 : 0
-  const value = high * WORD + (low >>> 0) + wrapped
-  let days = Math.floor(value / DAY_MICROS)
-  let micros = value - days * DAY_MICROS
-  if (value > Number.MAX_SAFE_INTEGER || value < -Number.MAX_SAFE_INTEGER) {
-    const word = (low - Math.imul(days, DAY_WORD)) >>> 0
-    micros = word + Math.floor((micros - word) / WORD + 0.5) * WORD
-    if (micros < 0) {
-      micros += DAY_MICROS
-      days--
-    } else if (micros >= DAY_MICROS) {
-      micros -= DAY_MICROS
-      days++
-    }
-  }
-  moment.days = days
-  moment.micros = micros
-  return moment
+/** A packed date of a year from 1 to 9999. */
+function writeCommon(view: DataView, at: number, civil: number): number {
+  view.setInt32(at, fourOf(civil >> 9), true)
+  view.setInt32(at + 4, 0x2d00002d | (pairOf((civil >> 5) & 15) << 8), true)
+  view.setInt16(at + 8, pairOf(civil & 31), true)
+  return at + 10
 }
 
-function writeTimestamp(data: Uint8Array, start: number, { days, micros }: typeof moment, zone: boolean): number {
-  const civil = civilFromDays(days)
-  let at = writeDate(data, start, civil)
-  data[at] = BLANK
-  at = writeTime(data, at + 1, micros)
-  if (zone) {
-    data[at] = PLUS
-    data[at + 1] = data[at + 2] = ZERO
-    at += 3
-  }
-  return civil < 512 ? writeText(data, at, ' BC') : at
-}
-
-/** A packed date, years before Christ by their number: the year 0 is 1 BC. */
-function writeDate(data: Uint8Array, start: number, civil: number): number {
-  const astronomical = Math.floor(civil / 512)
-  const year = astronomical > 0 ? astronomical : 1 - astronomical
-  const at = year < 10_000 ? writePadded(data, start, year, 4) : writeSmall(data, start, year)
-  data[at] = MINUS
-  writeTwo(data, at + 1, (civil >> 5) & 15)
-  data[at + 3] = MINUS
-  return writeTwo(data, at + 4, civil & 31)
-}
-
-function writeTime(data: Uint8Array, at: number, micros: number): number {
-  const seconds = Math.floor(micros / 1e6)
+/** Seconds of a day as `HH:MM:SS`. */
+function writeClock(view: DataView, at: number, seconds: number): number {
   const minutes = (seconds / 60) | 0
   const hours = (minutes / 60) | 0
-  writeTwo(data, at, hours)
-  data[at + 2] = COLON
-  writeTwo(data, at + 3, minutes - hours * 60)
-  data[at + 5] = COLON
-  writeTwo(data, at + 6, seconds - minutes * 60)
-  return writeMicros(data, at + 8, micros - seconds * 1e6)
+  const minute = pairOf(minutes - hours * 60)
+  view.setInt32(at, pairOf(hours) | 0x3a0000 | (minute << 24), true)
+  view.setInt32(at + 4, (minute >> 8) | 0x3a00 | (pairOf(seconds - minutes * 60) << 16), true)
+  return at + 8
+}
+
+function writeZone(view: DataView, at: number): number {
+  view.setInt32(at, 0x30302b, true)
+  return at + 3
+}
+
+function writeRareDate(view: DataView, start: number, days: number): number {
+  if (days === DATE_INFINITY) return writeText(view, start, 'infinity')
+  if (days === DATE_MINUS_INFINITY) return writeText(view, start, '-infinity')
+  const civil = civilFromDays(days)
+  const at = writeAnyDate(view, start, civil)
+  return isBeforeChrist(civil) ? writeText(view, at, ' BC') : at
+}
+
+/** Year 0 is 1 BC, and its packed dates are below 512. */
+function isBeforeChrist(civil: number): boolean {
+  return civil < 512
+}
+
+/** A packed date of any year, years before Christ by their number. */
+function writeAnyDate(view: DataView, start: number, civil: number): number {
+  const astronomical = Math.floor(civil / 512)
+  const year = isBeforeChrist(civil) ? 1 - astronomical : astronomical
+  const at = year < 10_000 ? writePadded(view, start, year, 4) : writeSmall(view, start, year)
+  view.setInt32(at, 0x2d00002d | (pairOf((civil >> 5) & 15) << 8), true)
+  view.setInt16(at + 4, pairOf(civil & 31), true)
+  return at + 6
+}
+
+/**
+ * A timestamp outside the doubles' exact range, or the infinities. The microseconds of the day are the low word of the
+ * difference, which is exact by wrapping arithmetic, with the high word that the rounded one has.
+ */
+function writeRareTimestamp(view: DataView, start: number, words: Int32Array, zone: boolean): number {
+  const low = words[0] as number
+  const high = words[1] as number
+  if (high === HIGH_WORD_MAX && low === -1) return writeText(view, start, 'infinity')
+  if (high === HIGH_WORD_MIN && low === 0) return writeText(view, start, '-infinity')
+  const value = high * WORD + (low >>> 0) + (wrapsAround(high) ? 2 ** 64 : 0)
+  const rounded = Math.floor(value / DAY_MICROS)
+  const word = (low - Math.imul(rounded, DAY_WORD)) >>> 0
+  const ofRounded = word + Math.floor((value - rounded * DAY_MICROS - word) / WORD + 0.5) * WORD
+  const days = rounded + Math.floor(ofRounded / DAY_MICROS)
+  const micros = ofRounded - (days - rounded) * DAY_MICROS
+  const seconds = Math.floor(micros / 1e6)
+  const civil = civilFromDays(days)
+  let at = writeText(view, writeAnyDate(view, start, civil), ' ')
+  at = writeMicros(view, writeClock(view, at, seconds), micros - seconds * 1e6)
+  if (zone) at = writeZone(view, at)
+  return isBeforeChrist(civil) ? writeText(view, at, ' BC') : at
 }

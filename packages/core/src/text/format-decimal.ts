@@ -1,89 +1,79 @@
 import type { BytesBuilder } from '../builder.ts'
 import type { Fixed128Column } from '../column.ts'
 import { DECIMAL_NAN_WORD } from '../column.ts'
-import { divideByBillion, magnitude, negate } from '../words.ts'
-import { POWERS_OF_TEN } from './digits.ts'
+import { divideScaled, negate } from '../words.ts'
+import { viewOf } from './digits.ts'
 import type { Range } from './format.ts'
 import { isMissing } from './nulls.ts'
-import { writeLarge, writePadded, writeText } from './write-digits.ts'
+import { writeEight, writeLarge, writePadded, writeText } from './write-digits.ts'
 
 const MINUS = 0x2d
 const POINT = 0x2e
 const ZERO = 0x30
 const WORD = 4_294_967_296
-/** The high word of 2^53. */
-const HIGH = 2 ** 21
 
 /** decimal: exactly `scale` digits behind the point; NaN. */
 export function formatDecimal(column: Fixed128Column, out: BytesBuilder, range: Range): void {
   const { words, validity } = column
   const scale = column.type.kind === 'decimal' ? column.type.scale : 0
-  const factor = POWERS_OF_TEN[Math.min(scale, 22)] as number
-  out.ensure(out.rows * 42)
-  const { data, offsets } = out
+  const factor = scale <= 8 ? 10 ** scale : Infinity
+  out.ensure(out.rows * MOST_BYTES + MOST_BYTES)
+  const { offsets } = out
+  const view = viewOf(out.data)
   let at = 0
   for (let row = range.from, i = 0; row < range.to; row++, i++) {
     if (isMissing(validity, row)) out.setNull(i)
     else {
-      const value = shortDecimal(words, row * 4)
-      if (value === value && scale <= 18) {
-        if (value < 0) data[at++] = MINUS
-        at = writeScaled(data, at, Math.abs(value), { scale, factor })
-      } else at = writeWide(data, at, words.subarray(row * 4, row * 4 + 4), scale)
+      const size = sizeOf(words, row * 4)
+      if (size <= Number.MAX_SAFE_INTEGER && factor <= 1e8) {
+        if ((words[row * 4 + 3] as number) < 0) view.setUint8(at++, MINUS)
+        const quotient = Math.floor(size / factor)
+        // It may have been rounded up to the next integer.
+        const whole = quotient * factor > size ? quotient - 1 : quotient
+        const upper = Math.floor(whole / 1e8)
+        at = writeLarge(view, at, upper, whole - upper * 1e8)
+        if (scale > 0) {
+          view.setUint8(at, POINT)
+          at = writePadded(view, at + 1, size - whole * factor, scale)
+        }
+      } else at = writeWide(view, at, words.subarray(row * 4, row * 4 + 4), scale)
     }
     offsets[i + 1] = at
   }
   out.size = at
 }
 
-/** A decimal between -2^53 and 2^53 as a number; NaN for others. */
-function shortDecimal(words: Int32Array, at: number): number {
-  const high = words[at + 1] as number
+/** A sign, five groups of eight digits and a point. */
+const MOST_BYTES = 42
+
+/** The size of a decimal below 2^64 as the nearest double; Infinity for others. */
+function sizeOf(words: Int32Array, at: number): number {
   const sign = words[at + 3] as number
-  if (words[at + 2] !== sign || sign !== high >> 31 || high >= HIGH || high < -HIGH) return NaN
-  return high * WORD + ((words[at] as number) >>> 0)
+  const low = (words[at] as number) >>> 0
+  const high = words[at + 1] as number
+  if (words[at + 2] !== sign || (sign !== 0 && sign !== -1)) return Infinity
+  return sign === 0 ? (high >>> 0) * WORD + low : (~high >>> 0) * WORD + (WORD - low)
 }
 
-/** A number below 2^53 with a point before its last `scale` digits, at most 18. */
-function writeScaled(
-  data: Uint8Array,
-  at: number,
-  value: number,
-  { scale, factor }: { readonly scale: number; readonly factor: number },
-): number {
-  if (scale === 0) return writeLarge(data, at, value)
-  let whole = Math.floor(value / factor)
-  let fraction = value - whole * factor
-  // The quotient may have been rounded up to the next integer.
-  if (fraction < 0) {
-    whole--
-    fraction += factor
-  }
-  const point = writeLarge(data, at, whole)
-  data[point] = POINT
-  if (scale <= 9) return writePadded(data, point + 1, fraction, scale)
-  const upper = Math.floor(fraction / 1e9)
-  return writePadded(data, writePadded(data, point + 1, upper, scale - 9), fraction - upper * 1e9, 9)
-}
+const scratch = new Int32Array(4)
 
-/** Any decimal, nine digits at a time. */
-function writeWide(data: Uint8Array, start: number, words: Int32Array, scale: number): number {
-  magnitude.set(words)
+/** Any decimal: its 40 digits, then a shift of those that count. */
+function writeWide(view: DataView, start: number, words: Int32Array, scale: number): number {
   let at = start
+  scratch.set(words)
   if ((words[3] as number) < 0) {
-    if (words[3] === DECIMAL_NAN_WORD) return writeText(data, start, 'NaN')
-    negate(magnitude, 0)
-    data[at++] = MINUS
+    if (words[3] === DECIMAL_NAN_WORD) return writeText(view, start, 'NaN')
+    negate(scratch, 0)
+    view.setUint8(at++, MINUS)
   }
-  // 38 digits and a zero fit into five groups; they are cut to the digits that count.
-  for (let group = 4; group >= 0; group--) writePadded(data, at + group * 9, divideByBillion(), 9)
-  const end = at + 45
-  let first = at
-  while (first < end - scale - 1 && data[first] === ZERO) first++
-  data.copyWithin(at, first, end - scale)
-  const point = at + end - scale - first
-  if (scale === 0) return point
-  data.copyWithin(point + 1, end - scale, end)
-  data[point] = POINT
-  return point + 1 + scale
+  for (let group = 4; group >= 0; group--) writeEight(view, at + group * 8, divideScaled(scratch, 0))
+  const end = at + 40
+  let digit = at
+  while (digit < end - scale - 1 && view.getUint8(digit) === ZERO) digit++
+  for (; digit < end - scale; digit++) view.setUint8(at++, view.getUint8(digit))
+  if (scale === 0) return at
+  // At most 39 digits are written, so the point stands before the digits that still have to move.
+  view.setUint8(at++, POINT)
+  for (; digit < end; digit++) view.setUint8(at++, view.getUint8(digit))
+  return at
 }

@@ -2,6 +2,7 @@ import type { BytesBuilder } from '../builder.ts'
 import type { BoolColumn, BytesColumn, Column, DictionaryColumn, Fixed128Column, Fixed64Column } from '../column.ts'
 import { NebulaError } from '../errors.ts'
 import { typeName } from '../types.ts'
+import { viewOf } from './digits.ts'
 import { formatBinary, formatBytes, formatDictionary, formatUuid } from './format-bytes.ts'
 import { formatDate, formatTime, formatTimestamp } from './format-date.ts'
 import { formatDecimal } from './format-decimal.ts'
@@ -9,7 +10,7 @@ import { formatFloat32, formatFloat64 } from './format-float.ts'
 import { formatInt64, formatIntegers } from './format-integer.ts'
 import { formatInterval } from './format-interval.ts'
 import { isMissing } from './nulls.ts'
-import { writeText } from './write-digits.ts'
+import { SLACK } from './write-digits.ts'
 
 /** Rows `from` to `to`, not included. */
 export interface Range {
@@ -64,15 +65,29 @@ function formatText(column: BytesColumn | DictionaryColumn, out: BytesBuilder, r
   return column.type.kind === 'binary' ? formatBinary(column, out, range) : formatBytes(column, out, range)
 }
 
+/** bool: true, false. */
 function formatBool(column: BoolColumn, out: BytesBuilder, range: Range): void {
   const { bits, validity } = column
-  out.ensure(out.rows * 5)
-  const { data, offsets } = out
+  out.ensure(out.rows * 5 + SLACK)
+  const { offsets } = out
+  const view = viewOf(out.data)
   let at = 0
   for (let row = range.from, i = 0; row < range.to; row++, i++) {
     if (isMissing(validity, row)) out.setNull(i)
-    else at = writeText(data, at, ((bits[row >> 3] as number) & (1 << (row & 7))) === 0 ? 'false' : 'true')
+    else if (((bits[row >> 3] as number) & (1 << (row & 7))) === 0) {
+      view.setInt32(at, FALS, true)
+      view.setUint8(at + 4, E)
+      at += 5
+    } else {
+      view.setInt32(at, TRUE, true)
+      at += 4
+    }
     offsets[i + 1] = at
   }
   out.size = at
 }
+
+/** `true`, `fals` and `e`, the first letter in the lowest byte. */
+const TRUE = 0x65757274
+const FALS = 0x736c6166
+const E = 0x65

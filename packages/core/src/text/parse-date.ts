@@ -9,7 +9,7 @@ import {
   LAST_TIMESTAMP_DAY,
 } from '../calendar.ts'
 import { DATE_INFINITY, DATE_MINUS_INFINITY, HIGH_WORD_MAX, HIGH_WORD_MIN } from '../column.ts'
-import { asciiText, digitsOf, isWord, twoDigits } from './digits.ts'
+import { asciiText, digitsOf, isWord, twoDigits, viewOf } from './digits.ts'
 import type { Slices } from './slices.ts'
 
 /**
@@ -22,6 +22,7 @@ import type { Slices } from './slices.ts'
 const PLUS = 0x2b
 const MINUS = 0x2d
 const POINT = 0x2e
+const ZERO = 0x30
 const COLON = 0x3a
 const BLANK = 0x20
 const UPPER_T = 0x54
@@ -34,6 +35,7 @@ const POWERS = Int32Array.of(1, 10, 100, 1000, 10_000, 100_000, 1_000_000)
 export function parseDate(slices: Slices, builder: FixedBuilder, onFault: (row: number) => void): void {
   const { data, starts, ends, base, stride, rows } = slices
   const { values } = builder
+  const view = viewOf(data)
   for (let row = 0, at = base; row < rows; row++, at += stride) {
     const start = starts[at] as number
     if (start < 0) {
@@ -41,9 +43,10 @@ export function parseDate(slices: Slices, builder: FixedBuilder, onFault: (row: 
       continue
     }
     const end = ends[at] as number
-    const days = end - start === 10 ? shortDate(data, start) : NONE
-    values[row] = days === NONE ? longDate(data, start, end) : days
-    if (values[row] === NONE) {
+    let days = end - start === 10 ? shortDate(view, start) : NONE
+    if (days === NONE) days = longDate(data, start, end)
+    values[row] = days
+    if (days === NONE) {
       builder.setNull(row)
       onFault(row)
     }
@@ -53,14 +56,18 @@ export function parseDate(slices: Slices, builder: FixedBuilder, onFault: (row: 
 export function parseTime(slices: Slices, builder: WordsBuilder, onFault: (row: number) => void): void {
   const { data, starts, ends, base, stride, rows } = slices
   const { words } = builder
+  const view = viewOf(data)
   for (let row = 0, at = base; row < rows; row++, at += stride) {
     const start = starts[at] as number
     if (start < 0) {
       builder.setNull(row)
       continue
     }
-    const micros = timeOf(data, start, ends[at] as number)
-    if (micros >= 0) {
+    const end = ends[at] as number
+    const seconds = secondsOf(view, start, end)
+    const fraction = fractionOf(view, start + 8, end)
+    const micros = seconds * 1e6 + fraction
+    if ((seconds | fraction) >= 0 && micros <= DAY_MICROS) {
       words[row * 2] = micros
       words[row * 2 + 1] = micros / WORD
     } else {
@@ -73,6 +80,7 @@ export function parseTime(slices: Slices, builder: WordsBuilder, onFault: (row: 
 export function parseTimestamp(slices: Slices, builder: WordsBuilder, onFault: (row: number) => void): void {
   const { data, starts, ends, base, stride, rows } = slices
   const { words } = builder
+  const view = viewOf(data)
   const zone = builder.type.kind === 'timestamp' && builder.type.zone
   for (let row = 0, at = base; row < rows; row++, at += stride) {
     const start = starts[at] as number
@@ -82,9 +90,11 @@ export function parseTimestamp(slices: Slices, builder: WordsBuilder, onFault: (
     }
     const end = ends[at] as number
     const tail = zone ? zeroOffset(data, end) : end
-    const days = tail - start >= 16 && isSeparator(data[start + 10] as number) ? shortDate(data, start) : NONE
-    const micros = days === NONE ? NONE : timeOf(data, start + 11, tail)
-    if (micros >= 0) {
+    const days = tail - start >= 16 && isSeparator(view.getUint8(start + 10)) ? shortDate(view, start) : NONE
+    const seconds = secondsOf(view, start + 11, tail)
+    const fraction = fractionOf(view, start + 19, tail)
+    const micros = seconds * 1e6 + fraction
+    if (days !== NONE && (seconds | fraction) >= 0 && micros <= DAY_MICROS) {
       // days * DAY_MICROS + micros: the low word wraps, and the error of the double vanishes in the high one.
       const low = (Math.imul(days, DAY_WORD) + micros) | 0
       words[row * 2] = low
@@ -97,43 +107,46 @@ export function parseTimestamp(slices: Slices, builder: WordsBuilder, onFault: (
 }
 
 /** `YYYY-MM-DD` at `start`; `NONE` when it is not that, or the year 0. */
-function shortDate(data: Uint8Array, start: number): number {
-  const century = twoDigits(data, start)
-  const ofCentury = twoDigits(data, start + 2)
-  const month = twoDigits(data, start + 5)
-  const day = twoDigits(data, start + 8)
+function shortDate(view: DataView, start: number): number {
+  const yearWord = view.getInt32(start, true)
+  const monthWord = view.getInt32(start + 4, true)
+  const century = twoDigits(yearWord)
+  const ofCentury = twoDigits(yearWord >>> 16)
+  const month = twoDigits(monthWord >>> 8)
+  const day = twoDigits(view.getUint16(start + 8, true))
   const year = century * 100 + ofCentury
-  if (data[start + 4] !== MINUS || data[start + 7] !== MINUS || ofCentury > 99 || year === 0 || year > 9999) return NONE
+  if ((monthWord & ~0x00ffff00) !== 0x2d00002d || ofCentury > 99 || year === 0 || year > 9999) return NONE
   if (month < 1 || month > 12 || day < 1 || (day > 28 && day > daysInMonth(year, month))) return NONE
   return daysFromCivil(year, month, day)
 }
 
-/** `HH:MM[:SS[.f]]` in microseconds; -1 when it is not that, or later than 24:00:00. */
-function timeOf(data: Uint8Array, start: number, end: number): number {
-  const length = end - start
-  if (length < 5 || data[start + 2] !== COLON) return -1
-  const hour = twoDigits(data, start)
-  const minute = twoDigits(data, start + 3)
-  let second = 0
-  let fraction = 0
-  if (length > 5) {
-    if (length < 8 || data[start + 5] !== COLON) return -1
-    second = twoDigits(data, start + 6)
-    if (length > 8) fraction = data[start + 8] === POINT ? fractionOf(data, start + 9, end) : -1
-  }
-  if (hour > 24 || minute > 59 || second > 59 || fraction < 0) return -1
-  const micros = (hour * 3600 + minute * 60 + second) * 1e6 + fraction
-  return micros > DAY_MICROS ? -1 : micros
+/** `HH:MM` or `HH:MM:SS` at `start`, in seconds; -1 when it is not that, or past the hour 24. */
+function secondsOf(view: DataView, start: number, end: number): number {
+  if (end - start < 8) return end - start === 5 ? minutesOf(view, start) : -1
+  const hourWord = view.getInt32(start, true)
+  const secondWord = view.getInt32(start + 4, true)
+  const hour = twoDigits(hourWord)
+  const minute = twoDigits((hourWord >>> 24) | (secondWord << 8))
+  const second = twoDigits(secondWord >>> 16)
+  const colons = ((hourWord >>> 16) & 0xff) === COLON && ((secondWord >>> 8) & 0xff) === COLON
+  return hour > 24 || minute > 59 || second > 59 || !colons ? -1 : hour * 3600 + minute * 60 + second
 }
 
-/** The digits of a fraction of a second, in microseconds; -1 without digits, or below the microsecond. */
-function fractionOf(data: Uint8Array, start: number, end: number): number {
-  const length = end - start
-  if (length === 6) return digitsOf(data, start, end)
-  if (length < 1) return -1
-  if (length < 6) return digitsOf(data, start, end) * (POWERS[6 - length] as number)
-  for (let i = start + 6; i < end; i++) if (data[i] !== 0x30) return -1
-  return digitsOf(data, start, start + 6)
+/** `HH:MM`. */
+function minutesOf(view: DataView, start: number): number {
+  const hour = twoDigits(view.getUint16(start, true))
+  const minute = twoDigits(view.getUint16(start + 3, true))
+  return hour > 24 || minute > 59 || view.getUint8(start + 2) !== COLON ? -1 : hour * 3600 + minute * 60
+}
+
+/** The fraction of a second with its point, in microseconds; -1 without digits, or below the microsecond. */
+function fractionOf(view: DataView, start: number, end: number): number {
+  const length = end - start - 1
+  if (length < 0) return 0
+  if (view.getUint8(start) !== POINT || length === 0) return -1
+  if (length <= 6) return digitsOf(view, start + 1, end) * (POWERS[6 - length] as number)
+  for (let i = start + 7; i < end; i++) if (view.getUint8(i) !== ZERO) return -1
+  return digitsOf(view, start + 1, start + 7)
 }
 
 function isSeparator(byte: number): boolean {
@@ -144,7 +157,7 @@ function isSeparator(byte: number): boolean {
 function zeroOffset(data: Uint8Array, end: number): number {
   const last = data[end - 1]
   if (last === UPPER_Z) return end - 1
-  return last === 0x30 && data[end - 2] === 0x30 && data[end - 3] === PLUS ? end - 3 : end
+  return last === ZERO && data[end - 2] === ZERO && data[end - 3] === PLUS ? end - 3 : end
 }
 
 /** Every date that is not four digits of year, from year 1. */
@@ -165,9 +178,10 @@ function withoutEra(data: Uint8Array, end: number): number {
 function dateOf(data: Uint8Array, start: number, end: number, bc: boolean): number {
   const yearEnd = end - 6
   if (yearEnd - start < 4 || yearEnd - start > 7 || data[yearEnd] !== MINUS || data[yearEnd + 3] !== MINUS) return NaN
-  const year = digitsOf(data, start, yearEnd)
-  const month = twoDigits(data, yearEnd + 1)
-  const day = twoDigits(data, yearEnd + 4)
+  const view = viewOf(data)
+  const year = digitsOf(view, start, yearEnd)
+  const month = twoDigits(view.getUint16(yearEnd + 1, true))
+  const day = twoDigits(view.getUint16(yearEnd + 4, true))
   const astronomical = bc ? 1 - year : year
   if (year < 1 || month < 1 || month > 12 || day < 1 || day > daysInMonth(astronomical, month)) return NaN
   return daysFromCivil(astronomical, month, day)
@@ -186,10 +200,19 @@ function longTimestamp(text: Uint8Array, zone: boolean, words: Int32Array, at: n
   while (separator < end && !isSeparator(text[separator] as number)) separator++
   const days = dateOf(text, 0, separator, end !== text.length)
   const sign = offsetSign(text, separator, end)
-  const micros = separator === end ? 0 : timeOf(text, separator + 1, sign)
+  const micros = separator === end ? 0 : microsOf(text, separator + 1, sign)
   const offset = sign === end ? 0 : offsetOf(text, sign, end)
   if (!(days >= FIRST_DAY) || micros < 0 || offset === NONE || (sign !== end && !zone)) return false
   return putTimestamp(days, micros - offset * 1e6, words, at)
+}
+
+/** A time in microseconds; -1 when it is none. */
+function microsOf(text: Uint8Array, start: number, end: number): number {
+  const view = viewOf(text)
+  const seconds = secondsOf(view, start, end)
+  const fraction = fractionOf(view, start + 8, end)
+  const micros = seconds * 1e6 + fraction
+  return (seconds | fraction) < 0 || micros > DAY_MICROS ? -1 : micros
 }
 
 function putTimestamp(days: number, micros: number, words: Int32Array, at: number): boolean {

@@ -1,7 +1,7 @@
 import type { WordsBuilder } from '../builder.ts'
 import { DECIMAL_NAN_WORD } from '../column.ts'
-import { addScaled, magnitude, negate } from '../words.ts'
-import { digitsOf, isWord } from './digits.ts'
+import { addScaled, negate } from '../words.ts'
+import { digitsOf, isWord, POWERS_OF_TEN, viewOf } from './digits.ts'
 import type { Slices } from './slices.ts'
 
 /**
@@ -14,14 +14,15 @@ const MINUS = 0x2d
 const POINT = 0x2e
 const ZERO = 0x30
 const WORD = 4_294_967_296
-const POWERS = Int32Array.of(1, 10, 100, 1000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000)
 
 export function parseDecimal(slices: Slices, builder: WordsBuilder, onFault: (row: number) => void): void {
   const { data, starts, ends, base, stride, rows } = slices
   const { words } = builder
-  const { precision, scale } = decimalOf(builder)
-  const factor = scale <= 9 ? (POWERS[scale] as number) : 0
-  const limit = precision - scale < 9 ? (POWERS[precision - scale] as number) : 1e9
+  const { precision, scale } = builder.type.kind === 'decimal' ? builder.type : { precision: 38, scale: 0 }
+  const parser = new DecimalParser(data, words, precision, scale)
+  const view = viewOf(data)
+  const factor = scale <= 8 ? 10 ** scale : 0
+  const limit = scale <= 8 ? 10 ** Math.min(precision - scale, 8) : 0
   for (let row = 0, at = base; row < rows; row++, at += stride) {
     const start = starts[at] as number
     if (start < 0) {
@@ -29,38 +30,121 @@ export function parseDecimal(slices: Slices, builder: WordsBuilder, onFault: (ro
       continue
     }
     const end = ends[at] as number
-    const sign = data[start] as number
-    const from = sign === MINUS || sign === PLUS ? start + 1 : start
-    const point = pointOf(data, from, end, end - scale - 1)
-    const whole = point - from > 9 || from >= end ? -1 : digitsOf(data, from, point)
-    const fraction = fractionOf(data, point, end, scale)
-    if ((whole | fraction) < 0 || factor === 0 || whole >= limit) {
-      if (!wideDecimal(slices, builder, row)) onFault(row)
+    const from = digitsStart(view, start, end)
+    const point = pointOf(view, from, end, scale)
+    const whole = point - from > 8 || end - from < 2 ? -1 : digitsOf(view, from, point)
+    const fraction = fractionOf(view, point, end, scale)
+    if ((whole | fraction) >= 0 && whole < limit) {
+      // Exact as in highWord of parse-integer.ts: both factors are at most 10^8.
+      const low = (Math.imul(whole, factor) + fraction) | 0
+      words[row * 4] = low
+      words[row * 4 + 1] = Math.floor((whole * factor + fraction - (low >>> 0)) / WORD + 0.5)
+      words[row * 4 + 2] = words[row * 4 + 3] = 0
+    } else if (!parser.parse(start, end, row)) {
+      builder.setNull(row)
+      onFault(row)
       continue
     }
-    // Exact as in wideMagnitude of parse-integer.ts: whole and factor are at most 2^30.
-    const low = (Math.imul(whole, factor) + fraction) | 0
-    words[row * 4] = low
-    words[row * 4 + 1] = Math.floor((whole * factor + fraction - (low >>> 0)) / WORD + 0.5)
-    words[row * 4 + 2] = words[row * 4 + 3] = 0
-    if (sign === MINUS) negate(words, row * 4)
+    if (from > start && view.getUint8(start) === MINUS) negate(words, row * 4)
   }
 }
 
-/** Where the point is, or the end: first looked for at `expected`, where it stands when all digits are written. */
-function pointOf(data: Uint8Array, from: number, end: number, expected: number): number {
-  if (expected >= from && data[expected] === POINT) return expected
-  for (let i = from; i < end; i++) if (data[i] === POINT) return i
+/** Behind the sign, if there is one. */
+function digitsStart(view: DataView, start: number, end: number): number {
+  if (start >= end) return end
+  const sign = view.getUint8(start)
+  return sign === MINUS || sign === PLUS ? start + 1 : start
+}
+
+/** Where the point is, or the end: first looked for where it stands when all digits are written. */
+function pointOf(view: DataView, from: number, end: number, scale: number): number {
+  const expected = end - scale - 1
+  if (expected >= from && view.getUint8(expected) === POINT) return expected
+  for (let i = from; i < end; i++) if (view.getUint8(i) === POINT) return i
   return end
 }
 
-/** The digits behind the point, scaled; -1 when they are not at most `scale` digits. */
-function fractionOf(data: Uint8Array, point: number, end: number, scale: number): number {
+/** The digits behind the point, scaled; -1 when they are not at most `scale` digits, nor at most 8. */
+function fractionOf(view: DataView, point: number, end: number, scale: number): number {
   const length = end - point - 1
-  if (length < 0) return 0
-  if (length === 0 || length > scale || scale > 9) return -1
-  const digits = digitsOf(data, point + 1, end)
-  return length === scale ? digits : (digits * (POWERS[scale - length] as number)) | 0
+  if (length <= 0) return 0
+  if (length > scale || length > 8) return -1
+  const digits = digitsOf(view, point + 1, end)
+  return length === scale ? digits : Math.imul(digits, POWERS_OF_TEN[scale - length] as number)
+}
+
+/** Decimals of any form, exactly, up to 38 digits. */
+class DecimalParser {
+  readonly #data: Uint8Array
+  readonly #view: DataView
+  readonly #words: Int32Array
+  readonly #precision: number
+  readonly #scale: number
+
+  constructor(data: Uint8Array, words: Int32Array, precision: number, scale: number) {
+    this.#data = data
+    this.#view = viewOf(data)
+    this.#words = words
+    this.#precision = precision
+    this.#scale = scale
+  }
+
+  /** Sets the size of a row, without its sign; false when the text is no such decimal. */
+  parse(start: number, end: number, row: number): boolean {
+    const at = row * 4
+    const words = this.#words
+    words[at] = words[at + 1] = words[at + 2] = words[at + 3] = 0
+    const from = digitsStart(this.#view, start, end)
+    if (this.#plain(from, end, at)) return true
+    if (isWord(this.#data, start, end, 'nan')) {
+      words[at] = words[at + 1] = words[at + 2] = 0
+      words[at + 3] = DECIMAL_NAN_WORD
+      return true
+    }
+    return this.#rare(this.#data.subarray(from, end), at)
+  }
+
+  /** Digits and a point. False when one is too many, or no digit. */
+  #plain(from: number, end: number, at: number): boolean {
+    const point = pointOf(this.#view, from, end, this.#scale)
+    const places = Math.max(0, end - point - 1)
+    const whole = point - from
+    if (whole > this.#precision - this.#scale || places > this.#scale || whole + places === 0) return false
+    return (
+      this.#addDigits(from, point, at) &&
+      this.#addDigits(point + 1, end, at) &&
+      this.#addZeros(this.#scale - places, at)
+    )
+  }
+
+  /** Appends digits, eight at a time. */
+  #addDigits(from: number, to: number, at: number): boolean {
+    for (let i = from; i < to; i += 8) {
+      const end = Math.min(i + 8, to)
+      const digits = digitsOf(this.#view, i, end)
+      if (digits < 0) return false
+      addScaled(this.#words, at, POWERS_OF_TEN[end - i] as number, digits)
+    }
+    return true
+  }
+
+  #addZeros(count: number, at: number): true {
+    for (let left = count; left > 0; left -= 8)
+      addScaled(this.#words, at, POWERS_OF_TEN[Math.min(left, 8)] as number, 0)
+    return true
+  }
+
+  /** With an exponent, or with zeros that change nothing. */
+  #rare(data: Uint8Array, at: number): boolean {
+    const text = scanDecimal(data)
+    if (!text) return false
+    const power = text.power + this.#scale
+    if (text.digits > 0 && (power < 0 || text.digits + power > this.#precision)) return false
+    this.#words.fill(0, at, at + 4)
+    for (let i = text.from; i < text.to; i++)
+      if (data[i] !== POINT) addScaled(this.#words, at, 10, (data[i] as number) - ZERO)
+    return text.digits === 0 || this.#addZeros(power, at)
+  }
 }
 
 /** The digits of a number that count: without zeros in front, and without zeros at the end. */
@@ -73,59 +157,17 @@ interface DecimalText {
   readonly power: number
 }
 
-/** Any form, exactly, up to 38 digits. False when the row became null. */
-function wideDecimal(slices: Slices, builder: WordsBuilder, row: number): boolean {
-  const { data } = slices
-  const start = slices.starts[slices.base + row * slices.stride] as number
-  const end = slices.ends[slices.base + row * slices.stride] as number
-  const { precision, scale } = decimalOf(builder)
-  const out = builder.words.subarray(row * 4, row * 4 + 4)
-  if (isWord(data, start, end, 'nan')) {
-    out.fill(0)
-    out[3] = DECIMAL_NAN_WORD
-    return true
-  }
-  const text = scanDecimal(data, start, end)
-  if (!text || (text.digits > 0 && (text.power + scale < 0 || text.digits + text.power + scale > precision))) {
-    builder.setNull(row)
-    return false
-  }
-  magnitude.fill(0)
-  if (text.digits > 0) accumulate(data, text, text.power + scale)
-  out.set(magnitude)
-  if (data[start] === MINUS) negate(out, 0)
-  return true
-}
-
-/** Puts the digits, followed by `zeros`, into `magnitude`, nine at a time. */
-function accumulate(data: Uint8Array, text: DecimalText, zeros: number): void {
-  let chunk = 0
-  let count = 0
-  for (let i = text.from; i < text.to; i++) {
-    const byte = data[i] as number
-    if (byte === POINT) continue
-    chunk = chunk * 10 + byte - ZERO
-    if (++count === 9) {
-      addScaled(1_000_000_000, chunk)
-      chunk = count = 0
-    }
-  }
-  addScaled(POWERS[count] as number, chunk)
-  for (let left = zeros; left > 0; left -= 9) addScaled(POWERS[Math.min(left, 9)] as number, 0)
-}
-
-/** Undefined when the text is no number. */
-function scanDecimal(data: Uint8Array, start: number, end: number): DecimalText | undefined {
-  const sign = data[start]
-  const first = sign === MINUS || sign === PLUS ? start + 1 : start
-  const mark = exponentMark(data, first, end)
-  const exponent = mark === end ? 0 : exponentOf(data, mark + 1, end)
-  const point = pointOf(data, first, mark, mark)
-  const wholeEnd = digitsEnd(data, first, point)
+/** Scans a number behind its sign; undefined when the text is none. */
+function scanDecimal(data: Uint8Array): DecimalText | undefined {
+  const mark = exponentMark(data)
+  const exponent = mark === data.length ? 0 : exponentOf(data, mark + 1)
+  const index = data.subarray(0, mark).indexOf(POINT)
+  const point = index < 0 ? mark : index
+  const wholeEnd = digitsEnd(data, 0, point)
   const fractionEnd = point === mark ? mark : digitsEnd(data, point + 1, mark)
-  const written = mark - first - (point === mark ? 0 : 1)
+  const written = mark - (point === mark ? 0 : 1)
   if (exponent === undefined || wholeEnd !== point || fractionEnd !== mark || written < 1) return undefined
-  const from = firstDigit(data, first, mark)
+  const from = firstDigit(data, 0, mark)
   if (from === mark) return { from, to: from, digits: 0, power: 0 }
   const to = lastDigit(data, from, mark)
   const digits = to - from - (point > from && point < to ? 1 : 0)
@@ -152,13 +194,14 @@ function lastDigit(data: Uint8Array, from: number, end: number): number {
   return at
 }
 
-function exponentMark(data: Uint8Array, from: number, end: number): number {
-  for (let i = from; i < end; i++) if (((data[i] as number) | 32) === 0x65) return i
-  return end
+function exponentMark(data: Uint8Array): number {
+  for (let i = 0; i < data.length; i++) if (((data[i] as number) | 32) === 0x65) return i
+  return data.length
 }
 
 /** The number behind the `e`, at most 99999 so that sums of it stay exact; undefined when it is none. */
-function exponentOf(data: Uint8Array, start: number, end: number): number | undefined {
+function exponentOf(data: Uint8Array, start: number): number | undefined {
+  const end = data.length
   const sign = data[start]
   const from = sign === MINUS || sign === PLUS ? start + 1 : start
   if (from >= end) return undefined
@@ -169,8 +212,4 @@ function exponentOf(data: Uint8Array, start: number, end: number): number | unde
     value = Math.min(value * 10 + digit, 99_999)
   }
   return sign === MINUS ? -value : value
-}
-
-function decimalOf(builder: WordsBuilder): { readonly precision: number; readonly scale: number } {
-  return builder.type.kind === 'decimal' ? builder.type : { precision: 38, scale: 0 }
 }

@@ -1,5 +1,6 @@
 import type { FixedBuilder } from '../builder.ts'
-import { asciiText, isWord, longDigitsOf, POWERS_OF_TEN } from './digits.ts'
+import { asciiText, digitsOf, isWord, POWERS_OF_TEN, viewOf } from './digits.ts'
+import { exact, exactFloat } from './exact-float.ts'
 import type { Slices } from './slices.ts'
 
 /**
@@ -15,7 +16,8 @@ const POWERS = POWERS_OF_TEN
 
 export function parseFloat64(slices: Slices, builder: FixedBuilder, onFault: (row: number) => void): void {
   const { data, starts, ends, base, stride, rows } = slices
-  const { values } = builder
+  const values = builder.values as Float64Array
+  const view = viewOf(data)
   for (let row = 0, at = base; row < rows; row++, at += stride) {
     const start = starts[at] as number
     if (start < 0) {
@@ -23,9 +25,9 @@ export function parseFloat64(slices: Slices, builder: FixedBuilder, onFault: (ro
       continue
     }
     const end = ends[at] as number
-    const value = shortFloat(data, start, end)
-    if (value === value) values[row] = value
-    else if (!longFloat(data.subarray(start, end), values as Float64Array, row)) {
+    if (shortFloat(view, start, end)) values[row] = short[0] as number
+    else if (exactFloat(view, start, end)) values[row] = exact[0] as number
+    else if (!longFloat(data.subarray(start, end), values, row)) {
       builder.setNull(row)
       onFault(row)
     }
@@ -34,7 +36,8 @@ export function parseFloat64(slices: Slices, builder: FixedBuilder, onFault: (ro
 
 export function parseFloat32(slices: Slices, builder: FixedBuilder, onFault: (row: number) => void): void {
   const { data, starts, ends, base, stride, rows } = slices
-  const { values } = builder
+  const values = builder.values as Float32Array
+  const view = viewOf(data)
   for (let row = 0, at = base; row < rows; row++, at += stride) {
     const start = starts[at] as number
     if (start < 0) {
@@ -42,36 +45,50 @@ export function parseFloat32(slices: Slices, builder: FixedBuilder, onFault: (ro
       continue
     }
     const end = ends[at] as number
-    const value = shortFloat(data, start, end)
-    if (value === value) values[row] = value
-    else if (!longFloat(data.subarray(start, end), values as Float32Array, row)) {
+    if (shortFloat(view, start, end)) values[row] = short[0] as number
+    else if (exactFloat(view, start, end)) values[row] = exact[0] as number
+    else if (!longFloat(data.subarray(start, end), values, row)) {
       builder.setNull(row)
       onFault(row)
     }
   }
 }
 
+/** The result of `shortFloat`. */
+const short = new Float64Array(1)
+
 /**
- * Plain decimals of at most 15 digits; NaN when the text is anything else. The digits are an integer below 2^53 and the
- * power of ten is exact, so their quotient is rounded once and is the nearest double.
+ * Plain decimals of at most eight digits on each side of the point, 15 together, into `short`; false when the text is
+ * anything else. The digits are an integer below 2^53 and the power of ten is exact, so their quotient is rounded once
+ * and is the nearest double.
  */
-function shortFloat(data: Uint8Array, start: number, end: number): number {
-  const sign = data[start] as number
-  const from = sign === MINUS || sign === PLUS ? start + 1 : start
-  if (end - from > 16 || end <= from) return NaN
-  let point = from
-  while (point < end && data[point] !== POINT) point++
-  if (point === end) {
-    const value = end - from > 15 ? -1 : longDigitsOf(data, from, end)
-    return value < 0 ? NaN : sign === MINUS ? -value : value
-  }
-  const places = end - point - 1
-  const whole = longDigitsOf(data, from, point)
-  const fraction = longDigitsOf(data, point + 1, end)
-  if (whole < 0 || fraction < 0 || end - from === 1) return NaN
+function shortFloat(view: DataView, start: number, end: number): boolean {
+  const from = digitsStart(view, start, end)
+  const point = pointOf(view, from, Math.min(end, from + 9))
+  const places = point < end ? end - point - 1 : 0
+  const length = point - from + places
+  if (point - from > 8 || places > 8 || length > 15 || length < 1) return false
+  const whole = digitsOf(view, from, point)
+  const fraction = digitsOf(view, end - places, end)
+  if ((whole | fraction) < 0) return false
   const power = POWERS[places] as number
   const value = (whole * power + fraction) / power
-  return sign === MINUS ? -value : value
+  short[0] = from > start && view.getUint8(start) === MINUS ? -value : value
+  return true
+}
+
+/** Behind the sign, if there is one. */
+function digitsStart(view: DataView, start: number, end: number): number {
+  if (start >= end) return end
+  const sign = view.getUint8(start)
+  return sign === MINUS || sign === PLUS ? start + 1 : start
+}
+
+/** Where the point is, or `end`. */
+function pointOf(view: DataView, from: number, end: number): number {
+  let at = from
+  while (at < end && view.getUint8(at) !== POINT) at++
+  return at
 }
 
 /** Every other form into `values[row]`; false when the text is no number, or too large. */

@@ -1,5 +1,5 @@
 import type { FixedBuilder, WordsBuilder } from '../builder.ts'
-import { digitsOf, longDigitsOf } from './digits.ts'
+import { digitsOf, eightDigits, viewOf } from './digits.ts'
 import type { Slices } from './slices.ts'
 
 /** Integers: an optional sign and decimal digits, within the range of the type. */
@@ -13,6 +13,7 @@ const WORD = 4_294_967_296
 export function parseSigned(slices: Slices, builder: FixedBuilder, onFault: (row: number) => void): void {
   const { data, starts, ends, base, stride, rows } = slices
   const { values } = builder
+  const view = viewOf(data)
   const least = -(2 ** (values.BYTES_PER_ELEMENT * 8 - 1))
   const most = -least - 1
   for (let row = 0, at = base; row < rows; row++, at += stride) {
@@ -21,8 +22,13 @@ export function parseSigned(slices: Slices, builder: FixedBuilder, onFault: (row
       builder.setNull(row)
       continue
     }
-    const value = shortInteger(data, start, ends[at] as number)
-    if (value >= least && value <= most) values[row] = value
+    const end = ends[at] as number
+    const from = digitsStart(view, start, end)
+    const lower = lowerDigits(view, from, end)
+    const upper = end - from > 8 ? digitsOf(view, from, end - 8) : 0
+    const size = upper * 1e8 + lower
+    const value = from > start && view.getUint8(start) === MINUS ? -size : size
+    if ((upper | lower) >= 0 && value >= least && value <= most) values[row] = value
     else rareInteger(slices, builder, row, onFault)
   }
 }
@@ -31,6 +37,7 @@ export function parseSigned(slices: Slices, builder: FixedBuilder, onFault: (row
 export function parseUnsigned(slices: Slices, builder: FixedBuilder, onFault: (row: number) => void): void {
   const { data, starts, ends, base, stride, rows } = slices
   const { values } = builder
+  const view = viewOf(data)
   const most = 2 ** (values.BYTES_PER_ELEMENT * 8) - 1
   for (let row = 0, at = base; row < rows; row++, at += stride) {
     const start = starts[at] as number
@@ -38,119 +45,116 @@ export function parseUnsigned(slices: Slices, builder: FixedBuilder, onFault: (r
       builder.setNull(row)
       continue
     }
-    const value = shortInteger(data, start, ends[at] as number)
-    if (value >= 0 && value <= most) values[row] = value
+    const end = ends[at] as number
+    const lower = lowerDigits(view, start, end)
+    const upper = end - start > 8 ? digitsOf(view, start, end - 8) : 0
+    const size = upper * 1e8 + lower
+    if ((upper | lower) >= 0 && size <= most) values[row] = size
     else rareInteger(slices, builder, row, onFault)
   }
 }
 
-/** A number with leading zeros that made it long, or a fault. */
+/** int64, uint64. */
+export function parseInt64(slices: Slices, builder: WordsBuilder, onFault: (row: number) => void): void {
+  const { data, starts, ends, base, stride, rows } = slices
+  const { words, type } = builder
+  const signed = type.kind === 'int64'
+  const view = viewOf(data)
+  for (let row = 0, at = base; row < rows; row++, at += stride) {
+    const start = starts[at] as number
+    if (start < 0) {
+      builder.setNull(row)
+      continue
+    }
+    const end = ends[at] as number
+    const from = signed ? digitsStart(view, start, end) : start
+    const lower = lowerDigits(view, from, end)
+    const upper = end - from > 8 ? digitsOf(view, from, end - 8) : 0
+    if ((upper | lower) >= 0) {
+      const low = (Math.imul(upper, 100_000_000) + lower) | 0
+      const high = highWord(upper * 1e8 + lower, low)
+      const minus = from > start && view.getUint8(start) === MINUS
+      words[row * 2] = minus ? -low : low
+      words[row * 2 + 1] = minus ? (low === 0 ? -high : ~high) : high
+    } else rareInt64(slices, builder, row, onFault)
+  }
+}
+
+/** Behind the sign, if there is one. */
+function digitsStart(view: DataView, start: number, end: number): number {
+  if (start >= end) return end
+  const sign = view.getUint8(start)
+  return sign === MINUS || sign === PLUS ? start + 1 : start
+}
+
+/** The last eight of 1 to 16 digits; -1 when they are not digits. */
+function lowerDigits(view: DataView, from: number, end: number): number {
+  const length = end - from
+  if (length > 8) return length > 16 ? -1 : eightDigits(view, end - 8)
+  return length < 1 ? -1 : digitsOf(view, from, end)
+}
+
+/**
+ * The high word of an unsigned 64-bit integer from its low word, which is exact by wrapping arithmetic, and from its
+ * nearest double: the error of that, at most 2^11, vanishes in the division by 2^32.
+ */
+function highWord(value: number, low: number): number {
+  return Math.floor((value - (low >>> 0)) / WORD + 0.5)
+}
+
+/** A number with leading zeros that made it long, a sign on an unsigned zero, or a fault. */
 function rareInteger(slices: Slices, builder: FixedBuilder, row: number, onFault: (row: number) => void): void {
-  const at = slices.base + row * slices.stride
   const { values } = builder
-  if (wideInteger(slices.data, slices.starts[at] as number, slices.ends[at] as number)) {
-    const value = wide.high * WORD + (wide.low >>> 0)
-    values[row] = value
-    if (values[row] === value) return
+  if (integerOf(slices, row)) {
+    const size = (integer.high >>> 0) * WORD + (integer.low >>> 0)
+    values[row] = integer.minus ? -size : size
+    if (values[row] === (integer.minus ? -size : size)) return
   }
   builder.setNull(row)
   onFault(row)
 }
 
-/** int64. */
-export function parseInt64(slices: Slices, builder: WordsBuilder, onFault: (row: number) => void): void {
-  const { data, starts, ends, base, stride, rows } = slices
-  const { words } = builder
-  for (let row = 0, at = base; row < rows; row++, at += stride) {
-    const start = starts[at] as number
-    if (start < 0) {
-      builder.setNull(row)
-      continue
-    }
-    const end = ends[at] as number
-    const value = shortInteger(data, start, end)
-    if (value === value) {
-      words[row * 2] = value
-      words[row * 2 + 1] = Math.floor(value / WORD)
-    } else if (wideInteger(data, start, end)) {
-      words[row * 2] = wide.low
-      words[row * 2 + 1] = wide.high
-    } else {
-      builder.setNull(row)
-      onFault(row)
+/** A number with a sign, or of more than 16 digits, or a fault. */
+function rareInt64(slices: Slices, builder: WordsBuilder, row: number, onFault: (row: number) => void): void {
+  const { words, type } = builder
+  if (integerOf(slices, row)) {
+    const { minus, low, high } = integer
+    const signed = type.kind === 'int64'
+    const least = minus && low === 0 && (high === 0 || (signed && high === -0x80000000))
+    if (least || (signed ? high >= 0 : !minus)) {
+      words[row * 2] = minus ? -low : low
+      words[row * 2 + 1] = minus ? (low === 0 ? -high : ~high) : high
+      return
     }
   }
+  builder.setNull(row)
+  onFault(row)
 }
 
-/** uint64. */
-export function parseUint64(slices: Slices, builder: WordsBuilder, onFault: (row: number) => void): void {
-  const { data, starts, ends, base, stride, rows } = slices
-  const { words } = builder
-  for (let row = 0, at = base; row < rows; row++, at += stride) {
-    const start = starts[at] as number
-    if (start < 0) {
-      builder.setNull(row)
-      continue
-    }
-    const end = ends[at] as number
-    const value = shortInteger(data, start, end)
-    if (value >= 0) {
-      words[row * 2] = value
-      words[row * 2 + 1] = Math.floor(value / WORD)
-    } else if (wideMagnitude(data, start, end) && (data[start] !== MINUS || (wide.low | wide.high) === 0)) {
-      words[row * 2] = wide.low
-      words[row * 2 + 1] = wide.high
-    } else {
-      builder.setNull(row)
-      onFault(row)
-    }
-  }
-}
+/** The result of `integerOf`: two words of the size. */
+const integer = { minus: false, low: 0, high: 0 }
 
-/** A signed integer of at most 15 digits; NaN when the text is anything else. */
-export function shortInteger(data: Uint8Array, start: number, end: number): number {
-  if (start >= end) return NaN
-  const sign = data[start] as number
-  const from = sign === MINUS || sign === PLUS ? start + 1 : start
-  const value = from < end && end - from <= 15 ? longDigitsOf(data, from, end) : -1
-  if (value < 0) return NaN
-  return sign === MINUS ? -value : value
-}
-
-/** The result of `wideInteger` and `wideMagnitude`. */
-const wide = { low: 0, high: 0 }
-
-/** Any int64 into `wide`; false when the text is none. */
-function wideInteger(data: Uint8Array, start: number, end: number): boolean {
-  if (!wideMagnitude(data, start, end)) return false
-  const { low, high } = wide
-  if (data[start] !== MINUS) return high >= 0
-  wide.low = -low | 0
-  wide.high = low === 0 ? -high | 0 : ~high
-  return high >= 0 || (high === -0x80000000 && low === 0)
-}
-
-/**
- * The digits behind an optional sign into `wide`, as an unsigned 64-bit integer; false when it is larger or none.
- * With `value = upper * 10^9 + lower` the low word is exact by wrapping multiplication, and the high word is exact
- * because the error of the double, below 2^12, vanishes in the division by 2^32.
- */
-function wideMagnitude(data: Uint8Array, start: number, end: number): boolean {
-  const sign = data[start]
-  let from = sign === MINUS || sign === PLUS ? start + 1 : start
+/** Any integer below 2^64 in size, into `integer`; false when the text is none. */
+function integerOf(slices: Slices, row: number): boolean {
+  const at = slices.base + row * slices.stride
+  const start = slices.starts[at] as number
+  const end = slices.ends[at] as number
+  const { data } = slices
+  const view = viewOf(data)
+  let from = digitsStart(view, start, end)
   if (from >= end) return false
-  while (from < end - 9 && data[from] === ZERO) from++
-  const length = end - from
-  if (length > 20) return false
-  const split = Math.max(from, end - 9)
-  const middle = Math.max(from, end - 18)
-  const top = digitsOf(data, from, middle)
-  const next = digitsOf(data, middle, split)
-  const lower = digitsOf(data, split, end)
-  if ((top | next | lower) < 0) return false
-  const upper = top * 1e9 + next
-  if (upper > 18_446_744_073 || (upper === 18_446_744_073 && lower > 709_551_615)) return false
-  wide.low = (Math.imul(upper, 1_000_000_000) + lower) | 0
-  wide.high = Math.floor((upper * 1e9 + lower - (wide.low >>> 0)) / WORD + 0.5) | 0
+  integer.minus = data[start] === MINUS
+  while (from < end - 16 && data[from] === ZERO) from++
+  if (end - from > 20) return false
+  const split = Math.max(from, end - 16)
+  const top = digitsOf(view, from, split)
+  const upper = end - from > 8 ? digitsOf(view, split, end - 8) : 0
+  const lower = digitsOf(view, Math.max(from, end - 8), end)
+  if ((top | upper | lower) < 0) return false
+  // 2^64 is 1844, 67440737 and 9551616.
+  const rest = upper * 1e8 + lower
+  if (top > 1844 || (top === 1844 && rest >= 6_744_073_709_551_616)) return false
+  integer.low = (Math.imul(Math.imul(top, 100_000_000) + upper, 100_000_000) + lower) | 0
+  integer.high = highWord(top * 1e16 + rest, integer.low) | 0
   return true
 }

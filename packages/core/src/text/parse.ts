@@ -6,7 +6,7 @@ import { parseBinary, parseJson, parseNumeric, parseUtf8 } from './parse-bytes.t
 import { parseDate, parseTime, parseTimestamp } from './parse-date.ts'
 import { parseDecimal } from './parse-decimal.ts'
 import { parseFloat32, parseFloat64 } from './parse-float.ts'
-import { parseInt64, parseSigned, parseUint64, parseUnsigned } from './parse-integer.ts'
+import { parseInt64, parseSigned, parseUnsigned } from './parse-integer.ts'
 import { parseInterval } from './parse-interval.ts'
 import { parseUuid } from './parse-uuid.ts'
 import type { Slices } from './slices.ts'
@@ -44,7 +44,7 @@ const PARSERS: Parsers & { [kind in 'list' | 'struct' | 'native']?: undefined } 
   uint16: parseUnsigned,
   uint32: parseUnsigned,
   int64: parseInt64,
-  uint64: parseUint64,
+  uint64: parseInt64,
   float32: parseFloat32,
   float64: parseFloat64,
   decimal: parseDecimal,

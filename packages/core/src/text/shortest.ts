@@ -1,100 +1,111 @@
 import { writeText } from './write-digits.ts'
 
-/** The digits of a positive number, without zeros at the end, and the power of ten of the first; or a special value. */
-export interface Shortest {
-  readonly minus: boolean
-  readonly digits: string
-  readonly exponent: number
-}
-
-/** JavaScript's shortest digits, but for the few that lie exactly between two doubles, which PostgreSQL avoids. */
-export function shortestFloat64(value: number): Shortest {
-  const shortest = scientific(value, Math.abs(value).toExponential())
-  if (!(Math.abs(value) >= 2 ** 53) || !Number.isFinite(value) || !isBetween(shortest, value)) return shortest
-  for (let digits = shortest.digits.length; digits < 17; digits++) {
-    const longer = scientific(value, Math.abs(value).toExponential(digits - 1))
-    if (Math.abs(value) === toNumber(longer) && !isBetween(longer, value)) return longer
-  }
-  return scientific(value, Math.abs(value).toExponential(16))
-}
-
-function scientific(value: number, text: string): Shortest {
-  const minus = value < 0 || Object.is(value, -0)
-  if (!Number.isFinite(value)) return { minus, digits: value === value ? 'Infinity' : 'NaN', exponent: NaN }
-  const mark = text.indexOf('e')
-  const digits = text.slice(0, mark).replace('.', '').replace(/0+$/, '')
-  return { minus, digits, exponent: value === 0 ? 0 : Number(text.slice(mark + 1)) }
-}
-
-function toNumber(shortest: Shortest): number {
-  return Number(`${shortest.digits}e${shortest.exponent - shortest.digits.length + 1}`)
-}
-
 /**
- * True when the decimal lies exactly in the middle between the double and its neighbour. Only decimals that are
- * integers can: below 2^53 the middle has more digits than the double.
+ * The floats that have no short way: the shortest digits that lie strictly nearer to the float than to any other, the
+ * nearest of those, and the even one of two (Ulf Adams, "Ryū", without its accepted bounds, as PostgreSQL has it).
  */
-function isBetween(shortest: Shortest, value: number): boolean {
-  const power = shortest.exponent - shortest.digits.length + 1
-  if (power < 0 || power > 30) return false
-  const decimal = BigInt(shortest.digits) * 10n ** BigInt(power)
-  const double = BigInt(Math.abs(value))
-  const distance = decimal > double ? decimal - double : double - decimal
-  if (distance === 0n) return false
-  // The neighbour on that side lies twice as far when the decimal is in the middle.
-  const other = decimal > double ? double + 2n * distance : double - 2n * distance
-  return BigInt(Number(other)) === other && Number(decimal) !== Number(other) && isNeighbour(double, other)
-}
 
-function isNeighbour(double: bigint, other: bigint): boolean {
-  const middle = (double + other) / 2n
-  const rounded = BigInt(Number(middle))
-  return rounded === double || rounded === other
-}
-
-/** As `shortestFloat64`, for floats of 24 bits. */
-export function shortestFloat32(value: number): Shortest {
+/** Writes a float64 in PostgreSQL's layout. */
+export function writeFloat64(view: DataView, at: number, value: number): number {
   const size = Math.abs(value)
-  if (!Number.isFinite(size) || size === 0) return scientific(value, '0e0')
-  for (let digits = 1; digits < 9; digits++) {
-    const shortest = scientific(value, size.toExponential(digits - 1))
-    if (isStrictlyNearest(toNumber(shortest), size)) return shortest
+  // Here JavaScript's digits and layout are PostgreSQL's: a decimal in the middle of two doubles is at least 2^53.
+  if ((size >= 1e-4 && size < 1e15) || !Number.isFinite(value)) return writeText(view, at, String(value))
+  if (size === 0) return writeText(view, at, Object.is(value, -0) ? '-0' : '0')
+  const text = size.toExponential()
+  const exact = size < 2 ** 53 || !isMiddle(text, size) ? text : exponential(shortest(partsOf64(size), size))
+  return writeText(view, at, (value < 0 ? '-' : '') + withTwoDigits(exact))
+}
+
+/** Writes a float32 in PostgreSQL's layout. */
+export function writeFloat32(view: DataView, at: number, value: number): number {
+  const size = Math.abs(value)
+  if (!Number.isFinite(value)) return writeText(view, at, String(value))
+  if (size === 0) return writeText(view, at, Object.is(value, -0) ? '-0' : '0')
+  return writeExponential(view, at, value, shortest(partsOf32(size), size))
+}
+
+/** Writes digits with an exponent. */
+export function writeExponential(view: DataView, at: number, value: number, decimal: Decimal): number {
+  return writeText(view, at, (value < 0 ? '-' : '') + withTwoDigits(exponential(decimal)))
+}
+
+/** `digits / 10 ** places`. */
+export interface Decimal {
+  readonly digits: string
+  readonly places: number
+}
+
+function exponential({ digits, places }: Decimal): string {
+  const significant = digits.replace(/0+$/, '')
+  const exponent = digits.length - 1 - places
+  const mantissa = significant.length > 1 ? `${significant[0]}.${significant.slice(1)}` : significant
+  return `${mantissa}e${exponent < 0 ? '-' : '+'}${Math.abs(exponent)}`
+}
+
+/** PostgreSQL writes at least two digits of an exponent. */
+function withTwoDigits(text: string): string {
+  return text.replace(/e([-+])(\d)$/, 'e$10$2')
+}
+
+/** True when the decimal lies exactly between `size` and another double: then JavaScript took it and PostgreSQL does not. */
+function isMiddle(text: string, size: number): boolean {
+  const [mantissa, exponent] = text.split('e') as [string, string]
+  const digits = mantissa.replace('.', '')
+  const power = Number(exponent) - digits.length + 1
+  // A middle is an odd number of at most 54 bits times a power of two; above 5 ** 23 no decimal is.
+  if (power < 0 || power > 23) return false
+  const other = 2n * BigInt(digits) * 10n ** BigInt(power) - BigInt(size)
+  return other !== BigInt(size) && BigInt(Number(other)) === other
+}
+
+/** A float as `fraction * 2 ** exponent`. `narrow`: the float below is nearer than the one above, a power of two. */
+interface Parts {
+  readonly fraction: bigint
+  readonly exponent: number
+  readonly narrow: boolean
+}
+
+const bits = new DataView(new ArrayBuffer(8))
+
+function partsOf64(size: number): Parts {
+  bits.setFloat64(0, size)
+  const word = bits.getBigUint64(0)
+  const mantissa = word & 0xfffffffffffffn
+  const biased = Number(word >> 52n)
+  return biased === 0
+    ? { fraction: mantissa, exponent: -1074, narrow: false }
+    : { fraction: mantissa | (1n << 52n), exponent: biased - 1075, narrow: mantissa === 0n && biased > 1 }
+}
+
+function partsOf32(size: number): Parts {
+  bits.setFloat32(0, size)
+  const word = bits.getUint32(0)
+  const mantissa = word & 0x7fffff
+  const biased = word >>> 23
+  return biased === 0
+    ? { fraction: BigInt(mantissa), exponent: -149, narrow: false }
+    : { fraction: BigInt(mantissa | 0x800000), exponent: biased - 150, narrow: mantissa === 0 && biased > 1 }
+}
+
+/** Tries ever more digits, in exact arithmetic: first those below the float, and those above it. */
+function shortest({ fraction, exponent, narrow }: Parts, size: number): Decimal {
+  const first = Number(size.toExponential().split('e')[1])
+  for (let count = 1; ; count++) {
+    const places = count - 1 - first
+    const factor = power(10n, places) * power(2n, exponent - 2)
+    const divisor = power(10n, -places) * power(2n, 2 - exponent)
+    const scaled = 4n * fraction * factor
+    const below = scaled / divisor
+    const toBelow = scaled - below * divisor
+    const toAbove = divisor - toBelow
+    const isBelow = toBelow < (narrow ? 1n : 2n) * factor
+    const isAbove = toAbove < 2n * factor
+    if (!isBelow && !isAbove) continue
+    const nearer = toBelow < toAbove || (toBelow === toAbove && below % 2n === 0n)
+    return { digits: String(isBelow && (nearer || !isAbove) ? below : below + 1n), places }
   }
-  return scientific(value, size.toExponential(8))
 }
 
-/** True when the decimal that `candidate` is the double of lies strictly inside the interval of the float `size`. */
-function isStrictlyNearest(candidate: number, size: number): boolean {
-  if (Math.fround(candidate) !== size) return false
-  // Both neighbours of the decimal's double must read as the same float, else it is the middle between two.
-  return candidate === size || !isMiddle(candidate, size)
-}
-
-function isMiddle(candidate: number, size: number): boolean {
-  const other = 2 * candidate - size
-  return Math.fround(other) === other && other !== size && (size + other) / 2 === candidate && isAdjacent(size, other)
-}
-
-function isAdjacent(a: number, b: number): boolean {
-  const middle = (a + b) / 2
-  const rounded = Math.fround(middle)
-  return rounded === a || rounded === b
-}
-
-/** Writes the digits in PostgreSQL's layout: fixed notation for exponents from -4 up to below `fixedBelow`. */
-export function writeShortest(data: Uint8Array, start: number, shortest: Shortest, fixedBelow: number): number {
-  const { digits, exponent } = shortest
-  if (digits === 'NaN') return writeText(data, start, digits)
-  const at = shortest.minus ? writeText(data, start, '-') : start
-  if (digits === '') return writeText(data, at, '0')
-  if (digits === 'Infinity') return writeText(data, at, digits)
-  if (exponent < -4 || exponent >= fixedBelow) {
-    const mantissa = digits.length > 1 ? `${digits[0]}.${digits.slice(1)}` : digits
-    const size = String(Math.abs(exponent)).padStart(2, '0')
-    return writeText(data, at, `${mantissa}e${exponent < 0 ? '-' : '+'}${size}`)
-  }
-  if (exponent < 0) return writeText(data, at, `0.${'0'.repeat(-exponent - 1)}${digits}`)
-  const padded = digits.padEnd(exponent + 1, '0')
-  const whole = padded.slice(0, exponent + 1)
-  return writeText(data, at, padded.length > whole.length ? `${whole}.${padded.slice(exponent + 1)}` : whole)
+function power(base: bigint, exponent: number): bigint {
+  return base ** BigInt(Math.max(0, exponent))
 }

@@ -1,83 +1,86 @@
-/** Decimal digits into bytes. Each function returns where the next byte goes. */
+/**
+ * Decimal digits into bytes, two to four at a time. Each function returns where the next byte goes. Words are written
+ * whole: up to four bytes behind the text are overwritten, so there has to be room for them.
+ */
 
-/** The two digits of 0 to 99. */
-const TENS = Uint8Array.from({ length: 100 }, (_, i) => 48 + Math.floor(i / 10))
-const ONES = Uint8Array.from({ length: 100 }, (_, i) => 48 + (i % 10))
+/** Two digits of 0 to 99, the first in the low byte. */
+const PAIRS = Uint16Array.from({ length: 100 }, (_, i) => (48 + Math.floor(i / 10)) | ((48 + (i % 10)) << 8))
 
-/** `value` from 0 to 99 as two digits. */
-export function writeTwo(data: Uint8Array, at: number, value: number): number {
-  data[at] = TENS[value] as number
-  data[at + 1] = ONES[value] as number
-  return at + 2
+/** Room that a text needs behind its end. */
+export const SLACK = 4
+
+/** The two digits of 0 to 99, the first in the low byte. */
+export function pairOf(value: number): number {
+  return PAIRS[value] as number
 }
 
-/** The last `width` digits of an integer below 2^31, with leading zeros. */
-export function writePadded(data: Uint8Array, at: number, value: number, width: number): number {
+/** The four digits of 0 to 9999, the first in the lowest byte. */
+export function fourOf(value: number): number {
+  const upper = Math.imul(value, 5243) >>> 19
+  return pairOf(upper) | (pairOf(value - upper * 100) << 16)
+}
+
+/** The eight digits of an integer below 10^8. */
+export function writeEight(view: DataView, at: number, value: number): number {
+  const upper = (value / 10_000) | 0
+  view.setInt32(at, fourOf(upper), true)
+  view.setInt32(at + 4, fourOf(value - upper * 10_000), true)
+  return at + 8
+}
+
+/** An integer below 10^8. */
+export function writeSmall(view: DataView, at: number, value: number): number {
+  if (value < 10_000) return writeFew(view, at, value)
+  const upper = (value / 10_000) | 0
+  const next = writeFew(view, at, upper)
+  view.setInt32(next, fourOf(value - upper * 10_000), true)
+  return next + 4
+}
+
+/** An integer below 10^4. */
+function writeFew(view: DataView, at: number, value: number): number {
+  const length = value < 100 ? (value < 10 ? 1 : 2) : value < 1000 ? 3 : 4
+  view.setInt32(at, fourOf(value) >>> ((4 - length) << 3), true)
+  return at + length
+}
+
+/** An integer below 10^16, as the digits before the last eight, and those. */
+export function writeLarge(view: DataView, at: number, upper: number, lower: number): number {
+  return upper === 0 ? writeSmall(view, at, lower) : writeEight(view, writeSmall(view, at, upper), lower)
+}
+
+/** The last `width` digits, at most 8, of an integer. */
+export function writePadded(view: DataView, start: number, value: number, width: number): number {
+  let at = start + width
   let left = value
-  let to = at + width
-  while (to >= at + 2) {
+  for (; at >= start + 2; at -= 2) {
     const rest = (left / 100) | 0
-    const two = left - rest * 100
-    data[--to] = ONES[two] as number
-    data[--to] = TENS[two] as number
+    view.setInt16(at - 2, pairOf(left - rest * 100), true)
     left = rest
   }
-  if (to > at) data[at] = ONES[left % 10] as number
-  return at + width
-}
-
-/** An integer from 0 to 2^31 - 1. */
-export function writeSmall(data: Uint8Array, at: number, value: number): number {
-  return writePadded(data, at, value, value < 100_000 ? shortLength(value) : longLength(value))
-}
-
-function shortLength(value: number): number {
-  if (value < 100) return value < 10 ? 1 : 2
-  if (value < 10_000) return value < 1000 ? 3 : 4
-  return 5
-}
-
-function longLength(value: number): number {
-  if (value < 10_000_000) return value < 1_000_000 ? 6 : 7
-  if (value < 1_000_000_000) return value < 100_000_000 ? 8 : 9
-  return 10
-}
-
-/** An integer from 0 to 2^53 - 1. */
-export function writeLarge(data: Uint8Array, at: number, value: number): number {
-  if (value <= 0x7fffffff) return writeSmall(data, at, value)
-  const upper = Math.floor(value / 1e9)
-  return writePadded(data, writeSmall(data, at, upper), value - upper * 1e9, 9)
-}
-
-/** The unsigned 64-bit integer of two 32-bit words. */
-export function writeWords(data: Uint8Array, at: number, low: number, high: number): number {
-  const value = (high >>> 0) * 4_294_967_296 + (low >>> 0)
-  if (value <= Number.MAX_SAFE_INTEGER) return writeLarge(data, at, value)
-  // The quotient may be off by one, because `value` was rounded; the remainder is exact by wrapping, and tells.
-  let upper = Math.floor(value / 1e9)
-  let lower = (low - Math.imul(upper, 1_000_000_000)) | 0
-  if (lower < 0) {
-    lower += 1_000_000_000
-    upper--
-  } else if (lower >= 1_000_000_000) {
-    lower -= 1_000_000_000
-    upper++
-  }
-  return writePadded(data, writeLarge(data, at, upper), lower, 9)
+  if (at > start) view.setUint8(start, 48 + (left % 10))
+  return start + width
 }
 
 /** ASCII text. */
-export function writeText(data: Uint8Array, at: number, text: string): number {
-  for (let i = 0; i < text.length; i++) data[at + i] = text.charCodeAt(i)
+export function writeText(view: DataView, at: number, text: string): number {
+  for (let i = 0; i < text.length; i++) view.setUint8(at + i, text.charCodeAt(i))
   return at + text.length
 }
 
-/** A fraction of `width` digits behind a point, without zeros at its end; nothing when it is zero. */
-export function writeMicros(data: Uint8Array, at: number, micros: number): number {
+/** A point and microseconds without zeros at their end; nothing when they are zero. */
+export function writeMicros(view: DataView, at: number, micros: number): number {
   if (micros === 0) return at
-  data[at] = 0x2e
-  let to = writePadded(data, at + 1, micros, 6)
-  while (data[to - 1] === 0x30) to--
-  return to
+  const upper = (micros / 100) | 0
+  view.setUint8(at, 0x2e)
+  view.setInt32(at + 1, fourOf(upper), true)
+  view.setInt16(at + 5, pairOf(micros - upper * 100), true)
+  return trimmed(view, at + 7)
+}
+
+/** The end of a fraction without the zeros at its end. */
+export function trimmed(view: DataView, end: number): number {
+  let at = end
+  while (view.getUint8(at - 1) === 0x30) at--
+  return at
 }
