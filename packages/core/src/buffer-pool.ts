@@ -16,7 +16,7 @@ const SMALLEST = 4096
 const IDLE_PER_CLASS = 8
 
 /**
- * Lends large buffers and alone counts their memory. Sizes are rounded up to powers of two, so a returned buffer fits
+ * Lends large buffers and alone counts their memory. Sizes are rounded up to classes, so a returned buffer fits
  * the next request. `take` never waits: who reads asks `ready` first, so that over the limit nothing new is read while
  * what is under way can finish.
  */
@@ -87,8 +87,9 @@ export class BufferPool {
   }
 }
 
+/** Eight classes to each doubling: at most an eighth is slack. */
 function sizeClass(bytes: number): number {
-  let size = SMALLEST
-  while (size < bytes) size *= 2
-  return size
+  let step = SMALLEST / 8
+  while (step * 8 < bytes) step *= 2
+  return Math.max(SMALLEST, Math.ceil(bytes / step) * step)
 }
