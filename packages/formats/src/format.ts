@@ -17,8 +17,8 @@ export interface Format {
    * there is no more. Throws `data_invalid` when it is no such file.
    */
   preamble(head: Uint8Array, complete: boolean): Preamble | undefined
-  /** The columns of a file with inferred types, from its first bytes. */
-  infer(head: Uint8Array, complete: boolean, preamble: Preamble, pool: BufferPool): readonly Field[]
+  /** Infers the types of columns from the beginnings of files that have them. */
+  inference(names: readonly string[], pool: BufferPool): FormatInference
   reader(options: ReaderOptions): FormatReader
   /** Looks from a record that lies `offset` bytes into the file for `targets`, which rise. */
   splitter(offset: number, targets: readonly number[]): Splitter
@@ -31,6 +31,14 @@ export interface Preamble {
   readonly names: readonly string[]
   /** Where the first record begins. */
   readonly size: number
+}
+
+export interface FormatInference {
+  /** Looks at the rows in the first bytes of a file; a row that `head` cuts does not count. */
+  observe(head: Uint8Array, complete: boolean, preamble: Preamble): void
+  /** The columns with the types that fit every row so far. */
+  readonly fields: readonly Field[]
+  free(): void
 }
 
 export interface ReaderOptions {

@@ -4,6 +4,7 @@ export type { CsvOptions } from './csv/options.ts'
 export type {
   Format,
   FormatBatch,
+  FormatInference,
   FormatReader,
   FormatWriter,
   Preamble,

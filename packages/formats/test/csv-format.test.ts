@@ -19,7 +19,10 @@ function typesOf(file: string, complete = true): string[] {
   const preamble = format.preamble(bytes, complete)
   if (!preamble) throw new Error('no preamble')
   const pool = new BufferPool(2 ** 30)
-  const types = format.infer(bytes, complete, preamble, pool).map(({ type }) => typeName(type))
+  const inference = format.inference(preamble.names, pool)
+  inference.observe(bytes, complete, preamble)
+  const types = inference.fields.map(({ type }) => typeName(type))
+  inference.free()
   expect(pool.statistics.used).toBe(0)
   return types
 }

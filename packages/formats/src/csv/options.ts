@@ -18,12 +18,13 @@ export const csvOptions = {
   header: z.boolean().default(true).describe('the first line names the columns; else they are column_1, column_2, ...'),
   nulls: z
     .array(z.string().regex(/^[^\r\n]+$/, 'a null is a text in one line'))
+    .readonly()
     .default([])
     .describe('unquoted texts that are null, beside the empty one; quoted, they are texts'),
   newline: z.enum(['\n', '\r\n']).default('\n').describe('written behind each line; every kind is read'),
 }
 
-const CsvOptions = z.strictObject(csvOptions)
+const CsvOptions = z.object(csvOptions)
 export type CsvOptions = z.output<typeof CsvOptions>
 
 /** The options as bytes. Throws `config_invalid` when they contradict each other. */

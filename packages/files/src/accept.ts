@@ -1,0 +1,50 @@
+import type { Acceptance, ColumnAcceptance, Field, Problem, Schema, StreamRequest, TargetInfo } from '@nebula/core'
+import { typeName, utf8 } from '@nebula/core'
+import type { Format } from '@nebula/formats'
+
+/** Partitions are committed one after the other: smaller ones wait less for each other. */
+const PARTITION_BYTES = 8_000_000
+
+/** A text file keeps every type that has an exact text. */
+export function acceptText(
+  format: Format,
+  request: StreamRequest,
+  schema: Schema,
+  offer: { readonly wire: readonly string[]; readonly target: TargetInfo | undefined },
+): Acceptance {
+  const columns = schema.fields.map(acceptField)
+  const problems = schema.fields.flatMap(problemsOf)
+  if (request.mode === 'append' && offer.target) problems.push(...otherColumns(schema, offer.target.schema))
+  const wire = offer.wire.find((name) => name === format.wire)
+  return {
+    columns,
+    ddl: [],
+    guarantee: 'exactly_once',
+    partitionBytes: PARTITION_BYTES,
+    problems,
+    ...(wire === undefined ? {} : { wire }),
+  }
+}
+
+function acceptField(field: Field): ColumnAcceptance {
+  if (hasText(field)) return { as: field.type, type: 'text', fidelity: 'exact' }
+  return { as: utf8, type: 'text', fidelity: 'widened', why: `${typeName(field.type)} is kept as its text` }
+}
+
+function problemsOf(field: Field): Problem[] {
+  if (hasText(field) || field.offers?.some(({ kind }) => kind === 'utf8')) return []
+  const message = `column ${field.name}: ${typeName(field.type)} has no text form`
+  return [{ code: 'unsupported', message, column: field.name }]
+}
+
+function hasText({ type }: Field): boolean {
+  return type.kind !== 'native' && type.kind !== 'list' && type.kind !== 'struct'
+}
+
+/** Files of one stream have the same header, so that they can be read as one. */
+function otherColumns(schema: Schema, target: Schema): Problem[] {
+  const [names, standing] = [schema, target].map(({ fields }) => fields.map((field) => field.name))
+  if (JSON.stringify(names) === JSON.stringify(standing)) return []
+  const message = `the target has the columns ${standing?.join(', ')} instead of ${names?.join(', ')}`
+  return [{ code: 'target_incompatible', message }]
+}

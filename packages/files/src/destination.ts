@@ -1,0 +1,183 @@
+import type {
+  Acceptance,
+  Context,
+  DestinationDriver,
+  Recalled,
+  Run,
+  Schema,
+  StreamPlan,
+  StreamRequest,
+  TargetInfo,
+  Writer,
+  WriteTask,
+} from '@nebula/core'
+import { isNebulaError, NebulaError } from '@nebula/core'
+import type { Format } from '@nebula/formats'
+import { acceptText } from './accept.ts'
+import { readHead } from './head.ts'
+import { publishedFiles, RunFiles } from './run-files.ts'
+import { StagedStream } from './staged-stream.ts'
+import { StagedWriter } from './staged-writer.ts'
+import type { Store } from './store.ts'
+
+/** Bytes of a standing target that are read for its columns. */
+const SAMPLE_BYTES = 1024 * 1024
+/** What file systems allow. */
+const LONGEST_NAME = 255
+/** Behind a target's name: a dot, the run's id, the extension. */
+const SUFFIX_LENGTH = 20
+
+/** Writes one file per stream into a folder: put together out of sight, moved into place when it is complete. */
+export class FileDestination implements DestinationDriver {
+  readonly #store: Store
+  readonly #format: Format
+  readonly #folder: string
+  readonly #files = new Map<string, RunFiles>()
+  readonly #staged = new Map<string, Promise<StagedStream>>()
+
+  constructor(store: Store, format: Format, folder: string) {
+    this.#store = store
+    this.#format = format
+    this.#folder = folder
+  }
+
+  async describe(targets: readonly string[], context: Context): Promise<(TargetInfo | undefined)[]> {
+    refuseNames(targets)
+    const published = await publishedFiles(this.#store, this.#folder)
+    const infos: (TargetInfo | undefined)[] = []
+    for (const target of targets) {
+      const name = `${target}${this.#extension}`
+      infos.push(await this.#describe(this.#store.join(this.#folder, name), published.get(name), context))
+    }
+    return infos
+  }
+
+  accept(request: StreamRequest, schema: Schema, wire: readonly string[], target?: TargetInfo): Acceptance {
+    return acceptText(this.#format, request, schema, { wire, target })
+  }
+
+  recall(pipeline: string, _context: Context): Promise<Recalled | undefined> {
+    return this.#filesOf(pipeline).recall()
+  }
+
+  async prepare(run: Run, _context: Context): Promise<void> {
+    refuseNames(run.streams.map(({ target }) => target))
+    await this.close()
+    await this.#filesOf(run.pipeline).prepare(run)
+  }
+
+  async writer(task: WriteTask, context: Context): Promise<Writer> {
+    const staged = await this.#stagedStream(task.run, task.stream, context)
+    return new StagedWriter(staged, this.#format, task, context)
+  }
+
+  async finish(run: Run, streams: readonly string[], context: Context): Promise<void> {
+    const files = this.#filesOf(run.pipeline)
+    const finished = await files.finished()
+    const plans = plansOf(run, streams).filter(({ request }) => !finished.includes(request.stream))
+    for (const plan of plans) {
+      const staged = await this.#stagedStream(run, plan, context)
+      this.#staged.delete(keyOf(run, plan))
+      await staged.complete()
+    }
+    if (plans.length > 0) await files.publish(run, plans)
+  }
+
+  async discard(run: Run, streams: readonly string[], _context: Context): Promise<void> {
+    const plans = plansOf(run, streams)
+    for (const plan of plans) {
+      const staged = this.#staged.get(keyOf(run, plan))
+      this.#staged.delete(keyOf(run, plan))
+      await (await staged)?.close()
+    }
+    await this.#filesOf(run.pipeline).discard(run, plans)
+  }
+
+  async close(): Promise<void> {
+    const open = [...this.#staged.values()]
+    this.#staged.clear()
+    await Promise.allSettled(open.map(async (staged) => (await staged).close()))
+  }
+
+  get #extension(): string {
+    return this.#format.extensions[0] ?? ''
+  }
+
+  async #describe(path: string, published: string | undefined, context: Context): Promise<TargetInfo | undefined> {
+    const stored = await this.#store.stat(path)
+    if (!stored) return undefined
+    const file = await this.#store.open(path)
+    try {
+      const { bytes, complete, preamble } = await readHead(file, path, this.#format, SAMPLE_BYTES)
+      const inference = this.#format.inference(preamble.names, context.pool)
+      inference.observe(bytes, complete, preamble)
+      const schema: Schema = { fields: inference.fields }
+      inference.free()
+      return { schema, foreignRows: stored.size > preamble.size && stored.etag !== published }
+    } catch (error) {
+      // What cannot be read is not ours; it stands in the way like any other file.
+      if (isNebulaError(error, 'data_invalid')) return { schema: { fields: [] }, foreignRows: true }
+      throw error
+    } finally {
+      await file.close()
+    }
+  }
+
+  #filesOf(pipeline: string): RunFiles {
+    const known = this.#files.get(pipeline)
+    if (known) return known
+    const files = new RunFiles(this.#store, this.#folder, pipeline, this.#extension)
+    this.#files.set(pipeline, files)
+    return files
+  }
+
+  /** Opened once, by the first task of the stream. */
+  #stagedStream(run: Run, plan: StreamPlan, context: Context): Promise<StagedStream> {
+    const key = keyOf(run, plan)
+    const known = this.#staged.get(key)
+    if (known) return known
+    const opening = this.#openStaged(run, plan, context)
+    this.#staged.set(key, opening)
+    opening.catch(() => this.#staged.delete(key))
+    return opening
+  }
+
+  async #openStaged(run: Run, plan: StreamPlan, { pool }: Context): Promise<StagedStream> {
+    const files = this.#filesOf(run.pipeline)
+    await files.check(run)
+    const writer = this.#format.writer(plan.schema, pool)
+    const { preamble } = writer
+    writer.free()
+    const file = await this.#store.stage(files.stagedPath(run, plan))
+    try {
+      return await StagedStream.open({ run, plan, files }, file, preamble)
+    } catch (error) {
+      await file.close()
+      throw error
+    }
+  }
+}
+
+function keyOf(run: Run, { request, generation }: StreamPlan): string {
+  return JSON.stringify([run.id, run.epoch, request.stream, generation])
+}
+
+function plansOf(run: Run, streams: readonly string[]): StreamPlan[] {
+  return run.streams.filter(({ request }) => streams.includes(request.stream))
+}
+
+/** Throws `config_invalid` for targets that are no file names, all of them at once. */
+function refuseNames(targets: readonly string[]): void {
+  const encoder = new TextEncoder()
+  const problems = targets.flatMap((target) => {
+    if (/[/\0]/.test(target)) return [`"${target.replaceAll('\0', '\\0')}" holds a slash or a NUL`]
+    if (target.startsWith('.') || target === '') return [`"${target}" is empty or begins with a dot`]
+    const tooLong = encoder.encode(target).length > LONGEST_NAME - SUFFIX_LENGTH
+    return tooLong ? [`"${target}" is longer than ${LONGEST_NAME - SUFFIX_LENGTH} bytes`] : []
+  })
+  if (problems.length === 0) return
+  throw new NebulaError('config_invalid', {
+    message: `These targets are no names of files: ${problems.join('; ')}.`,
+    fix: 'Give the streams another target.',
+  })
+}

@@ -1,0 +1,149 @@
+import type { BufferPool, Checkpoint, Context, RecordBatch, Rejection, Writer, WriteTask } from '@nebula/core'
+import { NebulaError } from '@nebula/core'
+import type { Format, FormatWriter } from '@nebula/formats'
+import type { StagedStream } from './staged-stream.ts'
+
+const CHUNK_BYTES = 512 * 1024
+/** Waits for the disk when so much is formatted and not yet written. */
+const AHEAD_BYTES = 2 * 1024 * 1024
+/** Waits for its turn when so much is formatted; less when the pool is small. */
+const HELD_BYTES = 8 * 1024 * 1024
+
+interface Chunk {
+  readonly buffer: Uint8Array
+  size: number
+}
+
+/**
+ * Formats the rows of one partition. Their bytes are written while the next rows are formatted, once it is the
+ * partition's turn; until then they are held back in memory, up to a limit.
+ */
+export class StagedWriter implements Writer {
+  readonly #staged: StagedStream
+  readonly #task: WriteTask
+  readonly #pool: BufferPool
+  readonly #writer: FormatWriter
+  /** The wire format whose rows are appended as they are. */
+  readonly #wire: string | undefined
+  readonly #held: number
+  /** Fires with the task's signal, and at `abort`. */
+  readonly #signal: AbortSignal
+  readonly #stop = new AbortController()
+  /** In order; all but the last are full. */
+  #chunks: Chunk[] = []
+  #bytes = 0
+  #draining: Promise<void> | undefined
+  #error: unknown
+  #ended = false
+
+  constructor(staged: StagedStream, format: Format, task: WriteTask, context: Context) {
+    this.#staged = staged
+    this.#task = task
+    this.#pool = context.pool
+    this.#writer = format.writer(task.stream.schema, context.pool)
+    this.#wire = task.stream.accepted.wire
+    this.#held = Math.min(HELD_BYTES, context.pool.limit / 4)
+    this.#signal = AbortSignal.any([context.signal, this.#stop.signal])
+  }
+
+  async write(batch: RecordBatch, from: number, to: number): Promise<readonly Rejection[]> {
+    const { order, partition } = this.#task
+    if (this.#staged.isDone(partition.id)) return NOTHING
+    this.#hold(this.#bytesOf(batch, from, to))
+    if (this.#error !== undefined) throw this.#error
+    if (!this.#staged.isTurn(order)) {
+      if (this.#bytes <= this.#held) return NOTHING
+      await this.#staged.turn(order, this.#signal)
+    }
+    void this.#drain(CHUNK_BYTES)
+    if (this.#bytes > AHEAD_BYTES) await this.#drained(CHUNK_BYTES)
+    return NOTHING
+  }
+
+  async commit(checkpoint: Checkpoint): Promise<void> {
+    const { partition, order } = this.#task
+    if (this.#staged.sequence(partition.id) >= checkpoint.sequence) {
+      throw new NebulaError('already_committed', {
+        message: `Commit ${checkpoint.sequence} of ${partition.id} is already there.`,
+        partition: partition.id,
+      })
+    }
+    await this.#staged.turn(order, this.#signal)
+    await this.#drained(1)
+    await this.#staged.commit(checkpoint)
+    if (checkpoint.done) this.#end()
+  }
+
+  async abort(_reason: unknown): Promise<void> {
+    this.#stop.abort()
+    if (this.#ended) return
+    await this.#draining
+    this.#end()
+    if (!this.#staged.isTurn(this.#task.order)) return
+    // What stays behind the committed length is cut off when the file is opened or complete.
+    await this.#staged.rollback().catch(() => {})
+  }
+
+  #bytesOf(batch: RecordBatch, from: number, to: number): Uint8Array {
+    const { wire } = batch
+    if (wire === undefined || wire.format !== this.#wire) return this.#writer.encode(batch, from, to)
+    return wire.data.subarray(wire.offsets[from], wire.offsets[to])
+  }
+
+  /** Copies bytes behind those that are held. */
+  #hold(bytes: Uint8Array): void {
+    this.#bytes += bytes.length
+    for (let at = 0; at < bytes.length;) {
+      let last = this.#chunks.at(-1)
+      if (!last || last.size === CHUNK_BYTES) {
+        last = { buffer: this.#pool.take(CHUNK_BYTES), size: 0 }
+        this.#chunks.push(last)
+      }
+      const piece = bytes.subarray(at, at + CHUNK_BYTES - last.size)
+      last.buffer.set(piece, last.size)
+      last.size += piece.length
+      at += piece.length
+    }
+  }
+
+  /** Writes the chunks that have at least `least` bytes. Never rejects: the error is thrown by `#drained`. */
+  #drain(least: number): Promise<void> {
+    this.#draining ??= this.#writeChunks(least)
+      .catch((error: unknown) => {
+        this.#error = error
+      })
+      .finally(() => {
+        this.#draining = undefined
+      })
+    return this.#draining
+  }
+
+  async #drained(least: number): Promise<void> {
+    await this.#draining
+    await this.#drain(least)
+    if (this.#error !== undefined) throw this.#error
+  }
+
+  async #writeChunks(least: number): Promise<void> {
+    for (;;) {
+      const [first] = this.#chunks
+      if (!first || first.size < least) return
+      if (this.#signal.aborted) throw new NebulaError('aborted', { message: 'Stopped while rows were written.' })
+      await this.#staged.append(first.buffer.subarray(0, first.size))
+      this.#chunks.shift()
+      this.#bytes -= first.size
+      this.#pool.give(first.buffer)
+    }
+  }
+
+  /** Gives all memory back. */
+  #end(): void {
+    if (this.#ended) return
+    this.#ended = true
+    for (const { buffer } of this.#chunks) this.#pool.give(buffer)
+    this.#chunks = []
+    this.#writer.free()
+  }
+}
+
+const NOTHING: readonly Rejection[] = []
