@@ -19,6 +19,17 @@ export function daysFromCivil(year: number, month: number, day: number): number 
 }
 
 /**
+ * `daysFromCivil` for years from 0 to 9999, on the hot path. Months count from March, 3 to 14. This and its inverse are
+ * after C. Neri and L. Schneider, "Euclidean affine functions and their application to calendar algorithms", 2022.
+ */
+export function daysFromCommon(year: number, month: number, day: number): number {
+  const y = month <= 2 ? year - 1 : year
+  const m = month <= 2 ? month + 12 : month
+  const century = (y / 100) | 0
+  return y * 365 + (y >> 2) - century + (century >> 2) + ((979 * m - 2919) >> 5) + day - 719_469
+}
+
+/**
  * The date of a day since 1970-01-01, packed as `year * 512 + month * 32 + day` with an astronomical year:
  * day is `packed & 31`, month `(packed >> 5) & 15`, year `Math.floor(packed / 512)`.
  */
@@ -33,6 +44,20 @@ export function civilFromDays(days: number): number {
   const day = dayOfYear - (((153 * shiftedMonth + 2) / 5) | 0) + 1
   const month = shiftedMonth < 10 ? shiftedMonth + 3 : shiftedMonth - 9
   return (era * 400 + yearOfEra + (month <= 2 ? 1 : 0)) * 512 + month * 32 + day
+}
+
+/** `civilFromDays` for days of the years 1 to 9999, on the hot path. */
+export function civilFromCommon(days: number): number {
+  const quarters = (days + 719_468) * 4 + 3
+  const century = (quarters / 146_097) | 0
+  const ofCentury = (quarters - century * 146_097) | 3
+  const year = (ofCentury / 1461) | 0
+  const dayOfYear = (ofCentury - year * 1461) >> 2
+  const scaled = 2141 * dayOfYear + 197_913
+  const day = ((scaled & 0xffff) / 2141) | 0
+  const packed = ((century * 100 + year) << 9) + ((scaled >> 16) << 5) + day + 1
+  // Months 13 and 14 are January and February of the next year.
+  return dayOfYear >= 306 ? packed + 512 - 384 : packed
 }
 
 /** Days of a month of an astronomical year. */

@@ -13,7 +13,7 @@ export function addScaled(words: Int32Array, at: number, factor: number, addend:
     if ((word | carry) === 0) continue
     const low = (Math.imul(word, factor) + carry) | 0
     words[i] = low
-    carry = Math.floor(((word >>> 0) * factor + carry - (low >>> 0)) / WORD + 0.5)
+    carry = Math.floor(((word >>> 0) * factor + carry - (low >>> 0)) / WORD + 0.5) | 0
   }
 }
 
@@ -26,14 +26,14 @@ export function divideScaled(words: Int32Array, at: number): number {
   for (let i = at + 3; i >= at; i--) {
     const word = words[i] as number
     if ((word | remainder) === 0) continue
-    let quotient = Math.floor((remainder * WORD + (word >>> 0)) / 1e8)
+    let quotient = Math.floor((remainder * WORD + (word >>> 0)) / 1e8) | 0
     remainder = (word - Math.imul(quotient, 100_000_000)) | 0
     if (remainder < 0) {
       remainder += 100_000_000
-      quotient--
+      quotient = (quotient - 1) | 0
     } else if (remainder >= 100_000_000) {
       remainder -= 100_000_000
-      quotient++
+      quotient = (quotient + 1) | 0
     }
     words[i] = quotient
   }

@@ -17,16 +17,19 @@ export function viewOf(data: Uint8Array): DataView {
 export function digitsOf(view: DataView, from: number, to: number): number {
   const length = to - from
   if (to < 8 || length < 1) return fewDigitsOf(view, from, to)
-  const lower = view.getInt32(to - 4, true) ^ 0x30303030
-  if (length <= 4) {
-    const shift = (4 - length) << 3
-    const word = (lower >>> shift) << shift
-    return ((word | (word + 0x76767676)) & 0x80808080) === 0 ? fourDigits(word) : -1
-  }
+  if (length <= 4) return shortDigitsOf(view, from, to)
   const shift = (8 - length) << 3
   const upper = ((view.getInt32(to - 8, true) ^ 0x30303030) >>> shift) << shift
+  const lower = view.getInt32(to - 4, true) ^ 0x30303030
   const bits = lower | (lower + 0x76767676) | upper | (upper + 0x76767676)
   return (bits & 0x80808080) === 0 ? fourDigits(upper) * 10_000 + fourDigits(lower) : -1
+}
+
+/** `digitsOf` for one to four digits that end behind the fourth byte. */
+export function shortDigitsOf(view: DataView, from: number, to: number): number {
+  const shift = (4 - to + from) << 3
+  const word = ((view.getInt32(to - 4, true) ^ 0x30303030) >>> shift) << shift
+  return ((word | (word + 0x76767676)) & 0x80808080) === 0 ? fourDigits(word) : -1
 }
 
 /** Digits so near to the beginning of the data that no word ends with them. */
@@ -49,7 +52,7 @@ export function eightDigits(view: DataView, at: number): number {
 }
 
 /** Four bytes from 0 to 9, the first the lowest: first two numbers of two digits, then one of four. */
-function fourDigits(word: number): number {
+export function fourDigits(word: number): number {
   const pairs = Math.imul(word, 10) + (word >>> 8)
   return (pairs & 0xff) * 100 + ((pairs >>> 16) & 0xff)
 }

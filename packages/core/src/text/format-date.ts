@@ -1,5 +1,5 @@
 import type { BytesBuilder } from '../builder.ts'
-import { civilFromDays, DAY_MICROS, DAY_WORD, daysFromCivil, wrapsAround } from '../calendar.ts'
+import { civilFromCommon, civilFromDays, DAY_MICROS, DAY_WORD, daysFromCivil, wrapsAround } from '../calendar.ts'
 import type { Fixed64Column, FixedColumn } from '../column.ts'
 import { DATE_INFINITY, DATE_MINUS_INFINITY, HIGH_WORD_MAX, HIGH_WORD_MIN } from '../column.ts'
 import { viewOf } from './digits.ts'
@@ -21,7 +21,7 @@ export function formatDate(column: FixedColumn, out: BytesBuilder, range: Range)
     if (isMissing(validity, row)) out.setNull(i)
     else {
       const days = values[row] as number
-      if (days >= FIRST_COMMON && days <= LAST_COMMON) at = writeCommon(view, at, civilFromDays(days))
+      if (days >= FIRST_COMMON && days <= LAST_COMMON) at = writeCommon(view, at, civilFromCommon(days))
       else at = writeRareDate(view, at, days)
     }
     offsets[i + 1] = at
@@ -40,8 +40,8 @@ export function formatTime(column: Fixed64Column, out: BytesBuilder, range: Rang
     if (isMissing(validity, row)) out.setNull(i)
     else {
       const micros = (words[row * 2 + 1] as number) * WORD + ((words[row * 2] as number) >>> 0)
-      const seconds = Math.floor(micros / 1e6)
-      at = writeMicros(view, writeClock(view, at, seconds), micros - seconds * 1e6)
+      const seconds = (micros / 1e6) | 0
+      at = writeMicros(view, writeClock(view, at, seconds), (micros - seconds * 1e6) | 0)
     }
     offsets[i + 1] = at
   }
@@ -62,12 +62,12 @@ export function formatTimestamp(column: Fixed64Column, out: BytesBuilder, range:
       const high = words[row * 2 + 1] as number
       if (high >= FIRST_HIGH && high < LAST_HIGH) {
         const micros = high * WORD + ((words[row * 2] as number) >>> 0)
-        const days = Math.floor(micros / DAY_MICROS)
+        const days = Math.floor(micros / DAY_MICROS) | 0
         const ofDay = micros - days * DAY_MICROS
-        const seconds = Math.floor(ofDay / 1e6)
-        at = writeCommon(view, at, civilFromDays(days))
+        const seconds = (ofDay / 1e6) | 0
+        at = writeCommon(view, at, civilFromCommon(days))
         view.setUint8(at, BLANK)
-        at = writeMicros(view, writeClock(view, at + 1, seconds), ofDay - seconds * 1e6)
+        at = writeMicros(view, writeClock(view, at + 1, seconds), (ofDay - seconds * 1e6) | 0)
         if (zone) at = writeZone(view, at)
       } else at = writeRareTimestamp(view, at, words.subarray(row * 2, row * 2 + 2), zone)
     }

@@ -30,13 +30,16 @@ export function formatDecimal(column: Fixed128Column, out: BytesBuilder, range: 
         const quotient = Math.floor(size / factor)
         // It may have been rounded up to the next integer.
         const whole = quotient * factor > size ? quotient - 1 : quotient
-        const upper = Math.floor(whole / 1e8)
-        at = writeLarge(view, at, upper, whole - upper * 1e8)
+        const upper = (whole / 1e8) | 0
+        at = writeLarge(view, at, upper, (whole - upper * 1e8) | 0)
         if (scale > 0) {
           view.setUint8(at, POINT)
-          at = writePadded(view, at + 1, size - whole * factor, scale)
+          at = writePadded(view, at + 1, (size - whole * factor) | 0, scale)
         }
-      } else at = writeWide(view, at, words.subarray(row * 4, row * 4 + 4), scale)
+      } else {
+        for (let word = 0; word < 4; word++) wide[word] = words[row * 4 + word] as number
+        at = writeWide(view, at, scale)
+      }
     }
     offsets[i + 1] = at
   }
@@ -55,18 +58,19 @@ function sizeOf(words: Int32Array, at: number): number {
   return sign === 0 ? (high >>> 0) * WORD + low : (~high >>> 0) * WORD + (WORD - low)
 }
 
-const scratch = new Int32Array(4)
+/** The value that `writeWide` writes. */
+const wide = new Int32Array(4)
 
 /** Any decimal: its 40 digits, then a shift of those that count. */
-function writeWide(view: DataView, start: number, words: Int32Array, scale: number): number {
+function writeWide(view: DataView, start: number, scale: number): number {
   let at = start
-  scratch.set(words)
-  if ((words[3] as number) < 0) {
-    if (words[3] === DECIMAL_NAN_WORD) return writeText(view, start, 'NaN')
-    negate(scratch, 0)
+  const sign = wide[3] as number
+  if (sign < 0) {
+    if (sign === DECIMAL_NAN_WORD) return writeText(view, start, 'NaN')
+    negate(wide, 0)
     view.setUint8(at++, MINUS)
   }
-  for (let group = 4; group >= 0; group--) writeEight(view, at + group * 8, divideScaled(scratch, 0))
+  for (let group = 4; group >= 0; group--) writeEight(view, at + group * 8, divideScaled(wide, 0))
   const end = at + 40
   let digit = at
   while (digit < end - scale - 1 && view.getUint8(digit) === ZERO) digit++

@@ -34,10 +34,10 @@ export function formatFloat64(column: FixedColumn, out: BytesBuilder, range: Ran
         const power = POWERS[places] as number
         const integer = Math.round(size * power)
         const whole = Math.floor(integer / power)
-        const upper = Math.floor(whole / 1e8)
+        const upper = (whole / 1e8) | 0
         const fraction = integer - whole * power
-        at = writeLarge(view, at, upper, whole - upper * 1e8)
-        if (fraction > 0) at = writeFraction(view, at, fraction, places)
+        at = writeLarge(view, at, upper, (whole - upper * 1e8) | 0)
+        if (fraction > 0) at = writeFraction(view, at, fraction | 0, places)
       } else {
         at = writeFloat64(view, at, values[row] as number)
         places = 2
@@ -74,8 +74,8 @@ export function formatFloat32(column: FixedColumn, out: BytesBuilder, range: Ran
         if (value < 0) view.setUint8(at++, MINUS)
         const power = POWERS[places] as number
         const whole = Math.floor(integer / power)
-        at = writeSmall(view, at, whole)
-        if (places > 0) at = writeFraction(view, at, integer - whole * power, places)
+        at = writeSmall(view, at, whole | 0)
+        if (places > 0) at = writeFraction(view, at, (integer - whole * power) | 0, places)
       }
     }
     offsets[i + 1] = at

@@ -22,7 +22,7 @@ export function formatIntegers(column: FixedColumn, out: BytesBuilder, range: Ra
       const size = value < 0 ? -value : value
       const upper = (size / 1e8) | 0
       if (value < 0) view.setUint8(at++, MINUS)
-      at = writeLarge(view, at, upper, size - upper * 1e8)
+      at = writeLarge(view, at, upper, (size - upper * 1e8) | 0)
     }
     offsets[i + 1] = at
   }
@@ -49,8 +49,8 @@ export function formatInt64(column: Fixed64Column, out: BytesBuilder, range: Ran
       }
       const size = (high >>> 0) * WORD + (low >>> 0)
       if (size < 9e15) {
-        const upper = Math.floor(size / 1e8)
-        at = writeLarge(view, at, upper, size - upper * 1e8)
+        const upper = (size / 1e8) | 0
+        at = writeLarge(view, at, upper, (size - upper * 1e8) | 0)
       } else at = writeWords(view, at, low, high)
     }
     offsets[i + 1] = at

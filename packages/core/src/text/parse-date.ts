@@ -3,13 +3,14 @@ import {
   DAY_MICROS,
   DAY_WORD,
   daysFromCivil,
+  daysFromCommon,
   daysInMonth,
   FIRST_DAY,
   LAST_DATE_DAY,
   LAST_TIMESTAMP_DAY,
 } from '../calendar.ts'
 import { DATE_INFINITY, DATE_MINUS_INFINITY, HIGH_WORD_MAX, HIGH_WORD_MIN } from '../column.ts'
-import { asciiText, digitsOf, isWord, twoDigits, viewOf } from './digits.ts'
+import { asciiText, digitsOf, fourDigits, isWord, twoDigits, viewOf } from './digits.ts'
 import type { Slices } from './slices.ts'
 
 /**
@@ -106,30 +107,33 @@ export function parseTimestamp(slices: Slices, builder: WordsBuilder, onFault: (
   }
 }
 
-/** `YYYY-MM-DD` at `start`; `NONE` when it is not that, or the year 0. */
+/**
+ * `YYYY-MM-DD` at `start`; `NONE` when it is not that, or the year 0. With the bits of `0` and `-` flipped, digits are 0
+ * to 9 and dashes 0: only then none of these words and sums has the highest bit of a byte.
+ */
 function shortDate(view: DataView, start: number): number {
-  const yearWord = view.getInt32(start, true)
-  const monthWord = view.getInt32(start + 4, true)
-  const century = twoDigits(yearWord)
-  const ofCentury = twoDigits(yearWord >>> 16)
-  const month = twoDigits(monthWord >>> 8)
-  const day = twoDigits(view.getUint16(start + 8, true))
-  const year = century * 100 + ofCentury
-  if ((monthWord & ~0x00ffff00) !== 0x2d00002d || ofCentury > 99 || year === 0 || year > 9999) return NONE
-  if (month < 1 || month > 12 || day < 1 || (day > 28 && day > daysInMonth(year, month))) return NONE
-  return daysFromCivil(year, month, day)
+  const years = view.getInt32(start, true) ^ 0x30303030
+  const months = view.getInt32(start + 4, true) ^ 0x2d30302d
+  const days = view.getUint16(start + 8, true) ^ 0x3030
+  const bits = years | (years + 0x76767676) | months | (months + 0x7f76767f) | days | (days + 0x7676)
+  const year = fourDigits(years)
+  const month = ((months >> 8) & 15) * 10 + (months >> 16)
+  const day = (days & 15) * 10 + (days >> 8)
+  if ((bits & 0x80808080) !== 0 || year === 0 || month < 1 || month > 12 || day < 1) return NONE
+  return day > 28 && day > daysInMonth(year, month) ? NONE : daysFromCommon(year, month, day)
 }
 
-/** `HH:MM` or `HH:MM:SS` at `start`, in seconds; -1 when it is not that, or past the hour 24. */
+/** `HH:MM` or `HH:MM:SS` at `start`, in seconds; -1 when it is not that, or past the hour 24. As in `shortDate`. */
 function secondsOf(view: DataView, start: number, end: number): number {
   if (end - start < 8) return end - start === 5 ? minutesOf(view, start) : -1
-  const hourWord = view.getInt32(start, true)
-  const secondWord = view.getInt32(start + 4, true)
-  const hour = twoDigits(hourWord)
-  const minute = twoDigits((hourWord >>> 24) | (secondWord << 8))
-  const second = twoDigits(secondWord >>> 16)
-  const colons = ((hourWord >>> 16) & 0xff) === COLON && ((secondWord >>> 8) & 0xff) === COLON
-  return hour > 24 || minute > 59 || second > 59 || !colons ? -1 : hour * 3600 + minute * 60 + second
+  const hours = view.getInt32(start, true) ^ 0x303a3030
+  const seconds = view.getInt32(start + 4, true) ^ 0x30303a30
+  const bits = hours | (hours + 0x767f7676) | seconds | (seconds + 0x76767f76)
+  const hour = (hours & 15) * 10 + ((hours >> 8) & 15)
+  const minute = (hours >> 24) * 10 + (seconds & 15)
+  const second = ((seconds >> 16) & 15) * 10 + (seconds >> 24)
+  if ((bits & 0x80808080) !== 0 || hour > 24 || minute > 59 || second > 59) return -1
+  return hour * 3600 + minute * 60 + second
 }
 
 /** `HH:MM`. */

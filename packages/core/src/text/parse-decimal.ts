@@ -1,7 +1,7 @@
 import type { WordsBuilder } from '../builder.ts'
 import { DECIMAL_NAN_WORD } from '../column.ts'
 import { addScaled, negate } from '../words.ts'
-import { digitsOf, isWord, POWERS_OF_TEN, viewOf } from './digits.ts'
+import { digitsOf, isWord, POWERS_OF_TEN, shortDigitsOf, viewOf } from './digits.ts'
 import type { Slices } from './slices.ts'
 
 /**
@@ -69,7 +69,7 @@ function fractionOf(view: DataView, point: number, end: number, scale: number): 
   const length = end - point - 1
   if (length <= 0) return 0
   if (length > scale || length > 8) return -1
-  const digits = digitsOf(view, point + 1, end)
+  const digits = length > 4 || end < 4 ? digitsOf(view, point + 1, end) : shortDigitsOf(view, point + 1, end)
   return length === scale ? digits : Math.imul(digits, POWERS_OF_TEN[scale - length] as number)
 }
 
@@ -110,11 +110,37 @@ class DecimalParser {
     const places = Math.max(0, end - point - 1)
     const whole = point - from
     if (whole > this.#precision - this.#scale || places > this.#scale || whole + places === 0) return false
+    if (whole + this.#scale <= 18) return this.#short(from, point, end, at)
     return (
       this.#addDigits(from, point, at) &&
       this.#addDigits(point + 1, end, at) &&
       this.#addZeros(this.#scale - places, at)
     )
+  }
+
+  /** `#plain` for at most 18 digits, which fit into 64 bits; exact as in `highWord` of parse-integer.ts. */
+  #short(from: number, point: number, end: number, at: number): boolean {
+    const view = this.#view
+    let low = 0
+    let value = 0
+    let digits = 0
+    for (let i = from; i < end;) {
+      const stop = Math.min(i + 8, i < point ? point : end)
+      const factor = POWERS_OF_TEN[stop - i] as number
+      const group = digitsOf(view, i, stop)
+      digits |= group
+      low = (Math.imul(low, factor) + group) | 0
+      value = value * factor + group
+      i = stop === point ? stop + 1 : stop
+    }
+    for (let zeros = this.#scale - Math.max(0, end - point - 1); zeros > 0; zeros -= 8) {
+      const factor = POWERS_OF_TEN[Math.min(zeros, 8)] as number
+      low = Math.imul(low, factor)
+      value *= factor
+    }
+    this.#words[at] = low
+    this.#words[at + 1] = Math.floor((value - (low >>> 0)) / WORD + 0.5)
+    return digits >= 0
   }
 
   /** Appends digits, eight at a time. */

@@ -76,7 +76,10 @@ export function parseInt64(slices: Slices, builder: WordsBuilder, onFault: (row:
       const minus = from > start && view.getUint8(start) === MINUS
       words[row * 2] = minus ? -low : low
       words[row * 2 + 1] = minus ? (low === 0 ? -high : ~high) : high
-    } else rareInt64(slices, builder, row, onFault)
+    } else if (!integerOf(view, start, end) || !putInt64(words, row, signed)) {
+      builder.setNull(row)
+      onFault(row)
+    }
   }
 }
 
@@ -105,7 +108,8 @@ function highWord(value: number, low: number): number {
 /** A number with leading zeros that made it long, a sign on an unsigned zero, or a fault. */
 function rareInteger(slices: Slices, builder: FixedBuilder, row: number, onFault: (row: number) => void): void {
   const { values } = builder
-  if (integerOf(slices, row)) {
+  const at = slices.base + row * slices.stride
+  if (integerOf(viewOf(slices.data), slices.starts[at] as number, slices.ends[at] as number)) {
     const size = (integer.high >>> 0) * WORD + (integer.low >>> 0)
     values[row] = integer.minus ? -size : size
     if (values[row] === (integer.minus ? -size : size)) return
@@ -114,37 +118,24 @@ function rareInteger(slices: Slices, builder: FixedBuilder, row: number, onFault
   onFault(row)
 }
 
-/** A number with a sign, or of more than 16 digits, or a fault. */
-function rareInt64(slices: Slices, builder: WordsBuilder, row: number, onFault: (row: number) => void): void {
-  const { words, type } = builder
-  if (integerOf(slices, row)) {
-    const { minus, low, high } = integer
-    const signed = type.kind === 'int64'
-    const least = minus && low === 0 && (high === 0 || (signed && high === -0x80000000))
-    if (least || (signed ? high >= 0 : !minus)) {
-      words[row * 2] = minus ? -low : low
-      words[row * 2 + 1] = minus ? (low === 0 ? -high : ~high) : high
-      return
-    }
-  }
-  builder.setNull(row)
-  onFault(row)
+/** Stores `integer`, of more than 16 digits; false when the type does not hold it. */
+function putInt64(words: Int32Array, row: number, signed: boolean): boolean {
+  const { minus, low, high } = integer
+  const least = minus && low === 0 && (high === 0 || (signed && high === -0x80000000))
+  words[row * 2] = minus ? -low : low
+  words[row * 2 + 1] = minus ? (low === 0 ? -high : ~high) : high
+  return least || (signed ? high >= 0 : !minus)
 }
 
 /** The result of `integerOf`: two words of the size. */
 const integer = { minus: false, low: 0, high: 0 }
 
 /** Any integer below 2^64 in size, into `integer`; false when the text is none. */
-function integerOf(slices: Slices, row: number): boolean {
-  const at = slices.base + row * slices.stride
-  const start = slices.starts[at] as number
-  const end = slices.ends[at] as number
-  const { data } = slices
-  const view = viewOf(data)
+function integerOf(view: DataView, start: number, end: number): boolean {
   let from = digitsStart(view, start, end)
   if (from >= end) return false
-  integer.minus = data[start] === MINUS
-  while (from < end - 16 && data[from] === ZERO) from++
+  integer.minus = view.getUint8(start) === MINUS
+  while (from < end - 16 && view.getUint8(from) === ZERO) from++
   if (end - from > 20) return false
   const split = Math.max(from, end - 16)
   const top = digitsOf(view, from, split)
