@@ -139,7 +139,8 @@ LEFT JOIN pg_depend d ON d.classid = 'pg_catalog.pg_type'::regclass AND d.objid 
 LEFT JOIN pg_extension e ON e.oid = d.refobjid`
 
 /** Send or receive objects by number, cannot read back what they send, or have no input at all. */
-const UNSAFE = /^(reg\w+|tsquery|aclitem|record|pg_(node_tree|ndistinct|dependencies|mcv_list|brin_\w+))$/
+const UNSAFE =
+  /^(reg\w+|tsquery|aclitem|record|int2vector|oidvector|pg_(node_tree|ndistinct|dependencies|mcv_list|brin_\w+))$/
 /** Numbers below are the same on every server. */
 const FIRST_UNSTABLE_OID = 10_000
 

@@ -43,26 +43,27 @@ export interface Tuples {
 }
 
 /**
- * Decodes tuples, one column per field. A value that its column cannot hold is reported by its row, and undefined in
- * the column. Throws `data_invalid` for tuples that are malformed.
+ * Decodes tuples, one column per field. A value that its column cannot hold is reported by row and field, and
+ * undefined in the column. Throws `data_invalid` for tuples that are malformed.
  */
 export function decodeTuples(
   { data, starts, rows }: Tuples,
   fields: readonly DecodedField[],
-  onFault: (row: number) => void,
+  onFault: (row: number, field: number) => void,
 ): Column[] {
-  const steps = fields.map(({ builder, jsonb }) => {
+  const steps = fields.map(({ builder, jsonb }, field) => {
     builder.start(rows)
-    return { builder, read: readerOf(builder, jsonb) as Reader<ColumnBuilder> }
+    const report = (row: number): void => onFault(row, field)
+    return { builder, read: readerOf(builder, jsonb) as Reader<ColumnBuilder>, report }
   })
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength)
   const [cursor, places, sizes] = [new Int32Array(BLOCK_ROWS), new Int32Array(BLOCK_ROWS), new Int32Array(BLOCK_ROWS)]
   for (let from = 0; from < rows; from += BLOCK_ROWS) {
     const block = { data, view, cursor, places, sizes, from, to: Math.min(rows, from + BLOCK_ROWS) }
     for (let row = from; row < block.to; row++) cursor[row - from] = (starts[row] as number) + TUPLE_HEAD
-    for (const { builder, read } of steps) {
+    for (const { builder, read, report } of steps) {
       locate(block, builder)
-      read(block, builder, onFault)
+      read(block, builder, report)
     }
     checkEnds(block, starts)
   }

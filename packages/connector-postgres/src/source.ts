@@ -1,21 +1,25 @@
 import type {
+  BufferPool,
   Catalog,
-  ColumnBuilder,
+  Column,
   Context,
-  PreviousPlan,
+  Field,
   Plan,
+  PreviousPlan,
   ReadStream,
   ReadTask,
   RecordBatch,
+  Rejection,
   SourceDriver,
 } from '@nebula/core'
-import { columnBuilder, createBatch, NebulaError } from '@nebula/core'
+import { columnBuilder, createBatch, NebulaError, typeName } from '@nebula/core'
 import { readableTables, tableSchema } from './catalog.ts'
 import type { PostgresConfig } from './config.ts'
 import type { Session } from './connection.ts'
 import { SessionPool } from './connection.ts'
 import type { CopiedRows, CopyFormat } from './copy.ts'
 import { CopyOut } from './copy.ts'
+import type { DecodedField, Tuples } from './decode.ts'
 import { decodeTuples } from './decode.ts'
 import { postgresError } from './errors.ts'
 import { streamName } from './names.ts'
@@ -142,42 +146,66 @@ class BatchMaker {
 
   make(copied: CopiedRows): RecordBatch {
     const { stream, partition } = this.#task
-    const { schema, wire } = stream
+    const { schema, wire: format } = stream
     const { data, offsets, rows } = copied
     const before = this.#before
     this.#before += rows
     const place = (row: number): string => `row ${before + row + 1} of ${partition.id}`
-    const builders: ColumnBuilder[] = []
-    const release = (): void => {
-      for (const builder of builders) builder.free()
+    const decoder = new Decoder(stream, this.#context.pool)
+    const onRelease = (): void => {
+      decoder.free()
       copied.release()
     }
-    const shared = { stream: partition.stream, schema, place, onRelease: release }
-    const decode = (starts: Int32Array, count: number, onFault: (row: number) => void) => {
-      for (const field of schema.fields) builders.push(columnBuilder(field.type, this.#context.pool))
-      const fields = builders.map((builder, i) => ({
-        builder,
-        jsonb: schema.fields[i]?.declared === 'jsonb' && builder.type.kind === 'json',
-      }))
-      return decodeTuples({ data, starts, rows: count }, fields, onFault)
+    const shared = { stream: partition.stream, schema, onRelease }
+    if (format !== undefined) {
+      const columns = (): Column[] => decoder.decode({ data, starts: offsets, rows }, () => {})
+      return createBatch({ ...shared, rows, place, wire: { format, offsets, data }, columns })
     }
-    if (wire === BINARY_WIRE) {
-      return createBatch({
-        ...shared,
-        rows,
-        wire: { format: wire, offsets, data },
-        columns: () => decode(offsets, rows, () => {}),
+    const rejected = new Map<number, Rejection>()
+    const columns = decoder.decode({ data, starts: offsets, rows }, (row, field) => {
+      const { name, type } = schema.fields[field] as Field
+      const raw = data.slice(offsets[row], offsets[row + 1])
+      const reason = `the value is outside of what ${typeName(type)} holds`
+      rejected.set(row, { column: name, code: 'row_rejected', reason, place: place(row), raw })
+    })
+    if (rejected.size === 0) return createBatch({ ...shared, rows, place, columns })
+    const kept = Int32Array.from({ length: rows }, (_, row) => row).filter((row) => !rejected.has(row))
+    const tuples = { data, starts: kept.map((row) => offsets[row] as number), rows: kept.length }
+    return createBatch({
+      ...shared,
+      rows: kept.length,
+      rejected: [...rejected.values()],
+      place: (row) => place(kept[row] as number),
+      columns: decoder.decode(tuples, () => {}),
+    })
+  }
+}
+
+/** The memory of one batch's columns. */
+class Decoder {
+  readonly #stream: ReadStream
+  readonly #pool: BufferPool
+  #fields: DecodedField[] = []
+
+  constructor(stream: ReadStream, pool: BufferPool) {
+    this.#stream = stream
+    this.#pool = pool
+  }
+
+  decode(tuples: Tuples, onFault: (row: number, field: number) => void): Column[] {
+    const { schema, wire } = this.#stream
+    if (wire !== undefined && wire !== BINARY_WIRE) {
+      throw new NebulaError('unsupported', { message: `Rows in the format ${wire} are not decoded.` })
+    }
+    if (this.#fields.length === 0) {
+      this.#fields = schema.fields.map(({ type, declared }) => {
+        return { builder: columnBuilder(type, this.#pool), jsonb: type.kind === 'json' && declared === 'jsonb' }
       })
     }
-    if (wire !== undefined) {
-      const columns = (): never => {
-        throw new NebulaError('unsupported', { message: `Rows of the format ${wire} have no columns.` })
-      }
-      return createBatch({ ...shared, rows, wire: { format: wire, offsets, data }, columns })
-    }
-    const faults = new Set<number>()
-    const columns = decode(offsets, rows, (row) => faults.add(row))
-    if (faults.size === 0) return createBatch({ ...shared, rows, columns })
-    throw new Error('to be written')
+    return decodeTuples(tuples, this.#fields, onFault)
+  }
+
+  free(): void {
+    for (const { builder } of this.#fields) builder.free()
   }
 }
