@@ -18,21 +18,21 @@ export function addScaled(words: Int32Array, at: number, factor: number, addend:
 }
 
 /**
- * Divides by 10^8 and returns the remainder; unsigned. A quotient word may be off by one, because its dividend is
- * rounded to a double; the remainder is exact by wrapping multiplication, and tells.
+ * Divides by `divisor`, at most 10^9, and returns the remainder; unsigned. A quotient word may be off by one, because its
+ * dividend is rounded to a double; the remainder is exact by wrapping multiplication, and tells.
  */
-export function divideScaled(words: Int32Array, at: number): number {
+export function divideScaled(words: Int32Array, at: number, divisor: number): number {
   let remainder = 0
   for (let i = at + 3; i >= at; i--) {
     const word = words[i] as number
     if ((word | remainder) === 0) continue
-    let quotient = Math.floor((remainder * WORD + (word >>> 0)) / 1e8) | 0
-    remainder = (word - Math.imul(quotient, 100_000_000)) | 0
+    let quotient = Math.floor((remainder * WORD + (word >>> 0)) / divisor) | 0
+    remainder = (word - Math.imul(quotient, divisor)) | 0
     if (remainder < 0) {
-      remainder += 100_000_000
+      remainder += divisor
       quotient = (quotient - 1) | 0
-    } else if (remainder >= 100_000_000) {
-      remainder -= 100_000_000
+    } else if (remainder >= divisor) {
+      remainder -= divisor
       quotient = (quotient + 1) | 0
     }
     words[i] = quotient
@@ -48,4 +48,21 @@ export function negate(words: Int32Array, at: number): void {
     words[i] = flipped + carry
     carry = carry === 1 && flipped === -1 ? 1 : 0
   }
+}
+
+/** True when the integer at `words[at]` is less than the one at `limit[0]`; unsigned. */
+export function isBelow(words: Int32Array, at: number, limit: Int32Array): boolean {
+  for (let i = 3; i >= 0; i--) {
+    const word = (words[at + i] as number) >>> 0
+    const other = (limit[i] as number) >>> 0
+    if (word !== other) return word < other
+  }
+  return false
+}
+
+/** `10 ** exponent`, up to 38. */
+export function powerOfTen(exponent: number): Int32Array {
+  const words = Int32Array.of(1, 0, 0, 0)
+  for (let i = 0; i < exponent; i++) addScaled(words, 0, 10, 0)
+  return words
 }

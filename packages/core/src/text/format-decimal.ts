@@ -70,7 +70,7 @@ function writeWide(view: DataView, start: number, scale: number): number {
     negate(wide, 0)
     view.setUint8(at++, MINUS)
   }
-  for (let group = 4; group >= 0; group--) writeEight(view, at + group * 8, divideScaled(wide, 0))
+  for (let group = 4; group >= 0; group--) writeEight(view, at + group * 8, divideScaled(wide, 0, 100_000_000))
   const end = at + 40
   let digit = at
   while (digit < end - scale - 1 && view.getUint8(digit) === ZERO) digit++
