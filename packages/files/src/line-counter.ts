@@ -3,6 +3,8 @@ import type { ByteStream } from './byte-stream.ts'
 const LF = 0x0a
 const CR = 0x0d
 const CHUNK_BYTES = 256 * 1024
+/** Between places that are remembered. */
+const MARK_BYTES = 64 * 1024
 
 interface Mark {
   readonly offset: number
@@ -24,7 +26,7 @@ export class LineCounter {
     let mark = this.#before(offset)
     if (mark.offset === offset) return mark.lines + 1
     const stream = await open(mark.offset)
-    const buffer = new Uint8Array(CHUNK_BYTES)
+    const buffer = new Uint8Array(Math.min(CHUNK_BYTES, offset - mark.offset))
     try {
       while (mark.offset < offset) {
         const bytes = await stream.read(buffer.subarray(0, offset - mark.offset))
@@ -41,7 +43,7 @@ export class LineCounter {
   lineNow(offset: number, limit: number, read: (buffer: Uint8Array, position: number) => number): number | undefined {
     let mark = this.#before(offset)
     if (offset - mark.offset > limit) return undefined
-    const buffer = new Uint8Array(CHUNK_BYTES)
+    const buffer = new Uint8Array(Math.min(CHUNK_BYTES, offset - mark.offset))
     while (mark.offset < offset) {
       const bytes = read(buffer.subarray(0, offset - mark.offset), mark.offset)
       if (bytes === 0) break
@@ -54,9 +56,12 @@ export class LineCounter {
     return this.#marks.findLast((mark) => mark.offset <= offset) as Mark
   }
 
+  /** Remembers a place, and forgets the one shortly before it. */
   #keep(mark: Mark): number {
-    const behind = this.#marks.findIndex((other) => other.offset > mark.offset)
-    this.#marks.splice(behind < 0 ? this.#marks.length : behind, 0, mark)
+    const before = this.#marks.findLastIndex((other) => other.offset <= mark.offset)
+    const isNear = before > 0 && mark.offset - (this.#marks[before] as Mark).offset < MARK_BYTES
+    if (isNear) this.#marks[before] = mark
+    else this.#marks.splice(before + 1, 0, mark)
     return mark.lines + 1
   }
 }

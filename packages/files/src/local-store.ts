@@ -1,7 +1,7 @@
 import type { BigIntStats } from 'node:fs'
 import { closeSync, openSync, readSync } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
-import { constants, glob, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { constants, glob, mkdir, open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { fileError, readJsonFile, writeDurably } from '@nebula/base'
 import type { OpenFile, StagedFile, Store, StoredFile } from './store.ts'
@@ -47,7 +47,7 @@ export class LocalStore implements Store {
   }
 
   async names(folder: string): Promise<string[]> {
-    return attempt(folder, () => readdir(folder).catch(ifMissing([])))
+    return attempt(folder, () => readdir(folder).catch(ifCode(['ENOENT'], [])))
   }
 
   async stage(path: string): Promise<StagedFile> {
@@ -65,7 +65,11 @@ export class LocalStore implements Store {
   }
 
   async remove(path: string): Promise<void> {
-    await attempt(path, () => rm(path, { recursive: true, force: true }))
+    await attempt(path, () => rm(path, { force: true }))
+  }
+
+  async removeFolder(path: string): Promise<void> {
+    await attempt(path, () => rmdir(path).catch(ifCode(['ENOENT', 'ENOTEMPTY'], undefined)))
   }
 
   readJson(path: string): Promise<unknown> {
@@ -127,15 +131,16 @@ async function attempt<T>(path: string, work: () => Promise<T>): Promise<T> {
   }
 }
 
-function ifMissing<T>(value: T): (error: NodeJS.ErrnoException) => T {
+/** Takes errors with one of the codes for `value`. */
+function ifCode<T>(codes: readonly string[], value: T): (error: NodeJS.ErrnoException) => T {
   return (error) => {
-    if (error.code === 'ENOENT') return value
+    if (codes.includes(error.code ?? '')) return value
     throw error
   }
 }
 
 function statOf(path: string): Promise<BigIntStats | undefined> {
-  return stat(path, { bigint: true }).catch(ifMissing(undefined))
+  return stat(path, { bigint: true }).catch(ifCode(['ENOENT'], undefined))
 }
 
 function stored(path: string, { size, mtimeNs, ino }: BigIntStats): StoredFile {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { Checkpoint, Recalled, Run, StreamPlan } from '@nebula/core'
+import type { Checkpoint, Plan, Recalled, Run, StreamPlan } from '@nebula/core'
 import { NebulaError } from '@nebula/core'
 import type { Store } from './store.ts'
 
@@ -89,6 +89,7 @@ export class RunFiles {
     const kept = new Set(open.flatMap((plan) => [stagedName(run, plan), progressName(run, plan)]))
     for (const name of await this.#store.names(this.#path()))
       if (!kept.has(name)) await this.#store.remove(this.#path(name))
+    if (open.length === 0) await this.#store.removeFolder(this.#path())
   }
 
   /** Throws `fenced` when another process has taken the run over. */
@@ -136,16 +137,15 @@ export class RunFiles {
     await this.#store.publish(
       plans.map((plan) => ({ from: this.stagedPath(run, plan), to: this.targetPath(this.#targetName(run, plan)) })),
     )
-    await this.#update(run, (before) => {
+    const after = await this.#update(run, (before) => {
       const finished = [...new Set([...before.finished, ...moves.map(({ stream }) => stream)])]
       const published = { ...before.published, ...Object.fromEntries(moves.map(({ target, etag }) => [target, etag])) }
       const left = before.moves.filter(({ stream }) => !finished.includes(stream))
-      const ended = before.run.streams.every(({ request }) => finished.includes(request.stream))
-      const kept = ended ? { ...before.run, plan: { partitions: [], restart: [] } } : before.run
+      const kept = isEnded(before.run, finished) ? { ...before.run, plan: NO_PLAN } : before.run
       return { ...before, run: kept, finished, moves: left, published }
     })
     for (const plan of plans) await this.#store.remove(this.#path(progressName(run, plan)))
-    await this.#clear()
+    if (isEnded(run, after.finished)) await this.#store.removeFolder(this.#path())
   }
 
   /** Removes what is staged for streams, and forgets what they reached. */
@@ -156,7 +156,8 @@ export class RunFiles {
       await this.#store.remove(this.#path(progressName(run, plan)))
       await this.#store.remove(this.stagedPath(run, plan))
     }
-    await this.#clear()
+    const gone = [...(stored?.finished ?? []), ...plans.map(({ request }) => request.stream)]
+    if (isEnded(run, gone)) await this.#store.removeFolder(this.#path())
   }
 
   /** Append adds a file of its own. */
@@ -166,11 +167,6 @@ export class RunFiles {
 
   targetPath(name: string): string {
     return this.#store.join(this.#folder, name)
-  }
-
-  /** The folder of staging goes with the last file in it. */
-  async #clear(): Promise<void> {
-    if ((await this.#store.names(this.#path())).length === 0) await this.#store.remove(this.#path())
   }
 
   /** Moves that happened without being recorded: nothing is staged any more, and the target is what was staged. */
@@ -237,6 +233,13 @@ export async function publishedFiles(store: Store, folder: string): Promise<Map<
     for (const [file, etag] of Object.entries(stored?.published ?? {})) published.set(file, etag)
   }
   return published
+}
+
+const NO_PLAN: Plan = { partitions: [], restart: [] }
+
+/** Nothing of the run is left to do: its folder goes. */
+function isEnded({ streams }: Run, ended: readonly string[]): boolean {
+  return streams.every(({ request }) => ended.includes(request.stream))
 }
 
 function stagedName(run: Run, plan: StreamPlan): string {

@@ -105,9 +105,12 @@ export class StagedStream {
 
   /** Ends the file: it holds what was committed and nothing else. */
   async complete(): Promise<void> {
-    await this.rollback()
-    await this.#file.sync()
-    await this.close()
+    try {
+      await this.rollback()
+      await this.#file.sync()
+    } finally {
+      await this.close()
+    }
   }
 
   async close(): Promise<void> {

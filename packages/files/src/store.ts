@@ -51,8 +51,10 @@ export interface Store {
   stage(path: string): Promise<StagedFile>
   /** Moves complete files to where readers find them, each at once, and makes that durable. */
   publish(moves: readonly { readonly from: string; readonly to: string }[]): Promise<void>
-  /** Removes a file, or a folder with all that is in it; a missing one is no error. */
+  /** Removes a file; a missing one is no error. */
   remove(path: string): Promise<void>
+  /** Removes a folder, unless there is something in it. */
+  removeFolder(path: string): Promise<void>
   /** Undefined when there is no such file. */
   readJson(path: string): Promise<unknown>
   /** Replaces a file at once and durably. */

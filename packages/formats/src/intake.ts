@@ -29,25 +29,25 @@ export class Intake {
     return this.#spare.subarray(HEAD, HEAD + CHUNK)
   }
 
-  /** A record is being gathered: memory is freed only by reading on. */
-  get gathering(): boolean {
+  /** The bytes at hand do not fit before the next chunk: they are gathered. */
+  get isLong(): boolean {
     return this.to - this.from > HEAD
   }
 
   /** Appends the first `bytes` of `space()` to what is left of the bytes at hand. */
   filled(bytes: number): void {
-    const rest = this.to - this.from
-    if (rest > HEAD) {
+    if (this.isLong) {
       this.#append(bytes)
       return
     }
+    const rest = this.to - this.from
     const filled = this.#spare
     filled.set(this.data.subarray(this.from, this.to), HEAD - rest)
     this.#spare = this.data
     this.data = filled
     this.from = HEAD - rest
     this.to = HEAD + bytes
-    if (this.#spare.length === CAPACITY) return
+    if (this.#spare.length === filled.length) return
     this.#pool.give(this.#spare)
     this.#spare = this.#pool.take(CAPACITY)
   }

@@ -33,7 +33,7 @@ export class CsvReader implements FormatReader {
   }
 
   get gathering(): boolean {
-    return this.#intake.gathering
+    return this.#enough > 0
   }
 
   filled(bytes: number): void {
@@ -86,7 +86,7 @@ export class CsvReader implements FormatReader {
         place: `byte ${this.#origin + this.#intake.from}`,
       })
     }
-    this.#enough = this.#intake.gathering ? bytes + Math.min(bytes, GATHERED_AT_ONCE) : 0
+    this.#enough = this.#intake.isLong ? bytes + Math.min(bytes, GATHERED_AT_ONCE) : 0
   }
 
   #widen(): void {
