@@ -1,10 +1,14 @@
-import { mkdir, rm } from 'node:fs/promises'
+import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { writeDurably } from '@nebula/base'
-import type { RecordBatch, Rejection, Value } from '@nebula/core'
+import { fileError, writeDurably } from '@nebula/base'
+import type { Checkpoint, Column, RecordBatch, Rejection, Value } from '@nebula/core'
+import { BufferPool, BytesBuilder, formatColumn, isNebulaError, utf8, valueAt } from '@nebula/core'
 import { fileName } from './state.ts'
 
-/** Rows that were kept because they could not arrive: one file of JSON lines per commit, readable by its owner only. */
+/**
+ * Rows that were kept because they could not arrive: a folder per stream, and in it one file of JSON lines per commit,
+ * readable by its owner only.
+ */
 export class DeadLetters {
   readonly #folder: string
 
@@ -20,31 +24,82 @@ export class DeadLetters {
    * Stores the rows of one commit, durably, before that commit: the same commit tried again replaces them, so they add
    * up after any kill.
    */
-  async store(partition: string, sequence: number, letters: readonly string[]): Promise<void> {
+  async store(stream: string, partition: string, sequence: number, letters: readonly string[]): Promise<void> {
     if (letters.length === 0) return
-    await mkdir(this.#folder, { recursive: true, mode: 0o700 })
-    const path = join(this.#folder, `${fileName(partition)}.${sequence}.jsonl`)
+    const folder = this.#of(stream)
+    try {
+      await mkdir(folder, { recursive: true, mode: 0o700 })
+    } catch (error) {
+      throw fileError(error, folder)
+    }
+    const path = join(folder, `${fileName(partition)}.${sequence}.jsonl`)
     await writeDurably(path, `${letters.join('\n')}\n`, 0o600)
   }
 
-  async discard(): Promise<void> {
-    await rm(this.#folder, { recursive: true, force: true })
+  /** Removes what a stream kept before commits that never came, or that are undone: all but those of `checkpoints`. */
+  async keepOnly(stream: string, checkpoints: readonly Checkpoint[]): Promise<void> {
+    const last = new Map(checkpoints.map(({ partition, sequence }) => [fileName(partition), sequence]))
+    for (const name of await filesOf(this.#of(stream))) {
+      const [, partition = '', sequence] = /^(.*)\.(\d+)\.jsonl$/.exec(name) ?? []
+      if (!(Number(sequence) <= (last.get(partition) ?? 0))) await rm(join(this.#of(stream), name), { force: true })
+    }
+  }
+
+  /** True when any row is kept. */
+  async any(): Promise<boolean> {
+    const streams = await filesOf(this.#folder)
+    const files = await Promise.all(streams.map((stream) => filesOf(join(this.#folder, stream))))
+    return files.flat().length > 0
+  }
+
+  #of(stream: string): string {
+    return join(this.#folder, fileName(stream))
   }
 }
 
-/** One line for a rejected row. `raw` is left out where masked columns would show in it. */
-export function deadLetter(batch: RecordBatch, rejection: Rejection, masked: boolean): string {
-  const { row, column, code, reason, place, raw } = rejection
-  const values = row === undefined ? undefined : batch.record(row).data
-  const kept = masked || raw === undefined ? undefined : Buffer.from(raw)
-  const text = kept?.toString('utf8')
-  const exact = text !== undefined && kept?.equals(Buffer.from(text, 'utf8')) === true
-  const source = kept === undefined ? {} : exact ? { raw: text } : { raw_base64: kept.toString('base64') }
-  return JSON.stringify({ stream: batch.stream, place, column, code, reason, values, ...source }, plainValue)
+async function filesOf(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw fileError(error, folder)
+  }
 }
 
-/** A `JSON.stringify` replacer: 64-bit numbers as text, bytes as `\\x` hexadecimal. */
-export function plainValue(_key: string, value: Value | object): unknown {
+/** One line for a rejected row: its values where it is one of the batch, else as the source had it. */
+export function deadLetter(batch: RecordBatch, rejection: Rejection): string {
+  const { row, column, code, reason, place, raw } = rejection
+  const values = row === undefined ? undefined : exactRow(batch, row)
+  return JSON.stringify({ stream: batch.stream, place, column, code, reason, values, ...(raw && exactBytes(raw)) })
+}
+
+function exactBytes(raw: Uint8Array): { raw: string } | { raw_base64: string } {
+  const bytes = Buffer.from(raw)
+  const text = bytes.toString('utf8')
+  return bytes.equals(Buffer.from(text, 'utf8')) ? { raw: text } : { raw_base64: bytes.toString('base64') }
+}
+
+/** The values of a row by column, as their canonical texts, which `parseColumn` reads back; null is null. */
+export function exactRow(batch: RecordBatch, row: number): { [name: string]: unknown } {
+  return Object.fromEntries(batch.schema.fields.map(({ name }, index) => [name, exactValue(batch.column(index), row)]))
+}
+
+/** What has no text form is written as JSON. */
+export function exactValue(column: Column, row: number): unknown {
+  const out = new BytesBuilder(utf8, new BufferPool(0))
+  try {
+    formatColumn(column, out, row, row + 1)
+    return valueAt(out.finish(), 0)
+  } catch (error) {
+    if (!isNebulaError(error, 'unsupported')) throw error
+    return JSON.parse(JSON.stringify(valueAt(column, row), plainValue)) as unknown
+  }
+}
+
+/** A `JSON.stringify` replacer: 64-bit numbers and what is no JSON number as text, bytes as `\\x` hexadecimal. */
+function plainValue(_key: string, value: Value | object): unknown {
   if (typeof value === 'bigint') return value.toString()
+  if (typeof value === 'number' && (!Number.isFinite(value) || Object.is(value, -0)))
+    return Object.is(value, -0) ? '-0' : String(value)
   return value instanceof Uint8Array ? `\\x${Buffer.from(value).toString('hex')}` : value
 }

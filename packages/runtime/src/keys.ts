@@ -1,3 +1,9 @@
+export type Tree = { [key: string]: unknown }
+
+export function isTree(value: unknown): value is Tree {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
 /** `batch_size` as `batchSize`; a key that is already camelCase stays. */
 export function camelCase(key: string): string {
   return key.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase())
@@ -5,7 +11,7 @@ export function camelCase(key: string): string {
 
 /** `batchSize` as `batch_size`: how files and messages spell a key. */
 export function snakeCase(key: string): string {
-  return key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+  return key.replace(/(?<!^)[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
 }
 
 /** The nearest of `names` when it is near enough to be what was meant. */

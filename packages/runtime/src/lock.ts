@@ -1,7 +1,9 @@
 import { execFileSync } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { fileError } from '@nebula/base'
 import { isNebulaError, NebulaError } from '@nebula/core'
 
 interface Holder {
@@ -15,16 +17,20 @@ interface Holder {
  * the release. Throws `run_locked` while its holder lives.
  */
 export async function takeLock(path: string): Promise<() => Promise<void>> {
-  await mkdir(dirname(path), { recursive: true })
-  const mine = `${path}.${process.pid}`
-  await writeFile(mine, JSON.stringify({ pid: process.pid, began: began(process.pid) ?? '' }))
+  const mine = `${path}.${process.pid}.${randomUUID().slice(0, 8)}`
+  try {
+    await mkdir(dirname(path), { recursive: true })
+    await writeFile(mine, JSON.stringify({ pid: process.pid, began: began(process.pid) ?? '' }))
+  } catch (error) {
+    throw fileError(error, mine)
+  }
   try {
     for (let attempt = 0; attempt < 3; attempt++) {
       try {
         await link(mine, path)
         return () => rm(path, { force: true })
       } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw fileError(error, path)
       }
       await removeStale(path)
     }
@@ -38,7 +44,7 @@ export async function takeLock(path: string): Promise<() => Promise<void>> {
 async function removeStale(path: string): Promise<void> {
   await refuseLiving(path)
   // Another process may have taken the lock since: what is moved away is looked at once more.
-  const moved = `${path}.stale.${process.pid}`
+  const moved = `${path}.stale.${randomUUID().slice(0, 8)}`
   try {
     await rename(path, moved)
     await refuseLiving(moved)
@@ -73,7 +79,9 @@ function began(pid: number): string | undefined {
     if (process.platform === 'linux') {
       // proc(5): field 22 of stat, counted behind the name, which may hold blanks and brackets.
       const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-      return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
+      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+      // A zombie is dead, though nobody has asked how it died.
+      return fields[0] === 'Z' ? undefined : fields[19]
     }
     const args = ['-o', 'lstart=', '-p', String(pid)]
     return execFileSync('ps', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim() || undefined

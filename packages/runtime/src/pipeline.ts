@@ -38,4 +38,6 @@ export interface Pipeline {
   readonly defaults?: StreamOptions | undefined
   /** By name or glob, in order; a later entry wins. False leaves a stream out. Left out or empty: every stream. */
   readonly streams?: Readonly<Record<string, StreamOptions | false>> | undefined
+  /** Of the streams that it asks for, only these, by name or glob. */
+  readonly only?: readonly string[] | undefined
 }

@@ -1,9 +1,9 @@
 import type { Acceptance, Field, LogicalType, Problem, Schema, StreamRequest, TargetInfo } from '@nebula/core'
-import { fieldIndex, sameType, utf8 } from '@nebula/core'
+import { fieldIndex, sameType, typeName, utf8 } from '@nebula/core'
 import { nearest } from './keys.ts'
 import type { StreamOptions } from './pipeline.ts'
 import type { SelectedStream } from './select-streams.ts'
-import type { ColumnStep } from './transform.ts'
+import type { ColumnStep, ColumnSteps } from './transform.ts'
 
 /** One stream, agreed between source, transforms and destination; before partitions are known. */
 export interface AgreedStream {
@@ -14,8 +14,8 @@ export interface AgreedStream {
   readonly readSchema: Schema
   /** What the destination is given. */
   readonly writeSchema: Schema
-  /** One per column; undefined where it arrives as it was read. */
-  readonly steps: readonly (ColumnStep | undefined)[]
+  /** One list per column; empty where it arrives as it was read. */
+  readonly steps: readonly ColumnSteps[]
   readonly accepted: Acceptance
   /** The wire format that passes through; undefined when columns are looked at. */
   readonly wire: string | undefined
@@ -24,7 +24,7 @@ export interface AgreedStream {
 type Accept = (request: StreamRequest, schema: Schema, wire: readonly string[], target?: TargetInfo) => Acceptance
 
 export interface StreamProblem {
-  readonly code: Problem['code'] | 'column_not_found'
+  readonly code: Problem['code'] | 'column_not_found' | 'config_invalid'
   readonly text: string
 }
 
@@ -43,6 +43,7 @@ export function agreeStream(
     info.untyped ? typedField(field, options, existing?.schema) : field,
   )
   const shaped = read.map((field) => shapeField(field, options))
+  problems.push(...contradictions(info.untyped === true, shaped, options))
   const request: StreamRequest = {
     stream: info.name,
     mode: options.mode ?? 'overwrite',
@@ -51,7 +52,7 @@ export function agreeStream(
     ...(options.limit === undefined ? {} : { limit: options.limit }),
     ...(options.path === undefined ? {} : { path: options.path }),
   }
-  const transformed = shaped.some((column) => column.step)
+  const transformed = shaped.some(({ steps }) => steps.length > 0)
   const accepted = accept(request, { fields: shaped.map(({ field }) => field) }, transformed ? [] : info.wire, existing)
   const columns = shaped.map((column, i) =>
     reconcile(column, read[i] as Field, accepted.columns[i]?.as ?? column.field.type),
@@ -59,6 +60,7 @@ export function agreeStream(
   const overwritesBlindly = options.mode === undefined && existing?.foreignRows === true
   if (overwritesBlindly)
     problems.push({ code: 'target_not_ours', text: `${target} holds rows that Nebula did not write.` })
+  problems.push(...columns.flatMap(({ problem }) => problem ?? []))
   problems.push(...acceptanceProblems(accepted, request.columns, options))
   const agreed: AgreedStream = {
     request,
@@ -66,9 +68,9 @@ export function agreeStream(
     target,
     readSchema: { fields: columns.map(({ read: field }) => field) },
     writeSchema: { fields: columns.map(({ written }) => written) },
-    steps: columns.map(({ step }) => step),
+    steps: columns.map(({ steps }) => steps),
     accepted,
-    wire: columns.some(({ step }) => step) ? undefined : accepted.wire,
+    wire: columns.some(({ steps }) => steps.length > 0) ? undefined : accepted.wire,
   }
   return { agreed, problems }
 }
@@ -82,6 +84,18 @@ function acceptanceProblems(accepted: Acceptance, names: readonly string[], opti
       return [{ code: 'loss_refused' as const, text: `column ${name}: ${column.why ?? 'it would lose something'}` }]
     }),
   )
+}
+
+/** What the pipeline asks for and cannot all have: no key is without effect. */
+function contradictions(untyped: boolean, shaped: readonly Shaped[], options: StreamOptions): StreamProblem[] {
+  const names = Map.groupBy(shaped, ({ field }) => field.name)
+  const twice = [...names].filter(([, sharing]) => sharing.length > 1).map(([name]) => name)
+  const both = Object.keys(options.mask ?? {}).filter((name) => options.cast?.[name] !== undefined)
+  return [
+    ...twice.map((name) => `two columns would be called "${name}" at the destination`),
+    ...both.map((name) => `column "${name}" is in mask and in cast; a masked column is text`),
+    ...(options.types && !untyped ? ['types is for files; the source knows its types, so use cast'] : []),
+  ].map((text) => ({ code: 'config_invalid', text }))
 }
 
 function unknownColumns(schema: Schema, options: StreamOptions): string[] {
@@ -120,18 +134,19 @@ function typedField(field: Field, options: StreamOptions, target: Schema | undef
   const name = options.rename?.[field.name] ?? field.name
   const standing = target?.fields.find((candidate) => candidate.name === name)
   // A file at the target has no types of its own, only inferred ones.
-  const fromTarget = standing?.declared === undefined ? undefined : (parseable(standing.type) ?? utf8)
+  const fromTarget = standing?.declared === undefined ? undefined : isModelled(standing.type) ? standing.type : utf8
   const type = options.types?.[field.name] ?? fromTarget ?? field.type
   return { ...field, type, offers: [type, utf8] }
 }
 
-function parseable(type: LogicalType): LogicalType | undefined {
-  return type.kind === 'native' || type.kind === 'list' || type.kind === 'struct' ? undefined : type
+/** Has a text form, and casts to and from it. */
+function isModelled(type: LogicalType): boolean {
+  return type.kind !== 'native' && type.kind !== 'list' && type.kind !== 'struct'
 }
 
 interface Shaped {
   readonly field: Field
-  readonly step: ColumnStep | undefined
+  readonly steps: ColumnSteps
 }
 
 /** A column after the transforms that the pipeline asks for: its new name and type. */
@@ -141,27 +156,33 @@ function shapeField(field: Field, options: StreamOptions): Shaped {
   const cast = options.cast?.[field.name]
   const { comment, nullable } = field
   const plain = { name, nullable, ...(comment === undefined ? {} : { comment }) }
-  if (mask) return { field: { ...plain, type: utf8 }, step: { kind: 'sha256' } }
+  if (mask) return { field: { ...plain, type: utf8 }, steps: [{ kind: 'sha256' }] }
   if (cast && !sameType(cast, field.type))
-    return { field: { ...plain, type: cast }, step: { kind: 'cast', type: cast } }
-  return { field: { ...field, name }, step: undefined }
+    return { field: { ...plain, type: cast }, steps: [{ kind: 'cast', type: cast }] }
+  return { field: { ...field, name }, steps: [] }
+}
+
+interface Reconciled {
+  readonly read: Field
+  readonly written: Field
+  readonly steps: ColumnSteps
+  readonly problem?: StreamProblem
 }
 
 /** What is read, done and written so that a column arrives in the type that the destination wants. */
-function reconcile(
-  { field, step }: Shaped,
-  source: Field,
-  wanted: LogicalType,
-): { read: Field; written: Field; step: ColumnStep | undefined } {
+function reconcile({ field, steps }: Shaped, source: Field, wanted: LogicalType): Reconciled {
   const written = { ...field, type: wanted }
-  if (step) {
-    // Masks and casts look at the value itself; what no column can hold is looked at as text.
-    const modelled = parseable(source.type) ? source : { ...source, type: utf8 }
-    const final: ColumnStep = step.kind === 'cast' ? { kind: 'cast', type: wanted } : step
-    return { read: modelled, written, step: final }
-  }
   const offered = source.offers ?? [source.type]
-  if (offered.some((type) => sameType(type, wanted)))
-    return { read: { ...source, type: wanted }, written, step: undefined }
-  return { read: source, written, step: { kind: 'cast', type: wanted } }
+  if (steps.length === 0 && offered.some((type) => sameType(type, wanted))) {
+    return { read: { ...source, type: wanted }, written, steps }
+  }
+  const last: ColumnStep[] = sameType(field.type, wanted) && steps.length > 0 ? [] : [{ kind: 'cast', type: wanted }]
+  // Masks and casts look at the value itself; what no column can hold is looked at as text.
+  const readable = [source.type, ...offered].find(isModelled)
+  if (readable && (last.length === 0 || isModelled(wanted))) {
+    return { read: { ...source, type: readable }, written, steps: [...steps, ...last] }
+  }
+  const verb = { sha256: 'masked', cast: 'cast', none: `written as ${typeName(wanted)}` }[steps[0]?.kind ?? 'none']
+  const text = `column ${source.name}: ${typeName(source.type)} cannot be ${verb}`
+  return { read: source, written, steps: [], problem: { code: 'unsupported', text } }
 }

@@ -16,7 +16,7 @@ import type {
   StreamRequest,
   TargetInfo,
 } from '@nebula/core'
-import { NebulaError, schemaFingerprint, Secret, utf8 } from '@nebula/core'
+import { BaseConfig, NebulaError, schemaFingerprint, Secret, utf8 } from '@nebula/core'
 import type { Endpoint, Pipeline } from './pipeline.ts'
 import type { AgreedStream, StreamProblem } from './plan-stream.ts'
 import { agreeStream } from './plan-stream.ts'
@@ -56,33 +56,41 @@ export async function prepareRun(
   const selected = selectStreams(catalog, pipeline)
   const agreed = await agreeAll(selected, destination, contexts.destination)
   const fingerprint = fingerprintOf(pipeline, agreed)
-  const unfinished = recalled && recalled.finished.length < recalled.run.streams.length ? recalled : undefined
-  const resuming = unfinished?.run.fingerprint === fingerprint ? unfinished : undefined
+  const { resuming, obsolete } = judge(recalled, fingerprint)
   const finished = new Set(resuming?.finished)
-  const changed = resuming ? changedStreams(resuming.run, agreed) : []
-  const reads = agreed.filter(({ request }) => !finished.has(request.stream)).map(readStream)
+  const left = agreed.filter(({ request }) => !finished.has(request.stream))
+  const changed = resuming ? changedStreams(resuming.run, left) : []
   const previous = resuming && previousPlan(resuming, [...finished, ...changed.map(({ stream }) => stream)])
   const partitionBytes = pipeline.source.config.performance.partitionBytes ?? askedBytes(agreed)
-  const plan = await planAll(source, reads, partitionBytes, previous, contexts.source)
+  const plan = await planAll(source, { reads: left.map(readStream), partitionBytes, previous }, contexts.source)
   const restarted = [...changed, ...plan.restart]
   const again = new Set(restarted.map(({ stream }) => stream))
   const streams = agreed.map((stream) => streamPlan(stream, resuming?.run, again.has(stream.request.stream)))
-  const kept = new Set(plan.partitions.filter((partition) => !again.has(partition.stream)).map(({ id }) => id))
-  const checkpoints = new Map(
-    (resuming?.checkpoints ?? []).filter((c) => kept.has(c.partition)).map((c) => [c.partition, c]),
-  )
+  const kept = new Set(plan.partitions.filter(({ stream }) => !again.has(stream)).map(({ id }) => id))
+  const checkpoints = resuming?.checkpoints.filter(({ partition }) => kept.has(partition)) ?? []
   const epoch = (recalled?.run.epoch ?? 0) + 1
   const id = resuming?.run.id ?? randomUUID().slice(0, 8)
   return {
     run: { pipeline: pipeline.name, id, epoch, fingerprint, plan, streams },
     agreed,
     catalog,
-    checkpoints,
+    checkpoints: new Map(checkpoints.map((checkpoint) => [checkpoint.partition, checkpoint])),
     finished,
     resumed: resuming !== undefined,
     restarted,
-    obsolete: resuming ? undefined : unfinished,
+    obsolete,
   }
+}
+
+/** What the last run is to this one: interrupted and to be gone on with, or interrupted under another configuration. */
+function judge(
+  recalled: Recalled | undefined,
+  fingerprint: string,
+): { readonly resuming: Recalled | undefined; readonly obsolete: Recalled | undefined } {
+  const ended = !recalled || recalled.finished.length >= recalled.run.streams.length
+  if (ended) return { resuming: undefined, obsolete: undefined }
+  const same = recalled.run.fingerprint === fingerprint
+  return same ? { resuming: recalled, obsolete: undefined } : { resuming: undefined, obsolete: recalled }
 }
 
 async function agreeAll(
@@ -109,17 +117,11 @@ async function agreeAll(
 }
 
 function refuseCollisions(selected: readonly SelectedStream[], targets: readonly string[]): void {
-  const first = new Map<string, string>()
-  for (const [i, target] of targets.entries()) {
-    const stream = selected[i]?.info.name as string
-    const other = first.get(target)
-    if (other !== undefined) {
-      throw new NebulaError('target_collision', {
-        message: `${other} and ${stream} would both be written to ${target}.`,
-      })
-    }
-    first.set(target, stream)
-  }
+  const streams = Map.groupBy(selected, (_, i) => targets[i] as string)
+  const problems = [...streams]
+    .filter(([, sharing]) => sharing.length > 1)
+    .map(([target, sharing]) => `${sharing.map(({ info }) => info.name).join(' and ')} would be written to ${target}.`)
+  if (problems.length > 0) throw new NebulaError('target_collision', { message: problems.join('\n') })
 }
 
 /** How a destination without `accept` keeps a stream: every column as text. */
@@ -133,18 +135,20 @@ function acceptAsText(
   return { columns, ddl: [], guarantee: 'at_least_once', problems: [] }
 }
 
-function readStream({ request, readSchema, wire }: AgreedStream): ReadStream {
+export function readStream({ request, readSchema, wire }: AgreedStream): ReadStream {
   const decode = wire === undefined ? readSchema.fields.map((_, index) => index) : []
   return { request, schema: readSchema, decode, ...(wire === undefined ? {} : { wire }) }
 }
 
-export { readStream }
+interface PlanQuestion {
+  readonly reads: readonly ReadStream[]
+  readonly partitionBytes: number
+  readonly previous: PreviousPlan | undefined
+}
 
 async function planAll(
   source: SourceDriver,
-  reads: readonly ReadStream[],
-  partitionBytes: number,
-  previous: PreviousPlan | undefined,
+  { reads, partitionBytes, previous }: PlanQuestion,
   context: Context,
 ): Promise<Plan> {
   if (!source.plan) {
@@ -187,22 +191,23 @@ function streamPlan(
   return { request, target, schema: writeSchema, accepted, generation: generation + (again ? 1 : 0) }
 }
 
-/** Equal for two runs that may resume each other: the same ends, streams, transforms and targets. */
+/**
+ * Equal for two runs that may resume each other: the same ends, streams, transforms and targets, as the pipeline asks
+ * for them. What the source has meanwhile is another question: see `changedStreams`.
+ */
 function fingerprintOf(pipeline: Pipeline, agreed: readonly AgreedStream[]): string {
-  const streams = agreed.map(({ request, target, steps, writeSchema }) => ({
-    request,
-    target,
-    steps,
-    names: writeSchema.fields.map((field) => field.name),
-  }))
+  const streams = agreed.map(({ request: { stream, mode, path }, target, options }) => {
+    const { columns, exclude, rename, cast, mask, types, key, limit } = options
+    return { stream, mode, path, target, columns, exclude, rename, cast, mask, types, key, limit }
+  })
   const identity = [identityOf(pipeline.source), identityOf(pipeline.destination), streams]
   return createHash('sha256').update(JSON.stringify(identity)).digest('hex').slice(0, 32)
 }
 
-/** Which system an endpoint is, without its secrets: a new password does not make another pipeline. */
+/** Which system an endpoint is, without its secrets: a new password or time limit does not make another pipeline. */
 function identityOf({ connector, config }: Endpoint): unknown {
-  const { performance: _p, timeouts: _t, reliability: _r, observability: _o, memory: _m, advanced: _a, ...own } = config
-  return [connector.name, JSON.parse(JSON.stringify(own, withoutSecrets))]
+  const own = Object.entries(config).filter(([key]) => !(key in BaseConfig.shape))
+  return [connector.name, JSON.parse(JSON.stringify(Object.fromEntries(own), withoutSecrets))]
 }
 
 function withoutSecrets(this: { [key: string]: unknown }, key: string, value: unknown): unknown {

@@ -59,7 +59,8 @@ export interface RunFacts {
   readonly startedAt: number
   readonly endedAt: number
   readonly cpu: NodeJS.CpuUsage
-  readonly deadLetters: string
+  /** Undefined when no row of the run is kept, in this process or an earlier one. */
+  readonly deadLetters: string | undefined
 }
 
 export function createReport(facts: RunFacts, outcomes: readonly StreamOutcome[]): Report {
@@ -68,11 +69,11 @@ export function createReport(facts: RunFacts, outcomes: readonly StreamOutcome[]
   const seconds = (facts.endedAt - facts.startedAt) / 1000
   const cpuSeconds = (facts.cpu.user + facts.cpu.system) / 1e6
   const rows = streams.reduce((sum, stream) => sum + stream.read - stream.resumed, 0)
-  const rejected = streams.some((stream) => stream.rejected > 0)
+  const { deadLetters } = facts
   return {
     pipeline,
     run,
-    ...verdict(outcomes),
+    ...verdict(outcomes, deadLetters !== undefined),
     resumed,
     restarted,
     startedAt: new Date(facts.startedAt).toISOString(),
@@ -84,22 +85,23 @@ export function createReport(facts: RunFacts, outcomes: readonly StreamOutcome[]
     cpuSeconds,
     rowsPerCpuSecond: Math.round(rows / Math.max(cpuSeconds, 0.001)),
     peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
-    ...(rejected ? { deadLetters: facts.deadLetters } : {}),
+    ...(deadLetters === undefined ? {} : { deadLetters }),
   }
 }
 
 function streamReport({ meter, mode, status, resumed, error }: StreamOutcome): StreamReport {
   const { stream, target, counts, sourceMs, destinationMs } = meter
   const waits = { waitedForSource: sourceMs / 1000, waitedForDestination: destinationMs / 1000 }
-  if (!error) return { stream, target, mode, status, ...counts, resumed, ...waits }
+  const report: StreamReport = { stream, target, mode, status, ...counts, resumed, ...waits }
+  if (!error) return report
   const { code, message, fix, place } = error
-  return {
-    ...{ stream, target, mode, status, ...counts, resumed, ...waits },
-    error: { code, message, fix, ...(place === undefined ? {} : { place }) },
-  }
+  return { ...report, error: { code, message, fix, ...(place === undefined ? {} : { place }) } }
 }
 
-function verdict(outcomes: readonly StreamOutcome[]): { status: Report['status']; exitCode: number } {
+function verdict(
+  outcomes: readonly StreamOutcome[],
+  rejected: boolean,
+): { status: Report['status']; exitCode: number } {
   const failed = outcomes.filter(({ status }) => status === 'failed')
   const [first] = failed
   if (first) {
@@ -107,6 +109,5 @@ function verdict(outcomes: readonly StreamOutcome[]): { status: Report['status']
     return others ? { status: 'partial', exitCode: 5 } : { status: 'failed', exitCode: first.error?.exitCode ?? 1 }
   }
   if (outcomes.some(({ status }) => status === 'interrupted')) return { status: 'interrupted', exitCode: 130 }
-  const rejected = outcomes.some(({ meter }) => meter.counts.rejected > 0)
   return rejected ? { status: 'partial', exitCode: 5 } : { status: 'done', exitCode: 0 }
 }

@@ -3,6 +3,7 @@ import { createContext, Managed, writeDurably } from '@nebula/base'
 import type { Clock, Context, Logger, Recalled } from '@nebula/core'
 import { NebulaError, toNebulaError } from '@nebula/core'
 import { DeadLetters } from './dead-letters.ts'
+import { discardStreams } from './discard.ts'
 import { takeLock } from './lock.ts'
 import type { StreamProgress } from './meter.ts'
 import type { Pipeline } from './pipeline.ts'
@@ -72,7 +73,12 @@ async function openBoth(pipeline: Pipeline, options: RunOptions): Promise<Open> 
     destination: new Managed(destination.connector.name, destinationDriver(pipeline)),
   }
   const close = async (): Promise<void> => {
-    await Promise.all([managed.source.close(), managed.destination.close()])
+    const closed = await Promise.allSettled([managed.source.close(), managed.destination.close()])
+    for (const result of closed) {
+      if (result.status === 'rejected') {
+        contexts.source.logger.warn('a connector could not be closed', { error: toNebulaError(result.reason).message })
+      }
+    }
   }
   const opened = await Promise.allSettled([
     managed.source.open(contexts.source).catch((error: unknown) => {
@@ -113,10 +119,11 @@ async function runOpen(
   const state = drivers.destination.recall ? undefined : new LocalState(pipeline.stateFolder, pipeline.name)
   const recalled = await (state ? state.recall() : drivers.destination.recall?.(pipeline.name, contexts.destination))
   const prepared = await prepareRun(pipeline, drivers, recalled, contexts)
-  await discardObsolete(pipeline, drivers, prepared.obsolete, contexts.destination)
-  await drivers.destination.prepare(prepared.run, contexts.destination)
-  await state?.prepare(prepared.run)
-  const deadLetters = new DeadLetters(pipeline.stateFolder, pipeline.name, prepared.run.id)
+  const { run, obsolete } = prepared
+  if (obsolete) await discardObsolete(pipeline, { drivers, state }, obsolete, contexts.destination)
+  await state?.prepare(run)
+  await drivers.destination.prepare(run, contexts.destination)
+  const deadLetters = await resumedLetters(pipeline, prepared)
   const scheduler = new Scheduler({
     pipeline,
     prepared,
@@ -130,13 +137,13 @@ async function runOpen(
   return createReport(
     {
       pipeline: pipeline.name,
-      run: prepared.run.id,
+      run: run.id,
       resumed: prepared.resumed,
       restarted: prepared.restarted,
       startedAt: began.startedAt,
       endedAt: Date.now(),
       cpu: process.cpuUsage(began.cpu),
-      deadLetters: deadLetters.folder,
+      deadLetters: (await deadLetters.any()) ? deadLetters.folder : undefined,
     },
     outcomes,
   )
@@ -145,13 +152,28 @@ async function runOpen(
 /** What an interrupted run under another configuration left behind. */
 async function discardObsolete(
   pipeline: Pipeline,
-  { destination }: Drivers,
-  obsolete: Recalled | undefined,
+  { drivers, state }: { readonly drivers: Drivers; readonly state: LocalState | undefined },
+  { run, finished }: Recalled,
   context: Context,
 ): Promise<void> {
-  if (!obsolete) return
-  const streams = obsolete.run.streams.map((stream) => stream.request.stream)
-  const unfinished = streams.filter((stream) => !obsolete.finished.includes(stream))
-  await destination.discard?.(obsolete.run, unfinished, context)
-  await new DeadLetters(pipeline.stateFolder, pipeline.name, obsolete.run.id).discard()
+  const streams = run.streams.map((stream) => stream.request.stream).filter((stream) => !finished.includes(stream))
+  const deadLetters = new DeadLetters(pipeline.stateFolder, pipeline.name, run.id)
+  await discardStreams({ drivers, state, deadLetters }, run, streams, context)
+}
+
+/** The dead letters of the run, without those of commits that never came or that are undone. */
+async function resumedLetters(pipeline: Pipeline, prepared: PreparedRun): Promise<DeadLetters> {
+  const { run, checkpoints, finished } = prepared
+  const deadLetters = new DeadLetters(pipeline.stateFolder, pipeline.name, run.id)
+  if (!prepared.resumed) return deadLetters
+  const kept = Map.groupBy(run.plan.partitions, ({ stream }) => stream)
+  for (const { request } of run.streams) {
+    if (finished.has(request.stream)) continue
+    const partitions = kept.get(request.stream) ?? []
+    await deadLetters.keepOnly(
+      request.stream,
+      partitions.flatMap(({ id }) => checkpoints.get(id) ?? []),
+    )
+  }
+  return deadLetters
 }

@@ -1,17 +1,18 @@
 import { availableParallelism } from 'node:os'
 import { withSignal } from '@nebula/base'
 import type { Checkpoint, Context, NebulaError, Partition, StreamPlan } from '@nebula/core'
-import { BufferPool, isNebulaError, toNebulaError } from '@nebula/core'
+import { BufferPool, toNebulaError } from '@nebula/core'
 import type { DeadLetters } from './dead-letters.ts'
 import { StreamMeter } from './meter.ts'
 import type { Pipeline } from './pipeline.ts'
 import type { AgreedStream } from './plan-stream.ts'
 import type { Drivers, PreparedRun } from './prepare-run.ts'
+import { discardStreams } from './discard.ts'
 import { readStream } from './prepare-run.ts'
 import type { StreamOutcome, StreamStatus } from './report.ts'
 import type { RunEvent } from './run.ts'
 import type { LocalState } from './state.ts'
-import type { Task } from './task.ts'
+import type { Task, TaskContexts } from './task.ts'
 import { runTask } from './task.ts'
 
 export interface SchedulerInput {
@@ -85,9 +86,10 @@ export class Scheduler {
       const { lane, partition, order } = next
       if (lane.status) continue
       const signal = AbortSignal.any([contexts.source.signal, lane.stop.signal])
-      const context = { ...withSignal(contexts.source, signal), pool }
+      const source = { ...withSignal(contexts.source, signal), pool }
+      const destination = { ...withSignal(contexts.destination, signal), pool }
       try {
-        await this.#task(lane, partition, order, context)
+        await this.#task(lane, partition, order, { source, destination })
         lane.meter.partitionsDone++
         lane.left--
         if (lane.left === 0) await this.#finish(lane)
@@ -97,7 +99,7 @@ export class Scheduler {
     }
   }
 
-  #task(lane: Lane, partition: Partition, order: number, context: Context): Promise<void> {
+  #task(lane: Lane, partition: Partition, order: number, contexts: TaskContexts): Promise<void> {
     const { pipeline, prepared, drivers, state, deadLetters } = this.#input
     const { performance, reliability } = pipeline.source.config
     const task: Task = {
@@ -110,13 +112,13 @@ export class Scheduler {
       partitions: lane.partitions.length,
       batch: {
         rows: performance.batchSize,
-        bytes: Math.min(performance.batchBytes, context.pool.limit / BATCHES_PER_TASK),
+        bytes: Math.min(performance.batchBytes, contexts.source.pool.limit / BATCHES_PER_TASK),
       },
       maxErrors: lane.agreed.options.maxErrors ?? reliability.maxErrors,
       commitBytes: lane.plan.accepted.partitionBytes ?? LEAST_TASK_BYTES,
     }
     const last: Checkpoint | undefined = prepared.checkpoints.get(partition.id)
-    return runTask(task, last, { ...drivers, state, deadLetters, meter: lane.meter }, context)
+    return runTask(task, last, { ...drivers, state, deadLetters, meter: lane.meter }, contexts)
   }
 
   async #finish(lane: Lane): Promise<void> {
@@ -137,7 +139,8 @@ export class Scheduler {
     if (lane.status) return
     const { pipeline, contexts, onEvent } = this.#input
     const { stream } = lane.plan.request
-    const interrupted = contexts.source.signal.aborted || (lane.stop.signal.aborted && isNebulaError(thrown, 'aborted'))
+    // Whatever a driver throws once it was told to stop is only how it stopped.
+    const interrupted = contexts.source.signal.aborted || lane.stop.signal.aborted
     lane.status = interrupted ? 'interrupted' : 'failed'
     lane.error = toNebulaError(thrown).at({ stream, ...(partition ? { partition: partition.id } : {}) })
     lane.stop.abort()
@@ -147,17 +150,21 @@ export class Scheduler {
 
   /** What no rerun could use is taken away at once: the target is as it was before. */
   async #discard(lane: Lane): Promise<void> {
-    const { prepared, drivers, contexts } = this.#input
+    const { prepared, contexts } = this.#input
     try {
-      await drivers.destination.discard?.(prepared.run, [lane.plan.request.stream], contexts.destination)
+      await discardStreams(this.#input, prepared.run, [lane.plan.request.stream], contexts.destination)
     } catch (error) {
       contexts.destination.logger.warn('staging could not be discarded', { error: toNebulaError(error).message })
     }
   }
 }
 
-/** A run that failed for its data begins again after the data is mended; every other failure goes on where it stopped. */
+/**
+ * A run that failed for its data begins again after the data is mended; every other failure goes on where it stopped.
+ * What a newer run took over is not touched.
+ */
 function resumable(error: NebulaError): boolean {
+  if (error.code === 'fenced' || error.code === 'already_committed') return true
   return error.exitCode !== 4 && error.exitCode !== 2
 }
 

@@ -21,14 +21,12 @@ export function definedStreams(pipeline: Pipeline): StreamDefinition[] {
  */
 export function selectStreams(catalog: Catalog, pipeline: Pipeline): SelectedStream[] {
   const entries = Object.entries(pipeline.streams ?? {})
-  refuseUnmatched(
-    catalog,
-    entries.map(([pattern]) => pattern),
-  )
+  refuseUnmatched(catalog, [...entries.map(([pattern]) => pattern), ...(pipeline.only ?? [])])
   const selected: SelectedStream[] = []
   for (const info of catalog.streams) {
     const options = optionsOf(info.name, entries, pipeline.defaults ?? {})
-    if (options) selected.push({ info, options })
+    const asked = pipeline.only?.some((pattern) => matches(pattern, info.name)) ?? true
+    if (options && asked) selected.push({ info, options })
   }
   if (selected.length === 0) {
     throw new NebulaError('stream_not_found', { message: 'The source has no stream to read.' })

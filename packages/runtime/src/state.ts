@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { mkdir, rm } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { readJsonFile, writeDurably } from '@nebula/base'
 import type { Checkpoint, Recalled, Run } from '@nebula/core'
@@ -11,8 +11,8 @@ const VERSION = 1
 interface Stored {
   readonly version: number
   readonly run: Run
-  readonly checkpoints: Checkpoint[]
-  readonly finished: string[]
+  readonly checkpoints: readonly Checkpoint[]
+  readonly finished: readonly string[]
 }
 
 /**
@@ -24,6 +24,8 @@ export class LocalState {
   readonly #path: string
   #stored: Stored | undefined
   #writing: Promise<void> = Promise.resolve()
+  /** A write that has not begun: it will write whatever is newest then. */
+  #queued: Promise<void> | undefined
 
   constructor(folder: string, pipeline: string) {
     this.#folder = folder
@@ -48,14 +50,12 @@ export class LocalState {
   /** Begins or takes over a run; keeps the checkpoints that it still has. */
   async prepare(run: Run): Promise<void> {
     const same = this.#stored?.run.id === run.id ? this.#stored : undefined
-    const known = new Set(run.plan.partitions.map((partition) => partition.id))
-    const restarted = new Set(
-      run.streams
-        .filter((stream) => (same ? generationOf(same.run, stream.request.stream) : 0) !== stream.generation)
-        .map((stream) => stream.request.stream),
+    const again = run.streams.filter(
+      ({ request, generation }) => generationOf(same?.run, request.stream) !== generation,
     )
-    const kept = run.plan.partitions.filter((partition) => !restarted.has(partition.stream)).map(({ id }) => id)
-    const checkpoints = (same?.checkpoints ?? []).filter((c) => known.has(c.partition) && kept.includes(c.partition))
+    const streams = new Set(again.map(({ request }) => request.stream))
+    const kept = new Set(run.plan.partitions.filter(({ stream }) => !streams.has(stream)).map(({ id }) => id))
+    const checkpoints = same?.checkpoints.filter(({ partition }) => kept.has(partition)) ?? []
     await this.#store({ version: VERSION, run, checkpoints, finished: same?.finished ?? [] })
   }
 
@@ -67,14 +67,18 @@ export class LocalState {
 
   async finish(streams: readonly string[]): Promise<void> {
     const stored = this.#require()
-    const gone = new Set(stored.run.plan.partitions.filter((p) => streams.includes(p.stream)).map((p) => p.id))
-    const checkpoints = stored.checkpoints.filter((checkpoint) => !gone.has(checkpoint.partition))
-    await this.#store({ ...stored, checkpoints, finished: [...new Set([...stored.finished, ...streams])] })
+    const finished = [...new Set([...stored.finished, ...streams])]
+    await this.#store({ ...stored, checkpoints: without(stored, streams), finished })
   }
 
-  async discard(): Promise<void> {
-    this.#stored = undefined
-    await rm(this.#path, { force: true })
+  /** Forgets what the streams reached. They begin again under a higher generation, whatever is left of their staging. */
+  async discard(streams: readonly string[]): Promise<void> {
+    const stored = this.#require()
+    const raised = stored.run.streams.map((plan) =>
+      streams.includes(plan.request.stream) ? { ...plan, generation: plan.generation + 1 } : plan,
+    )
+    const run = { ...stored.run, streams: raised }
+    await this.#store({ ...stored, run, checkpoints: without(stored, streams) })
   }
 
   #require(): Stored {
@@ -82,24 +86,38 @@ export class LocalState {
     return this.#stored
   }
 
-  /** One write at a time, in order; the newest content is written. */
+  /** One write at a time; the newest content is written. Resolves when a write that has `next` is durable. */
   #store(next: Stored): Promise<void> {
     this.#stored = next
-    this.#writing = this.#writing.then(async () => {
+    this.#queued ??= this.#write(this.#writing)
+    return this.#queued
+  }
+
+  #write(before: Promise<void>): Promise<void> {
+    const writing = (async () => {
+      await before.catch(() => {})
+      this.#queued = undefined
       await mkdir(this.#folder, { recursive: true })
       await writeDurably(this.#path, JSON.stringify(this.#stored))
-    })
-    return this.#writing
+    })()
+    this.#writing = writing
+    return writing
   }
 }
 
-function generationOf(run: Run, stream: string): number {
-  return run.streams.find((plan) => plan.request.stream === stream)?.generation ?? 0
+function generationOf(run: Run | undefined, stream: string): number {
+  return run?.streams.find((plan) => plan.request.stream === stream)?.generation ?? 0
 }
 
-/** A name as part of a file name: readable, and unique also when characters had to go. */
+/** The checkpoints of the other streams. */
+function without({ run, checkpoints }: Stored, streams: readonly string[]): Checkpoint[] {
+  const gone = new Set(run.plan.partitions.filter(({ stream }) => streams.includes(stream)).map(({ id }) => id))
+  return checkpoints.filter(({ partition }) => !gone.has(partition))
+}
+
+/** A name as part of a file name: readable, and unique also when characters had to go or the system ignores case. */
 export function fileName(name: string): string {
   const plain = name.replace(/[^A-Za-z0-9._-]/g, '_').slice(0, 80)
-  if (plain === name && !plain.startsWith('.')) return plain
+  if (plain === name && /^[a-z0-9_-][a-z0-9._-]*$/.test(plain)) return plain
   return `${plain.replace(/^\.+/, '')}-${createHash('sha256').update(name).digest('hex').slice(0, 8)}`
 }

@@ -1,4 +1,4 @@
-import { ByteQueue, throwIfAborted } from '@nebula/base'
+import { ByteQueue, throwIfAborted, withSignal } from '@nebula/base'
 import type {
   BatchLimits,
   Checkpoint,
@@ -14,14 +14,14 @@ import type {
   StreamPlan,
   Writer,
 } from '@nebula/core'
-import { isNebulaError, NebulaError } from '@nebula/core'
+import { isNebulaError, NebulaError, toNebulaError } from '@nebula/core'
 import type { DeadLetters } from './dead-letters.ts'
 import { deadLetter } from './dead-letters.ts'
 import type { StreamMeter } from './meter.ts'
 import { add, NOTHING } from './meter.ts'
 import { writeIsolated } from './isolate.ts'
 import type { LocalState } from './state.ts'
-import type { ColumnStep } from './transform.ts'
+import type { ColumnSteps } from './transform.ts'
 import { Transformer } from './transform.ts'
 
 /** A partition as a task. JSON: a task may run anywhere. */
@@ -30,7 +30,8 @@ export interface Task {
   readonly partition: Partition
   readonly read: ReadStream
   readonly write: StreamPlan
-  readonly steps: readonly (ColumnStep | undefined)[]
+  /** One list per column. */
+  readonly steps: readonly ColumnSteps[]
   readonly order: number
   readonly partitions: number
   readonly batch: BatchLimits
@@ -49,6 +50,12 @@ export interface TaskPorts {
   readonly meter: StreamMeter
 }
 
+/** Both fire together; memory is the task's own. */
+export interface TaskContexts {
+  readonly source: Context
+  readonly destination: Context
+}
+
 /**
  * Moves one partition, and commits it; goes on behind `last`. When the destination refuses a row too late to say which,
  * everything since the last commit runs again in isolating mode.
@@ -57,20 +64,28 @@ export async function runTask(
   task: Task,
   last: Checkpoint | undefined,
   ports: TaskPorts,
-  context: Context,
+  contexts: TaskContexts,
 ): Promise<void> {
   const attempt = new Attempt(task, ports, last)
   try {
-    await attempt.run(context, false)
+    await attempt.run(contexts, false)
   } catch (error) {
     if (!isNebulaError(error, 'row_rejected') || attempt.overBudget) throw error
-    await attempt.run(context, true)
+    await attempt.run(contexts, true)
   }
 }
 
 interface Held {
   readonly batch: RecordBatch
   readonly bytes: number
+}
+
+/** What a batch passes on its way. */
+interface Path {
+  readonly writer: Writer
+  readonly transformer: Transformer | undefined
+  readonly isolate: boolean
+  readonly signal: AbortSignal
 }
 
 class Attempt {
@@ -89,23 +104,28 @@ class Attempt {
     this.#last = last
   }
 
-  async run(context: Context, isolate: boolean): Promise<void> {
+  async run({ source, destination }: TaskContexts, isolate: boolean): Promise<void> {
     const { run, partition, write: stream, order, partitions } = this.#task
-    throwIfAborted(context.signal)
-    const writer = await this.#ports.destination.writer({ run, partition, stream, order, partitions, isolate }, context)
-    const transformer = this.#transformer(context)
+    throwIfAborted(source.signal)
+    const transformer = this.#transformer(source)
+    const task = { run, partition, stream, order, partitions, isolate }
+    const writer = await this.#ports.destination.writer(task, destination)
     const queue = new ByteQueue<Held>(this.#task.batch.bytes, (held) => held.bytes)
-    const reading = this.#read(queue, context)
+    const stop = new AbortController()
+    const reading = this.#read(queue, withSignal(source, AbortSignal.any([source.signal, stop.signal])))
     try {
-      for await (const held of this.#timed(queue)) await this.#move(held, writer, transformer, isolate)
+      for await (const held of this.#timed(queue)) {
+        await this.#move(held, { writer, transformer, isolate, signal: source.signal })
+      }
       await reading
       await this.#commit(writer, undefined)
     } catch (error) {
+      stop.abort()
       this.#ports.meter.undone(this.#counts)
       this.#counts = NOTHING
       this.#letters = []
       for (const { batch } of queue.drain()) batch.release()
-      await Promise.all([reading, writer.abort(error)])
+      await Promise.all([reading, abortWriter(writer, error, destination)])
       throw error
     } finally {
       transformer?.free()
@@ -114,7 +134,7 @@ class Attempt {
 
   #transformer(context: Context): Transformer | undefined {
     const { steps, write } = this.#task
-    return steps.some((step) => step) ? new Transformer(write.schema, steps, context.pool) : undefined
+    return steps.some((list) => list.length > 0) ? new Transformer(write.schema, steps, context.pool) : undefined
   }
 
   /** Reads one batch ahead of the writer. Never rejects: an error travels through the queue. */
@@ -141,15 +161,11 @@ class Attempt {
     }
   }
 
-  async #move(
-    { batch, bytes }: Held,
-    writer: Writer,
-    transformer: Transformer | undefined,
-    isolate: boolean,
-  ): Promise<void> {
+  async #move({ batch, bytes }: Held, { writer, transformer, isolate, signal }: Path): Promise<void> {
     const { meter } = this.#ports
     const began = performance.now()
     try {
+      throwIfAborted(signal)
       const ready = transformer ? transformer.apply(batch) : batch
       const refused = isolate
         ? await writeIsolated(writer, ready, 0, ready.rows)
@@ -187,14 +203,13 @@ class Attempt {
       this.overBudget = true
       const more = maxErrors === 0 ? '' : ` ${total} rows are rejected; max_errors allows ${maxErrors}.`
       throw new NebulaError('row_rejected', {
-        message: `${first.place}: ${first.reason}.${more}`,
+        message: `${first.place}: ${first.reason.replace(/\.$/, '')}.${more}`,
         stream: write.request.stream,
         partition: partition.id,
         place: first.place,
       })
     }
-    const masked = this.#task.steps.some((step) => step?.kind === 'sha256')
-    for (const rejection of rejected) this.#letters.push(deadLetter(batch, rejection, masked))
+    for (const rejection of rejected) this.#letters.push(deadLetter(batch, rejection))
   }
 
   /** Dead letters first, then the rows with their checkpoint, then the local state. */
@@ -203,7 +218,7 @@ class Attempt {
     const { deadLetters, meter, state } = this.#ports
     const began = performance.now()
     const sequence = (this.#last?.sequence ?? 0) + 1
-    await deadLetters.store(partition.id, sequence, this.#letters)
+    await deadLetters.store(partition.stream, partition.id, sequence, this.#letters)
     const counts = add(this.#last?.counts ?? NOTHING, this.#counts, 1)
     const position = behind?.position
     const done = behind === undefined
@@ -221,6 +236,15 @@ class Attempt {
     this.#last = checkpoint
     this.#counts = NOTHING
     this.#letters = []
+  }
+}
+
+/** The reason of the abort is the one to tell, whatever comes of it. */
+async function abortWriter(writer: Writer, reason: unknown, { logger }: Context): Promise<void> {
+  try {
+    await writer.abort(reason)
+  } catch (error) {
+    logger.warn('a writer could not be aborted', { error: toNebulaError(error).message })
   }
 }
 

@@ -10,97 +10,136 @@ import {
   typeName,
   utf8,
 } from '@nebula/core'
-import { plainValue } from './dead-letters.ts'
+import { exactValue } from './dead-letters.ts'
 
 /** What happens to one column between source and destination. JSON. */
 export type ColumnStep = { readonly kind: 'cast'; readonly type: LogicalType } | { readonly kind: 'sha256' }
 
+/** The steps of one column, in order; none: it arrives as it was read. */
+export type ColumnSteps = readonly ColumnStep[]
+
+interface ColumnWork {
+  readonly steps: ColumnSteps
+  /** One per step. */
+  readonly builders: readonly ColumnBuilder[]
+  readonly masked: boolean
+  gatherer: ColumnBuilder | undefined
+}
+
+interface Fault {
+  readonly index: number
+  readonly type: LogicalType
+}
+
 /**
  * Applies the steps of one task. A transformed batch is valid until the next call: its buffers are the transformer's
- * own. Rows that do not fit are taken out and travel in `rejected`.
+ * own. Rows that do not fit are taken out and travel in `rejected`, which holds nothing that is masked.
  */
 export class Transformer {
   readonly #schema: Schema
-  readonly #steps: readonly (ColumnStep | undefined)[]
   readonly #pool: BufferPool
-  readonly #builders: (ColumnBuilder | undefined)[]
-  readonly #gathered: ColumnBuilder[] = []
+  readonly #work: readonly ColumnWork[]
 
-  /** `schema` is that of the result; one step per column. */
-  constructor(schema: Schema, steps: readonly (ColumnStep | undefined)[], pool: BufferPool) {
+  /** `schema` is that of the result; one list of steps per column. */
+  constructor(schema: Schema, steps: readonly ColumnSteps[], pool: BufferPool) {
     this.#schema = schema
-    this.#steps = steps
     this.#pool = pool
-    this.#builders = steps.map((step) => step && columnBuilder(step.kind === 'cast' ? step.type : utf8, pool))
+    this.#work = steps.map((list) => ({
+      steps: list,
+      builders: list.map((step) => columnBuilder(step.kind === 'cast' ? step.type : utf8, pool)),
+      masked: list.some((step) => step.kind === 'sha256'),
+      gatherer: undefined,
+    }))
   }
 
   /** The batch as the destination wants it. The given batch must outlive the result. */
   apply(batch: RecordBatch): RecordBatch {
-    const faults = new Map<number, number>()
-    const columns = this.#steps.map((step, index) => {
-      const column = batch.column(index)
-      const builder = this.#builders[index]
-      return step && builder ? this.#step(step, column, builder, (row) => noteFault(faults, row, index)) : column
-    })
-    const place = (row: number): string => batch.place(row)
-    const plain = { stream: batch.stream, schema: this.#schema, place }
-    const position = batch.position === undefined ? {} : { position: batch.position }
+    /** The first value that does not fit, by row. */
+    const faults = new Map<number, Fault>()
+    const columns = this.#work.map((work, index) =>
+      work.steps.reduce((column, _, i) => {
+        const builder = work.builders[i] as ColumnBuilder
+        const fault = { index, type: builder.type }
+        return this.#step(work, i, column, (row) => faults.has(row) || faults.set(row, fault))
+      }, batch.column(index)),
+    )
+    const shared = {
+      stream: batch.stream,
+      schema: this.#schema,
+      ...(batch.position === undefined ? {} : { position: batch.position }),
+      onRelease: () => this.#trim(),
+    }
+    const rejected = this.#withoutMasked(batch.rejected)
     if (faults.size === 0) {
-      return createBatch({ ...plain, ...position, rows: batch.rows, columns, rejected: batch.rejected })
+      return createBatch({ ...shared, rows: batch.rows, columns, rejected, place: (row) => batch.place(row) })
     }
     const kept = Int32Array.from({ length: batch.rows }, (_, row) => row).filter((row) => !faults.has(row))
+    const inOrder = [...faults].sort(([a], [b]) => a - b)
     return createBatch({
-      ...plain,
-      ...position,
+      ...shared,
       rows: kept.length,
       columns: columns.map((column, index) => gatherColumn(column, kept, this.#gatherer(column, index))),
       place: (row) => batch.place(kept[row] as number),
-      rejected: [...batch.rejected, ...[...faults].map(([row, index]) => this.#rejection(batch, row, index))],
+      rejected: [...rejected, ...inOrder.map(([row, fault]) => this.#rejection(batch, columns, row, fault))],
     })
   }
 
   free(): void {
-    for (const builder of [...this.#builders, ...this.#gathered]) builder?.free()
+    for (const { builders, gatherer } of this.#work) for (const builder of [...builders, gatherer]) builder?.free()
   }
 
-  #step(step: ColumnStep, column: Column, builder: ColumnBuilder, onFault: (row: number) => void): Column {
-    if (step.kind === 'cast') castColumn(column, builder, this.#pool, onFault)
+  /** Buffers that are only kept for the next batch must not keep the source from reading it. */
+  #trim(): void {
+    if (this.#pool.statistics.used >= this.#pool.limit) this.free()
+  }
+
+  #step({ steps, builders }: ColumnWork, i: number, column: Column, onFault: (row: number) => unknown): Column {
+    const builder = builders[i] as ColumnBuilder
+    if (steps[i]?.kind === 'cast') castColumn(column, builder, this.#pool, onFault)
     else sha256Column(column, builder as BytesBuilder, this.#pool)
     return builder.finish()
   }
 
   #gatherer(column: Column, index: number): ColumnBuilder {
-    return (this.#gathered[index] ??= columnBuilder(column.type, this.#pool))
+    const work = this.#work[index] as ColumnWork
+    return (work.gatherer ??= columnBuilder(column.type, this.#pool))
   }
 
-  #rejection(batch: RecordBatch, row: number, index: number): Rejection {
-    const name = batch.schema.fields[index]?.name ?? ''
-    const type = typeName(this.#schema.fields[index]?.type ?? utf8)
-    const reason = `the value of "${name}" does not fit ${type}`
-    const raw = Buffer.from(JSON.stringify(batch.record(row).data, plainValue))
+  /** The whole row as a source has it may hold what is to be masked. */
+  #withoutMasked(rejected: readonly Rejection[]): readonly Rejection[] {
+    if (!this.#work.some(({ masked }) => masked)) return rejected
+    return rejected.map(({ raw: _raw, ...rest }) => rest)
+  }
+
+  #rejection(batch: RecordBatch, transformed: readonly Column[], row: number, fault: Fault): Rejection {
+    const { fields } = batch.schema
+    const name = fields[fault.index]?.name ?? ''
+    const reason = `the value of "${name}" does not fit ${typeName(fault.type)}`
+    const values = this.#work.map(({ masked }, i) => {
+      return [fields[i]?.name, exactValue(masked ? (transformed[i] as Column) : batch.column(i), row)]
+    })
+    const raw = Buffer.from(JSON.stringify(Object.fromEntries(values)))
     return { column: name, code: 'value_invalid', reason, place: batch.place(row), raw }
   }
-}
-
-function noteFault(faults: Map<number, number>, row: number, index: number): void {
-  if (!faults.has(row)) faults.set(row, index)
 }
 
 /** The SHA-256 (FIPS 180-4) of each value's text or bytes, as 64 hexadecimal digits; null stays null. */
 function sha256Column(column: Column, builder: BytesBuilder, pool: BufferPool): void {
   const text = new BytesBuilder(utf8, pool)
-  const source = column.layout === 'bytes' ? column : format(column, text)
-  const { offsets, data, validity } = source
-  builder.start(column.length)
-  builder.ensure(column.length * 64)
-  for (let row = 0; row < column.length; row++) {
-    if (validity && ((validity[row >> 3] as number) & (1 << (row & 7))) === 0) builder.appendNull(row)
-    else appendHex(builder, row, hash('sha256', data.subarray(offsets[row], offsets[row + 1]), 'hex'))
+  try {
+    const { offsets, data, validity } = column.layout === 'bytes' ? column : formatted(column, text)
+    builder.start(column.length)
+    builder.ensure(column.length * 64)
+    for (let row = 0; row < column.length; row++) {
+      if (validity && ((validity[row >> 3] as number) & (1 << (row & 7))) === 0) builder.appendNull(row)
+      else appendHex(builder, row, hash('sha256', data.subarray(offsets[row], offsets[row + 1]), 'hex'))
+    }
+  } finally {
+    text.free()
   }
-  text.free()
 }
 
-function format(column: Column, out: BytesBuilder): ReturnType<BytesBuilder['finish']> {
+function formatted(column: Column, out: BytesBuilder): ReturnType<BytesBuilder['finish']> {
   formatColumn(column, out)
   return out.finish()
 }

@@ -1,0 +1,68 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Field, LogicalType } from '@nebula/core'
+import { BaseConfig, parseType } from '@nebula/core'
+import { afterEach, beforeEach } from 'vitest'
+import type { Pipeline } from '../src/index.ts'
+import type { Row } from './memory-connector.ts'
+import { memoryConnector } from './memory-connector.ts'
+import type { MemoryDestination } from './memory-destination.ts'
+import { memoryDestination } from './memory-destination.ts'
+import type { MemorySource, MemoryStream } from './memory-source.ts'
+import { Ledger, memorySource } from './memory-source.ts'
+
+/** A folder of its own for every test, gone afterwards. */
+export function useFolder(): () => string {
+  let folder = ''
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'nebula-runtime-'))
+  })
+  afterEach(async () => {
+    await rm(folder, { recursive: true, force: true })
+  })
+  return () => folder
+}
+
+/** A type by its name. */
+export function typed(name: string): LogicalType {
+  const type = parseType(name)
+  if (!type) throw new Error(`no type ${name}`)
+  return type
+}
+
+/** `id int64` as a field. */
+export function field(text: string, more: Partial<Field> = {}): Field {
+  const [name = '', type = 'utf8'] = text.split(' ')
+  return { name, type: typed(type), nullable: true, ...more }
+}
+
+/** A stream of numbered rows: `id`, and a name that says it. */
+export function numbered(name: string, count: number, more: Partial<MemoryStream> = {}): MemoryStream {
+  const rows = Array.from({ length: count }, (_, i): Row => [String(i), `row ${i}`])
+  return { name, fields: [field('id int64'), field('name utf8')], rows, ...more }
+}
+
+export interface Scene {
+  readonly source: MemorySource
+  readonly destination: MemoryDestination
+  readonly folder: string
+  readonly pipeline?: Partial<Pipeline>
+  readonly ledger?: Ledger
+  /** Of the source. */
+  readonly config?: { readonly [section: string]: unknown }
+}
+
+/** A pipeline between a memory source and a memory destination. */
+export function pipelineOf({ source, destination, folder, pipeline, ledger, config }: Scene): Pipeline {
+  const from = memoryConnector('memory-source', { source: () => memorySource(source, ledger) })
+  const to = memoryConnector('memory-destination', { destination: () => memoryDestination(destination) })
+  return {
+    name: 'shop',
+    stateFolder: join(folder, '.nebula'),
+    source: { connector: from, config: BaseConfig.parse({ performance: { batchSize: 10 }, ...config }) },
+    destination: { connector: to, config: BaseConfig.parse({}) },
+    parallel: 1,
+    ...pipeline,
+  }
+}
