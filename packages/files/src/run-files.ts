@@ -40,7 +40,7 @@ export interface Progress {
 
 /**
  * The files that a run keeps beside its targets, in `.nebula`: `PIPELINE.json` with the run, and until it ended a folder
- * `PIPELINE` with a staged file and its progress per stream.
+ * `PIPELINE.run` with a staged file and its progress per stream.
  */
 export class RunFiles {
   readonly #store: Store
@@ -219,7 +219,7 @@ export class RunFiles {
   }
 
   #path(...names: string[]): string {
-    return this.#store.join(this.#folder, FOLDER, this.#pipeline, ...names)
+    return this.#store.join(this.#folder, FOLDER, `${this.#pipeline}.run`, ...names)
   }
 }
 
