@@ -206,7 +206,7 @@ function fromRange(range: PartitionRange): string {
 }
 
 /** Types whose binary form is their text. */
-const TEXT_TYPES = /^(text|character|name$)/
+const TEXT_TYPES = /^(text|name|character( varying)?(\(\d+\))?)$/
 
 /** The query of a task. Columns are named: children of a table may have them in another order. */
 export function selectRange({ schema, request, wire }: ReadStream, range: PartitionRange): string {

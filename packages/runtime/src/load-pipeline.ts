@@ -37,7 +37,7 @@ export async function loadPipeline(path: string, options: LoadOptions = {}): Pro
   const { name, source: _source, destination: _destination, ...rest } = checked as z.output<typeof PipelineSchema>
   return {
     ...rest,
-    name: name ?? basename(path).replace(/\.ya?ml$/, ''),
+    name: name ?? basename(path).replace(/\.(ya?ml|json)$/, ''),
     stateFolder: options.stateFolder ?? join(folder, '.nebula'),
     source: loaded(source),
     destination: loaded(destination),
