@@ -19,6 +19,8 @@ const PLAIN_BYTES = /[\w+\-.:/\\ ]/
 interface Texts {
   offsets: Int32Array
   data: Uint8Array
+  /** Of `data`: texts are copied four bytes at a time, where three more can be read behind them. */
+  view: DataView
   validity: Uint8Array | null
   /** The row of `offsets` and `validity` that is the first of the slice. */
   base: number
@@ -26,6 +28,8 @@ interface Texts {
   readonly plain: boolean
   /** The first of its line. */
   readonly first: boolean
+  /** A text may be a marker: see `#isMarker`. */
+  readonly marked: boolean
   readonly builder: BytesBuilder
 }
 
@@ -40,22 +44,27 @@ export class CsvWriter implements FormatWriter {
   #texts: readonly Texts[]
   /** 1 for bytes that need quotes around them. */
   readonly #special = new Uint8Array(256)
+  /** In each byte: one more than the highest of them. */
+  readonly #bound: number
   /** At the begin of the file, where a byte order mark would be taken for one. */
   #atBegin: boolean
   #out: Uint8Array
+  #view: DataView
   #size = 0
 
   constructor(dialect: CsvDialect, schema: Schema, pool: BufferPool) {
     this.#dialect = dialect
     this.#pool = pool
     for (const byte of [dialect.delimiter, dialect.quote, CR, LF]) this.#special[byte] = 1
+    this.#bound = ((Math.max(dialect.delimiter, dialect.quote, CR) + 1) * 0x01010101) | 0
     this.#out = pool.take(SLICE_BYTES)
+    this.#view = viewOf(this.#out)
     this.#atBegin = true
-    this.#texts = schema.fields.map(({ name }, i) => nameTexts(name, i, pool))
+    this.#texts = schema.fields.map(({ name }, i) => nameTexts(name, i, dialect, pool))
     if (dialect.header) this.#assemble(1)
     this.preamble = this.#out.slice(0, this.#size)
     this.#atBegin = !dialect.header
-    this.#texts = schema.fields.map(({ type }, i) => emptyTexts(isPlain(type, i, dialect), i, pool))
+    this.#texts = schema.fields.map(({ type }, i) => emptyTexts(isPlain(type, i, dialect), i, dialect, pool))
   }
 
   encode(batch: RecordBatch, from: number, to: number): Uint8Array {
@@ -84,6 +93,7 @@ export class CsvWriter implements FormatWriter {
       const { offsets, data, validity } = isText ? column : texts.builder.finish()
       texts.offsets = offsets
       texts.data = data
+      texts.view = viewOf(data)
       texts.validity = validity
       texts.base = isText ? from : 0
     })
@@ -100,12 +110,11 @@ export class CsvWriter implements FormatWriter {
     for (let row = 0; row < rows; row++) {
       for (let c = 0; c < width; c++) {
         const column = texts[c] as Texts
-        const { offsets, data } = column
+        const { offsets } = column
         const index = column.base + row
-        let from = offsets[index] as number
+        const from = offsets[index] as number
         const to = offsets[index + 1] as number
-        if (!column.plain) at = this.#text(column, index, at)
-        else while (from < to) out[at++] = data[from++] as number
+        at = column.plain ? this.#copy(column, from, to, at) : this.#text(column, index, at)
         out[at++] = delimiter
       }
       if (width > 0) at--
@@ -114,9 +123,18 @@ export class CsvWriter implements FormatWriter {
     this.#size = at
   }
 
-  /** Bytes that the slice at hand may take: every byte doubled, every field in quotes. */
+  /** Copies bytes of a column to `at`; returns where they end. Up to three bytes behind are overwritten. */
+  #copy({ view, data }: Texts, from: number, to: number, at: number): number {
+    const out = this.#view
+    const end = at + to - from
+    if (to + 3 <= data.length) for (; from < to; from += 4, at += 4) out.setInt32(at, view.getInt32(from, true), true)
+    else this.#out.set(data.subarray(from, to), at)
+    return end
+  }
+
+  /** Bytes that the slice at hand may take: every byte doubled, every field in quotes, and what `#copy` overwrites. */
   #worst(rows: number): number {
-    let bytes = rows * this.#dialect.newline.length + 1
+    let bytes = rows * this.#dialect.newline.length + 4
     for (const { offsets, base, plain } of this.#texts) {
       const size = (offsets[base + rows] as number) - (offsets[base] as number)
       bytes += (plain ? size : size * 2) + 3 * rows
@@ -126,31 +144,29 @@ export class CsvWriter implements FormatWriter {
 
   /** Writes one value of a column that may need quotes at `at`; returns where it ends. */
   #text(column: Texts, row: number, at: number): number {
-    const { offsets, data } = column
-    const special = this.#special
-    const out = this.#out
+    const { offsets } = column
     const from = offsets[row] as number
     const to = offsets[row + 1] as number
     if (from === to) return isValid(column, row) ? this.#quoted(column, row, at) : at
-    if (to - from > 256) return this.#long(column, row, at)
-    let i = from
-    let end = at
-    while (i < to) {
-      const byte = data[i++] as number
-      if (special[byte] === 1) return this.#quoted(column, row, at)
-      out[end++] = byte
-    }
-    return this.#isMarker(column, from, to) ? this.#quoted(column, row, at) : end
+    if (this.#isSpecial(column, from, to) || (column.marked && this.#isMarker(column, from, to)))
+      return this.#quoted(column, row, at)
+    return this.#copy(column, from, to, at)
   }
 
-  #long(column: Texts, row: number, at: number): number {
-    const { quote, delimiter } = this.#dialect
-    const value = column.data.subarray(column.offsets[row], column.offsets[row + 1])
-    for (const byte of [delimiter, LF, quote, CR]) if (value.includes(byte)) return this.#quoted(column, row, at)
-    if (this.#isMarker(column, column.offsets[row] as number, column.offsets[row + 1] as number))
-      return this.#quoted(column, row, at)
-    this.#out.set(value, at)
-    return at + value.length
+  /** True when a byte of a text needs quotes around it. Four bytes are passed over at once when none is low enough. */
+  #isSpecial({ view, data }: Texts, from: number, to: number): boolean {
+    const special = this.#special
+    const bound = this.#bound
+    const safe = to + 3 <= data.length
+    for (let at = from; at < to; at += 4) {
+      if (safe) {
+        const word = view.getInt32(at, true)
+        if (((word - bound) & ~word & 0x80808080) === 0) continue
+      }
+      const end = Math.min(to, at + 4)
+      for (let i = at; i < end; i++) if (special[data[i] as number] === 1) return true
+    }
+    return false
   }
 
   #quoted(column: Texts, row: number, at: number): number {
@@ -187,21 +203,41 @@ export class CsvWriter implements FormatWriter {
     larger.set(this.#out.subarray(0, this.#size))
     this.#pool.give(this.#out)
     this.#out = larger
+    this.#view = viewOf(larger)
   }
 }
 
 const EMPTY = new Uint8Array(0)
 const NONE = new Int32Array(0)
 
-function emptyTexts(plain: boolean, index: number, pool: BufferPool): Texts {
+function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {
+  return new DataView(buffer, byteOffset, byteLength)
+}
+
+function emptyTexts(plain: boolean, index: number, { nulls }: CsvDialect, pool: BufferPool): Texts {
   const builder = new BytesBuilder(utf8, pool)
-  return { offsets: NONE, data: EMPTY, validity: null, base: 0, plain, first: index === 0, builder }
+  return {
+    offsets: NONE,
+    data: EMPTY,
+    view: viewOf(EMPTY),
+    validity: null,
+    base: 0,
+    plain,
+    first: index === 0,
+    marked: index === 0 || nulls.length > 0,
+    builder,
+  }
 }
 
 /** The header is a row of names. */
-function nameTexts(name: string, index: number, pool: BufferPool): Texts {
+function nameTexts(name: string, index: number, dialect: CsvDialect, pool: BufferPool): Texts {
   const data = new TextEncoder().encode(name)
-  return { ...emptyTexts(false, index, pool), data, offsets: Int32Array.of(0, data.length) }
+  return {
+    ...emptyTexts(false, index, dialect, pool),
+    data,
+    view: viewOf(data),
+    offsets: Int32Array.of(0, data.length),
+  }
 }
 
 function isValid({ validity }: Texts, row: number): boolean {
