@@ -183,3 +183,22 @@ describe('partitions', () => {
     expect(digests.size).toBe(1)
   })
 })
+
+describe('targets that hold rows of others', () => {
+  test('are refused until overwrite is written out, also after an append', async () => {
+    const database = await createDatabase({ url: inject('postgres')['18'] })
+    await query(database, `CREATE TABLE people (id integer); INSERT INTO people VALUES (1)`)
+    const path = join(folder, 'people.csv')
+    await writeFile(path, 'id\n2\n')
+    const source = { connector: 'csv', path }
+    const destination = { connector: 'postgres', url: '${TARGET}' }
+    const environment = { TARGET: database }
+    await expect(run({ source, destination }, environment)).rejects.toMatchObject({ code: 'target_not_ours' })
+    await run({ source, destination, streams: { people: { mode: 'append' } } }, environment)
+    await expect(run({ source, destination }, environment)).rejects.toMatchObject({ code: 'target_not_ours' })
+    expect(await query(database, 'SELECT id FROM people ORDER BY 1')).toEqual([{ id: 1 }, { id: 2 }])
+    await run({ source, destination, streams: { people: { mode: 'overwrite' } } }, environment)
+    await run({ source, destination }, environment)
+    expect(await query(database, 'SELECT id FROM people')).toEqual([{ id: 2 }])
+  })
+})

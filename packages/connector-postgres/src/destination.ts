@@ -104,8 +104,8 @@ export class PostgresDestination implements DestinationDriver {
       )
       for (const stream of moved) {
         const target = parseTable(stream.target, this.#schema)
-        await moveIntoTarget(session, { stream, target, staging: stagingTable(run, stream, this.#schema) })
-        await this.#state.own(session, quoteTable(target))
+        const move = { stream, target, staging: stagingTable(run, stream, this.#schema) }
+        if (await moveIntoTarget(session, move)) await this.#state.own(session, quoteTable(target))
         finished.push(stream.request.stream)
       }
       await this.#state.forget(session, run.pipeline, moved, false)

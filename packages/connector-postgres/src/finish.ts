@@ -9,19 +9,26 @@ export interface Move {
   readonly target: TableName
 }
 
-/** Inside a transaction: makes the staged rows the target's, or adds them to it. */
-export async function moveIntoTarget(session: Session, move: Move): Promise<void> {
+/**
+ * Inside a transaction: makes the staged rows the target's, or adds them to it. Returns whether all rows of the target
+ * are now Nebula's.
+ */
+export async function moveIntoTarget(session: Session, move: Move): Promise<boolean> {
   const { stream, staging, target } = move
   const [from, to] = [quoteTable(staging), quoteTable(target)]
   const append = stream.request.mode === 'append'
   const [found] = await session.query<{ oid: string | null }>('SELECT to_regclass($1)::oid AS oid', [to])
   if (found?.oid) await session.query(`LOCK TABLE ${to} IN ${append ? 'ROW' : 'ACCESS'} EXCLUSIVE MODE`)
-  if (!found?.oid || (!append && (await isBare(session, from, to)))) return replace(session, move, Boolean(found?.oid))
+  if (!found?.oid || (!append && (await isBare(session, from, to)))) {
+    await replace(session, move, Boolean(found?.oid))
+    return true
+  }
   if (!append) await session.query(`${(await isReferenced(session, to)) ? 'DELETE FROM' : 'TRUNCATE'} ${to}`)
   const columns = columnList(stream.schema.fields.map(({ name }) => name))
   const insert = columns ? `INSERT INTO ${to} (${columns}) OVERRIDING SYSTEM VALUE` : `INSERT INTO ${to}`
   await session.query(`${insert} SELECT ${columns} FROM ${from}`)
   await session.query(`DROP TABLE ${from}`)
+  return !append
 }
 
 /** The staging table becomes the target. A key that the source's table has becomes the primary key of a new one. */
