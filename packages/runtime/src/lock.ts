@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { fileError } from '@nebula/base'
-import { isNebulaError, NebulaError } from '@nebula/core'
+import { NebulaError } from '@nebula/core'
 
 interface Holder {
   readonly pid: number
@@ -21,53 +21,59 @@ export async function takeLock(path: string): Promise<() => Promise<void>> {
   try {
     await mkdir(dirname(path), { recursive: true })
     await writeFile(mine, JSON.stringify({ pid: process.pid, began: began(process.pid) ?? '' }))
+    await place(mine, path)
   } catch (error) {
-    throw fileError(error, mine)
-  }
-  try {
-    for (let attempt = 0; attempt < 3; attempt++) {
-      try {
-        await link(mine, path)
-        return () => rm(path, { force: true })
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw fileError(error, path)
-      }
-      await removeStale(path)
-    }
+    throw fileError(error, path)
   } finally {
-    await rm(mine, { force: true })
+    await rm(mine, { force: true }).catch(() => {})
+  }
+  return () => rm(path, { force: true })
+}
+
+async function place(mine: string, path: string): Promise<void> {
+  for (let attempt = 0; attempt < 3; attempt++) {
+    try {
+      return await link(mine, path)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    }
+    if ((await refuseLiving(path)) === 'dead' && (await takeOver(mine, path))) return
   }
   throw new NebulaError('run_locked', { message: 'Another run of this pipeline has just begun.', place: path })
 }
 
-/** Removes the lock of a dead process; throws `run_locked` when it lives. */
-async function removeStale(path: string): Promise<void> {
-  await refuseLiving(path)
-  // Another process may have taken the lock since: what is moved away is looked at once more.
-  const moved = `${path}.stale.${randomUUID().slice(0, 8)}`
+/** Replaces the lock of a dead process. Who does so holds a lock on doing it, for two may have seen it dead. */
+async function takeOver(mine: string, path: string): Promise<boolean> {
+  const release = await takeLock(`${path}.takeover`)
   try {
-    await rename(path, moved)
-    await refuseLiving(moved)
-    await rm(moved, { force: true })
-  } catch (error) {
-    if (isNebulaError(error, 'run_locked')) await rename(moved, path)
-    else if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
-    if (isNebulaError(error)) throw error
+    if ((await refuseLiving(path)) === 'free') return false
+    await rename(mine, path)
+    return true
+  } finally {
+    await release()
   }
 }
 
-async function refuseLiving(path: string): Promise<void> {
-  const holder = await readHolder(path)
-  if (!holder || holder.began === '' || began(holder.pid) !== holder.began) return
+/** Throws `run_locked` when the holder lives. */
+async function refuseLiving(path: string): Promise<'dead' | 'free'> {
+  let text: string
+  try {
+    text = await readFile(path, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 'free'
+    throw error
+  }
+  const holder = holderOf(text)
+  if (!holder?.began || began(holder.pid) !== holder.began) return 'dead'
   throw new NebulaError('run_locked', {
     message: `Another run of this pipeline is under way (process ${holder.pid}).`,
     place: path,
   })
 }
 
-async function readHolder(path: string): Promise<Holder | undefined> {
+function holderOf(text: string): Holder | undefined {
   try {
-    return JSON.parse(await readFile(path, 'utf8')) as Holder
+    return JSON.parse(text) as Holder
   } catch {
     return undefined
   }

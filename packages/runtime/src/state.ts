@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { readJsonFile, writeDurably } from '@nebula/base'
+import { fileError, readJsonFile, writeDurably } from '@nebula/base'
 import type { Checkpoint, Recalled, Run } from '@nebula/core'
 import { NebulaError } from '@nebula/core'
 
@@ -97,7 +97,9 @@ export class LocalState {
     const writing = (async () => {
       await before.catch(() => {})
       this.#queued = undefined
-      await mkdir(this.#folder, { recursive: true })
+      await mkdir(this.#folder, { recursive: true }).catch((error: unknown) => {
+        throw fileError(error, this.#folder)
+      })
       await writeDurably(this.#path, JSON.stringify(this.#stored))
     })()
     this.#writing = writing

@@ -235,15 +235,6 @@ describe('what is kept', () => {
     expect(Object.values(letter?.values ?? {})).toEqual(row)
   })
 
-  test('a raw row that is no UTF-8 is kept in base64', async () => {
-    const { deadLetter } = await import('../src/dead-letters.ts')
-    const { createBatch } = await import('@nebula/core')
-    const batch = createBatch({ stream: 'orders', schema: { fields: [] }, rows: 0, columns: [] })
-    const rejection = { code: 'row_invalid', reason: 'damaged', place: 'line 1', raw: Uint8Array.of(0xff, 0x41) }
-    expect(JSON.parse(deadLetter(batch, rejection))).toMatchObject({ raw_base64: '/0E=' })
-    expect(JSON.parse(deadLetter(batch, { ...rejection, raw: Buffer.from('é') }))).toMatchObject({ raw: 'é' })
-  })
-
   test('a masked column cannot be read in it, whoever rejected the row', async () => {
     const stream = numbered('people', 20, { unreadable: [3] })
     const masked: Partial<Scene> = { pipeline: { defaults: { maxErrors: 5, mask: { name: 'sha256' } } } }

@@ -366,6 +366,16 @@ describe('a resumed run', () => {
     },
   )
 
+  test('a destination that cannot discard keeps what it has, and goes on behind it', async () => {
+    const source: MemorySource = { streams: [numbered('orders', 40, { cut: 10, unreadable: [25] })] }
+    const target = new MemoryTarget()
+    const scene = scenes({ source, destination: { target, recalls: false, appendOnly: true } })
+    await runPipeline(pipelineOf(scene))
+    source.streams = [numbered('orders', 40, { cut: 10 })]
+    expect(await runPipeline(pipelineOf(scene))).toMatchObject({ status: 'done', rows: 20 })
+    expect(target.rows('orders')).toEqual(source.streams[0]?.rows)
+  })
+
   test('staging that could not be discarded does not come back', async () => {
     const source: MemorySource = { streams: [numbered('orders', 40, { cut: 10, unreadable: [25] })] }
     const target = new MemoryTarget()

