@@ -74,7 +74,7 @@ const observability = z.strictObject({
 })
 
 const memory = z.strictObject({
-  bufferPoolBytes: size('64MB').describe('bytes of batches under way; over it nothing new is read'),
+  bufferPoolBytes: size('32MB').describe('bytes of batches under way; over it nothing new is read'),
 })
 
 const advanced = z.strictObject({
