@@ -29,12 +29,13 @@ export function discoverCommand(): Command {
 }
 
 async function discover(file: string | undefined, flags: DiscoverFlags): Promise<void> {
-  const [{ NebulaError }, { createContext, Managed }, runtime] = await Promise.all([
+  const [{ NebulaError }, { setVariables }, { createContext, Managed }, runtime] = await Promise.all([
     import('@nebula/core'),
+    import('./env-file.ts'),
     import('@nebula/base'),
     import('@nebula/runtime'),
   ])
-  if (flags.envFile !== undefined) process.loadEnvFile(flags.envFile)
+  if (flags.envFile !== undefined) setVariables(flags.envFile)
   if ((file === undefined) === (flags.from === undefined)) {
     throw new NebulaError('usage', { message: 'nebula discover takes a pipeline file or --from.' })
   }

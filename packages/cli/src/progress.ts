@@ -33,8 +33,9 @@ export function watchRun(options: { readonly quiet: boolean }): RunView {
       }
       for (const { stream, reason } of event.prepared.restarted) say(`${stream} begins again: ${reason}`)
       if (event.prepared.resumed) say('going on with an interrupted run')
+      const before = totals(event.progress())
       const show = (): void => {
-        const line = progressLine(event.progress(), performance.now() - began)
+        const line = progressLine(event.progress(), performance.now() - began, before)
         if (terminal) process.stderr.write(`\r${line.slice(0, (process.stderr.columns ?? 80) - 1)}\u001B[K`)
         else process.stderr.write(`${line}\n`)
       }
@@ -50,19 +51,37 @@ export function watchRun(options: { readonly quiet: boolean }): RunView {
   }
 }
 
-/** One line for all streams: rows, bytes, speed, and how far it is where the size is known. */
-export function progressLine(streams: readonly StreamProgress[], elapsedMs: number): string {
-  const sum = (pick: (s: StreamProgress) => number): number => streams.reduce((total, s) => total + pick(s), 0)
-  const rows = sum((s) => s.read)
-  const bytes = sum((s) => s.bytes)
+interface Totals {
+  readonly rows: number
+  readonly bytes: number
+}
+
+function totals(streams: readonly StreamProgress[]): Totals {
+  return streams.reduce(({ rows, bytes }, s) => ({ rows: rows + s.read, bytes: bytes + s.bytes }), {
+    rows: 0,
+    bytes: 0,
+  })
+}
+
+/**
+ * One line for all streams: rows, bytes, speed, and how far it is. `before` is what an interrupted run had brought,
+ * which does not count for the speed.
+ */
+export function progressLine(
+  streams: readonly StreamProgress[],
+  elapsedMs: number,
+  before: Totals = { rows: 0, bytes: 0 },
+): string {
+  const { rows, bytes } = totals(streams)
   const seconds = Math.max(elapsedMs / 1000, 0.001)
-  const partitions = sum((s) => s.partitions)
-  const done = partitions === 0 ? 100 : (100 * sum((s) => s.partitionsDone)) / partitions
+  const partitions = streams.reduce((sum, s) => sum + s.partitions, 0)
+  const done = streams.reduce((sum, s) => sum + s.partitionsDone, 0)
+  const percent = partitions === 0 ? 100 : (100 * done) / partitions
   const running = streams.filter((s) => s.partitionsDone < s.partitions).map((s) => s.stream)
-  const names =
-    running.length > 3 ? `${running.slice(0, 3).join(', ')} and ${running.length - 3} more` : running.join(', ')
+  const more = running.length > 3 ? ` and ${running.length - 3} more` : ''
+  const names = running.length === 0 ? '' : `: ${running.slice(0, 3).join(', ')}${more}`
   return (
-    `${done.toFixed(0)} % of ${countText(partitions)} partitions, ${countText(rows)} rows, ${bytesText(bytes)}, ` +
-    `${countText(rows / seconds)} rows/s, ${bytesText(bytes / seconds)}/s: ${names}`
+    `${percent.toFixed(0)} % of ${countText(partitions)} partitions, ${countText(rows)} rows, ${bytesText(bytes)}, ` +
+    `${countText((rows - before.rows) / seconds)} rows/s, ${bytesText((bytes - before.bytes) / seconds)}/s${names}`
   )
 }

@@ -3,6 +3,9 @@ import type { NebulaError } from '@nebula/core'
 import { toNebulaError } from '@nebula/core'
 import { style } from './style.ts'
 
+type ShownError = Pick<NebulaError, 'code' | 'message' | 'fix'> &
+  Partial<Pick<NebulaError, 'connector' | 'stream' | 'partition' | 'place'>>
+
 /** Prints an error for people on stderr, or as JSON on stdout; returns its exit code. */
 export function reportError(thrown: unknown, options: { readonly json: boolean; readonly debug: boolean }): number {
   const error = toNebulaError(thrown)
@@ -12,14 +15,14 @@ export function reportError(thrown: unknown, options: { readonly json: boolean; 
   return error.exitCode
 }
 
-/** What happened, where, and what to do; without a stack. */
-export function errorText(error: Pick<NebulaError, 'code' | 'message' | 'fix'> & Partial<NebulaError>): string {
+/** What happened, where, and what to do; without a stack. `stream` is where it will be shown. */
+export function errorText(error: ShownError, stream: NodeJS.WriteStream = process.stderr): string {
   const where = [error.connector, error.stream, error.partition].filter((part) => part !== undefined)
   const unsaid = error.place !== undefined && !error.message.includes(error.place)
   const lines = [
-    `${style('red', `error ${error.code}`)}${where.length > 0 ? ` (${where.join(', ')})` : ''}: ${error.message}`,
+    `${style('red', `error ${error.code}`, stream)}${where.length > 0 ? ` (${where.join(', ')})` : ''}: ${error.message}`,
     ...(unsaid ? [`  at ${error.place}`] : []),
-    `  ${style('bold', 'what to do:')} ${error.fix}`,
+    `  ${style('bold', 'what to do:', stream)} ${error.fix}`,
   ]
   return lines.join('\n')
 }

@@ -22,7 +22,7 @@ export function reportText(report: Report): string {
   ])
   const lines = [table([['stream', '', 'status', 'read', 'written', 'rejected', 'bytes'], ...rows], 3), '']
   for (const stream of report.streams) {
-    if (stream.error) lines.push(errorText({ ...stream.error, stream: stream.stream } as never), '')
+    if (stream.error) lines.push(errorText({ ...stream.error, stream: stream.stream } as never, process.stdout), '')
   }
   for (const { stream, reason } of report.restarted) lines.push(`${stream} began again: ${reason}`)
   const resumed = report.streams.reduce((sum, stream) => sum + stream.resumed, 0)

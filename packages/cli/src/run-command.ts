@@ -33,7 +33,7 @@ export function runCommand(finished: (exitCode: number) => void): Command {
     .option('--from <source>', 'CONNECTOR:PATH-OR-URL, a URL, or a path')
     .option('--to <destination>', 'the same')
     .addOption(new Option('--mode <mode>', 'what happens to rows that are there').choices(['overwrite', 'append']))
-    .option('--streams <names>', 'only these, by name or glob, separated by commas', (text) => text.split(','))
+    .option('--streams <names>', 'only these, by name or glob, separated by commas', commaSeparated)
     .option('--limit <n>', 'at most so many rows of each stream', positive)
     .option('--parallel <n>', 'partition tasks at once (default: the cores)', positive)
     .option('--state <folder>', 'where lock, dead letters and reports are kept (default: .nebula)')
@@ -45,6 +45,10 @@ export function runCommand(finished: (exitCode: number) => void): Command {
     .action(async (file: string | undefined, flags: RunFlags) => finished(await run(file, flags)))
 }
 
+function commaSeparated(text: string): string[] {
+  return text.split(',').map((name) => name.trim())
+}
+
 function positive(text: string): number {
   const value = Number(text)
   if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError('It is a whole number above 0.')
@@ -52,15 +56,17 @@ function positive(text: string): number {
 }
 
 async function run(file: string | undefined, flags: RunFlags): Promise<number> {
-  const [{ NebulaError }, { lineLogger }, runtime, { watchRun }, { reportText }] = await Promise.all([
+  const [{ NebulaError }, { setVariables }, { lineLogger }, runtime, { watchRun }, { reportText }] = await Promise.all([
     import('@nebula/core'),
+    import('./env-file.ts'),
     import('@nebula/base'),
     import('@nebula/runtime'),
     import('./progress.ts'),
     import('./report-text.ts'),
   ])
-  if (flags.envFile !== undefined) process.loadEnvFile(flags.envFile)
-  if ((file === undefined) === (flags.from === undefined || flags.to === undefined)) {
+  if (flags.envFile !== undefined) setVariables(flags.envFile)
+  const ends = [flags.from, flags.to].filter((end) => end !== undefined)
+  if (ends.length !== (file === undefined ? 2 : 0)) {
     throw new NebulaError('usage', {
       message: 'nebula run takes a pipeline file, or --from and --to.',
       fix: 'See nebula run --help.',
@@ -94,7 +100,7 @@ function load(runtime: typeof import('@nebula/runtime'), file: string | undefine
     ...pipeline,
     ...(parallel === undefined ? {} : { parallel }),
     ...(file === undefined ? {} : { defaults: { ...pipeline.defaults, ...chosen } }),
-    ...(file !== undefined && streams ? { streams: Object.fromEntries(streams.map((name) => [name, {}])) } : {}),
+    ...(file !== undefined && streams ? { only: streams } : {}),
   })
   if (file !== undefined) return runtime.loadPipeline(file, stateFolder).then(adjusted)
   const { from = '', to = '' } = flags

@@ -1,8 +1,8 @@
 import { styleText } from 'node:util'
 
-/** Colours for a terminal on stderr; plain text elsewhere and with NO_COLOR. */
-export function style(format: Parameters<typeof styleText>[0], text: string): string {
-  return styleText(format, text, { stream: process.stderr })
+/** Colours where `stream` is a terminal; plain text elsewhere and with NO_COLOR. */
+export function style(format: Parameters<typeof styleText>[0], text: string, stream: NodeJS.WriteStream): string {
+  return styleText(format, text, { stream })
 }
 
 const SIZES = ['B', 'kB', 'MB', 'GB', 'TB'] as const
@@ -11,11 +11,12 @@ const SIZES = ['B', 'kB', 'MB', 'GB', 'TB'] as const
 export function bytesText(bytes: number): string {
   let value = bytes
   let unit = 0
-  while (value >= 1000 && unit < SIZES.length - 1) {
+  // What would be written as 1000.0 is one of the next.
+  while (value >= 999.95 && unit < SIZES.length - 1) {
     value /= 1000
     unit++
   }
-  return `${unit === 0 ? value : value.toFixed(1)} ${SIZES[unit]}`
+  return `${unit === 0 ? Math.round(value) : value.toFixed(1)} ${SIZES[unit]}`
 }
 
 /** Counts for people: `1,234,567`. */

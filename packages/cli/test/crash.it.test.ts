@@ -85,13 +85,14 @@ describe.each(modes)('killed at random moments, %s', (mode) => {
     console.log(`${name} ${mode}, seed ${seed}: ${JSON.stringify(result)}`)
     expect(result.kills).toBeGreaterThanOrEqual(KILLS)
     expect(result.completions).toBeGreaterThan(0)
-    if (full) expect(result.resumedRows).toBeGreaterThan(0)
+    expect(result.resumedRows).toBeGreaterThanOrEqual(full ? 1 : 0)
   }
 
   async function sameTable(): Promise<void> {
     const rows = append ? `(SELECT * FROM orders WHERE id > 0)` : 'orders'
     expect(await tableChecksum(target, rows)).toBe(await tableChecksum(source, 'orders'))
-    if (append) expect(await query(target, 'SELECT count(*)::int AS n FROM orders WHERE id < 0')).toEqual([{ n: 1000 }])
+    const before = await query(target, 'SELECT count(*)::int AS n FROM orders WHERE id < 0')
+    expect(before).toEqual([{ n: append ? 1000 : 0 }])
     await noStaging()
   }
 

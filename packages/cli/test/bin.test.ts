@@ -1,0 +1,38 @@
+import { execFile } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, test } from 'vitest'
+
+const BIN = fileURLToPath(new URL('../src/bin.ts', import.meta.url))
+
+function run(
+  args: readonly string[],
+  nodeArgs: readonly string[] = [],
+): Promise<{ code: number; stdout: string; stderr: string }> {
+  return new Promise((resolve) => {
+    execFile(process.execPath, ['--conditions=source', ...nodeArgs, BIN, ...args], (error, stdout, stderr) => {
+      resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr })
+    })
+  })
+}
+
+describe('bin', () => {
+  test.each(['version', '--version', '-V'])(
+    '%s prints the version of the package, and loads nothing for it',
+    async (arg) => {
+      const { version } = JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8')) as {
+        version: string
+      }
+      // Whatever else were imported could not be: commander is no builtin.
+      const refusing = `data:text/javascript,import{registerHooks}from'node:module';registerHooks({resolve(s,c,n){if(s==='commander'||s.includes('main.ts'))throw new Error('loaded '+s);return n(s,c)}})`
+      expect(await run([arg], ['--import', refusing])).toEqual({ code: 0, stdout: `nebula ${version}\n`, stderr: '' })
+    },
+  )
+
+  test('passes arguments on, and ends with the exit code', async () => {
+    const { code, stderr } = await run(['run'])
+    expect(code).toBe(2)
+    expect(stderr).toContain('error usage')
+    expect((await run(['run', '--help'])).stdout).toContain('Usage: nebula run')
+  })
+})

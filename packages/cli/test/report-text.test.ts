@@ -1,0 +1,85 @@
+import type { Report } from '@nebula/runtime'
+import { describe, expect, test } from 'vitest'
+import { reportText } from '../src/report-text.ts'
+
+type Stream = Report['streams'][number]
+
+function stream(name: string, more: Partial<Stream> = {}): Stream {
+  const counts = { read: 1234, written: 1234, rejected: 0, bytes: 56_789, resumed: 0 }
+  return {
+    stream: name,
+    target: name,
+    mode: 'append',
+    status: 'done',
+    ...counts,
+    waitedForSource: 1.25,
+    waitedForDestination: 0.5,
+    ...more,
+  }
+}
+
+function report(streams: Stream[], more: Partial<Report> = {}): Report {
+  const times = { startedAt: '2026-01-01T00:00:00.000Z', seconds: 12.34, cpuSeconds: 3.21 }
+  const sums = { rows: 1234, bytes: 56_789, rowsPerSecond: 100, rowsPerCpuSecond: 384, peakMemoryBytes: 123_400_000 }
+  return {
+    pipeline: 'shop',
+    run: 'r1',
+    status: 'done',
+    exitCode: 0,
+    resumed: false,
+    restarted: [],
+    streams,
+    ...times,
+    ...sums,
+    ...more,
+  }
+}
+
+describe('reportText', () => {
+  test('is a table of streams and a line of sums', () => {
+    expect(
+      reportText(
+        report([
+          stream('orders'),
+          stream('public.lines', { target: 'lines', status: 'finished_before', read: 0, written: 0, bytes: 0 }),
+        ]),
+      ),
+    ).toBe(
+      [
+        'stream                  status            read  written  rejected    bytes',
+        'orders                  done             1,234    1,234         0  56.8 kB',
+        'public.lines  -> lines  finished before      0        0         0      0 B',
+        '',
+        'done: 1,234 rows in 12.3 s (100 rows/s, 384 per CPU second), CPU 3.2 s, peak memory 123.4 MB, waited 2.5 s for the source, 1.0 s for the destination',
+      ].join('\n'),
+    )
+  })
+
+  test('says why a stream failed and what to do, once', () => {
+    const error = { code: 'row_rejected', message: 'line 3: it does not fit.', fix: 'Mend it.', place: 'line 3' }
+    const text = reportText(report([stream('orders', { status: 'failed', error })], { status: 'failed', exitCode: 4 }))
+    expect(text).toContain('\nerror row_rejected (orders): line 3: it does not fit.\n  what to do: Mend it.\n')
+    expect(text).toMatch(/\nfailed: /)
+  })
+
+  test('says that it went on, what began again, and where rejected rows are', () => {
+    const text = reportText(
+      report([stream('orders', { resumed: 34, rejected: 2 }), stream('lines', { resumed: 1000 })], {
+        resumed: true,
+        restarted: [{ stream: 'lines', reason: 'its columns changed' }],
+        deadLetters: '/state/letters',
+        status: 'partial',
+      }),
+    )
+    expect(text).toContain('lines began again: its columns changed\n')
+    expect(text).toContain('went on with an interrupted run: 1,034 rows were already there\n')
+    expect(text).toContain('rejected rows are kept in /state/letters\n')
+    expect(text).toContain('\ndone in part: ')
+  })
+
+  test('tells how to go on when it was interrupted', () => {
+    expect(reportText(report([stream('orders')], { status: 'interrupted' }))).toContain(
+      'interrupted; the same command goes on from here: ',
+    )
+  })
+})
