@@ -34,9 +34,18 @@ export async function loadPipeline(path: string, options: LoadOptions = {}): Pro
     loadSection(tree['destination'], folder, to),
   ])
   refuse(file, [...whole.issues, ...from.issues, ...to.issues], { source, destination })
-  const { name, source: _source, destination: _destination, ...rest } = checked as z.output<typeof PipelineSchema>
+  const {
+    name,
+    streams,
+    source: _source,
+    destination: _destination,
+    ...rest
+  } = checked as z.output<typeof PipelineSchema>
   return {
     ...rest,
+    streams: mapValues(streams, (options) =>
+      isTree(options) ? resolvePath(options, folder) : options,
+    ) as typeof streams,
     name: name ?? basename(path).replace(/\.(ya?ml|json)$/, ''),
     stateFolder: options.stateFolder ?? join(folder, '.nebula'),
     source: loaded(source),

@@ -59,7 +59,7 @@ streams:
       'audit.*': { key: ['id'], rename: { ts: 'at' }, mask: { email: 'sha256' }, exclude: ['password'] },
       'audit.secrets': false,
       prices: {
-        path: './prices-*.csv',
+        path: join(folder(), 'prices-*.csv'),
         types: { id: typed('int64'), price: typed('decimal(10,2)') },
         cast: { note: utf8 },
         limit: 10,
