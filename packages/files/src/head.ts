@@ -1,4 +1,4 @@
-import { NebulaError } from '@nebula/core'
+import { isNebulaError, NebulaError } from '@nebula/core'
 import type { Format, Preamble } from '@nebula/formats'
 import type { ByteStream } from './byte-stream.ts'
 import { compressionOf, decompressedStream, rangeStream, readFully } from './byte-stream.ts'
@@ -65,8 +65,8 @@ function tooLong(): NebulaError {
 }
 
 /** What a format says of a file's content says nothing of the file. */
-function withPath(error: unknown, path: string): unknown {
-  if (!(error instanceof NebulaError) || error.place !== undefined) return error
+export function withPath(error: unknown, path: string): unknown {
+  if (!isNebulaError(error, 'data_invalid') || error.place !== undefined) return error
   const { code, message, fix, cause } = error
   return new NebulaError(code, { message: `${path}: ${message}`, fix, cause, place: path })
 }

@@ -4,7 +4,7 @@ import { createBatch, NebulaError } from '@nebula/core'
 import type { Format, FormatBatch, FormatReader, Preamble, RowFault } from '@nebula/formats'
 import type { ByteStream } from './byte-stream.ts'
 import { compressionOf } from './byte-stream.ts'
-import { contentStream, readHead } from './head.ts'
+import { contentStream, readHead, withPath } from './head.ts'
 import { LineCounter } from './line-counter.ts'
 import type { FileRange } from './partitions.ts'
 import { rangeOf } from './partitions.ts'
@@ -41,6 +41,8 @@ export class FileReader {
       const known = await this.#preamble(file, range)
       yield* this.#batches(file, known, task, context)
       await refuseChanged(file, range)
+    } catch (error) {
+      throw withPath(error, range.file)
     } finally {
       await file.close()
     }

@@ -138,7 +138,7 @@ describe('a process that is killed', () => {
     await first.prepare(run, context)
     await writePartition(first, run, 'a#0', { rows: ['1'] })
     await first.close()
-    const staging = join(folder, '.nebula', 'shop')
+    const staging = join(folder, '.nebula', 'shop.run')
     const staged = (await readdir(staging)).find((name) => name.endsWith('.staged')) ?? ''
     await writeFile(join(staging, staged), 'te')
     expect((await destinationIn(folder).recall('shop', context))?.checkpoints).toEqual([])

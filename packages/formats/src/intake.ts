@@ -2,9 +2,9 @@ import type { BufferPool } from '@nebula/core'
 
 /** Room before a chunk for the record that began in the chunk before. */
 const HEAD = 64 * 1024
-const CHUNK = 256 * 1024
+const CHUNK = 128 * 1024
 /** The rest, behind a chunk, is for unescaped fields. */
-const CAPACITY = 512 * 1024
+const CAPACITY = 256 * 1024
 
 /**
  * Joins chunks to a window over whole records. Two buffers: one is filled while the other is framed, and only the

@@ -1,5 +1,6 @@
-import type { Column, Schema, Value } from '@nebula/core'
-import { BufferPool, isNull, utf8, valueAt } from '@nebula/core'
+import type { Column, LogicalType, RecordBatch, Schema, Value } from '@nebula/core'
+import { BufferPool, columnBuilder, createBatch, isNull, parseColumn, parseType, utf8, valueAt } from '@nebula/core'
+import { expect } from 'vitest'
 import type { CsvOptions, RowFault } from '../src/index.ts'
 import { csvFormat } from '../src/index.ts'
 
@@ -83,4 +84,44 @@ export function rowsOf(file: string | Uint8Array, options: ReadOptions = {}): Va
   const { rows, faults } = readCsv(file, options)
   if (faults.length > 0) throw new Error(faults.map((fault) => fault.reason).join(', '))
   return rows
+}
+
+/** A batch of columns that are given as texts. */
+export function batchOf(
+  columns: { [name: string]: [type: string, texts: (string | null)[]] },
+  pool = new BufferPool(2 ** 30),
+): RecordBatch {
+  const fields = Object.entries(columns).map(([name, [type]]) => ({
+    name,
+    type: parseType(type) as LogicalType,
+    nullable: true,
+  }))
+  const filled = Object.values(columns).map(([, texts], i) => {
+    const builder = columnBuilder(fields[i]?.type ?? utf8, pool)
+    const pieces = texts.map((value) => bytesOf(value ?? ''))
+    const data = Uint8Array.from(pieces.flatMap((piece) => [...piece]))
+    const ends = Int32Array.from(
+      pieces.map(
+        (
+          (sum) => (piece) =>
+            (sum += piece.length)
+        )(0),
+      ),
+    )
+    const starts = ends.map((end, row) => (texts[row] === null ? -1 : end - (pieces[row]?.length ?? 0)))
+    parseColumn({ data, starts, ends, base: 0, stride: 1, rows: texts.length }, builder, (row) => {
+      throw new Error(`${texts[row]} is not of its type`)
+    })
+    return builder.finish()
+  })
+  return createBatch({ stream: 's', schema: { fields }, rows: filled[0]?.length ?? 0, columns: filled })
+}
+
+export function written(batch: RecordBatch, csv: Partial<CsvOptions> = {}): string {
+  const pool = new BufferPool(2 ** 30)
+  const writer = csvFormat(csv).writer(batch.schema, pool)
+  const bytes = decoder.decode(writer.preamble) + decoder.decode(writer.encode(batch, 0, batch.rows))
+  writer.free()
+  expect(pool.statistics.used).toBe(0)
+  return bytes
 }

@@ -1,8 +1,9 @@
 import type { LogicalType, Schema } from '@nebula/core'
-import { BufferPool, parseType } from '@nebula/core'
+import { BufferPool, parseType, valueAt } from '@nebula/core'
 import { parse } from 'csv-parse/sync'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { csvFormat } from '../src/index.ts'
 import { bytesOf, readCsv, rowsOf } from './csv-files.ts'
 
 const text = new TextDecoder()
@@ -258,6 +259,65 @@ function encode({ rows, delimiter, quote, end, eager }: Table): string {
   }
   return rows.map((row) => row.map(field).join(delimiter) + end).join('')
 }
+
+describe('memory', () => {
+  test('that a long record needed is given back behind it', () => {
+    const pool = new BufferPool(2 ** 30)
+    const { names, rows } = readCsv(`a,b\n1,${'x'.repeat(5_000_000)}\n${'2,y\n'.repeat(300_000)}`, { pool })
+    expect([names, rows.length]).toEqual([['a', 'b'], 300_001])
+    expect(pool.statistics.used).toBe(0)
+    expect(pool.statistics.peak).toBeLessThan(32 * 2 ** 20)
+  })
+
+  test('is kept for the next batch, and given back when it is short', () => {
+    const pool = new BufferPool(2 ** 30)
+    const schema = schemaOf({ a: 'int64' })
+    const reader = csvFormat().reader({ schema, columns: [0], width: 1, offset: 0, rows: 100, bytes: 1000, pool })
+    reader.space().set(bytesOf('1\n2\n'))
+    reader.filled(4)
+    const batch = reader.next()
+    const lent = pool.statistics.used
+    batch?.release()
+    expect(pool.statistics.used).toBe(lent)
+    reader.trim()
+    expect(pool.statistics.used).toBeLessThan(lent)
+    reader.space().set(bytesOf('3\n'))
+    reader.filled(2)
+    const late = reader.next()
+    reader.free()
+    expect(late?.columns[0] && valueAt(late.columns[0], 0)).toBe(3n)
+    late?.release()
+    expect(pool.statistics.used).toBe(0)
+  })
+})
+
+test('a record of more than 256 MB is an error that says where it begins', () => {
+  const pool = new BufferPool(2 ** 40)
+  const reader = csvFormat().reader({
+    schema: schemaOf({ a: 'utf8' }),
+    columns: [0],
+    width: 1,
+    offset: 7,
+    rows: 10,
+    bytes: 10,
+    pool,
+  })
+  const read = (): void => {
+    reader.space().fill(0x22, 0, 1)
+    for (;;) {
+      reader.filled(reader.space().length)
+      reader.next()
+    }
+  }
+  expect(read).toThrow(
+    expect.objectContaining({
+      code: 'data_invalid',
+      message: expect.stringContaining('at byte 7'),
+      fix: expect.stringContaining('quote'),
+    }),
+  )
+  reader.free()
+}, 60_000)
 
 describe('for generated tables', () => {
   test('it agrees with csv-parse and with what was written', () => {

@@ -1,52 +1,11 @@
-import type { BufferPool as Pool, LogicalType, RecordBatch, Schema, Value } from '@nebula/core'
-import { BufferPool, columnBuilder, createBatch, parseColumn, parseType, utf8 } from '@nebula/core'
+import type { LogicalType, Schema, Value } from '@nebula/core'
+import { BufferPool, parseType } from '@nebula/core'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { CsvOptions } from '../src/index.ts'
 import { csvFormat } from '../src/index.ts'
-import { bytesOf, readCsv, rowsOf } from './csv-files.ts'
+import { batchOf, bytesOf, readCsv, rowsOf, written } from './csv-files.ts'
 
 const text = new TextDecoder('utf-8', { ignoreBOM: true })
-
-/** A batch of columns that are given as texts. */
-function batchOf(
-  columns: { [name: string]: [type: string, texts: (string | null)[]] },
-  pool: Pool = new BufferPool(2 ** 30),
-): RecordBatch {
-  const fields = Object.entries(columns).map(([name, [type]]) => ({
-    name,
-    type: parseType(type) as LogicalType,
-    nullable: true,
-  }))
-  const filled = Object.values(columns).map(([, texts], i) => {
-    const builder = columnBuilder(fields[i]?.type ?? utf8, pool)
-    const pieces = texts.map((value) => bytesOf(value ?? ''))
-    const data = Uint8Array.from(pieces.flatMap((piece) => [...piece]))
-    const ends = Int32Array.from(
-      pieces.map(
-        (
-          (sum) => (piece) =>
-            (sum += piece.length)
-        )(0),
-      ),
-    )
-    const starts = ends.map((end, row) => (texts[row] === null ? -1 : end - (pieces[row]?.length ?? 0)))
-    parseColumn({ data, starts, ends, base: 0, stride: 1, rows: texts.length }, builder, (row) => {
-      throw new Error(`${texts[row]} is not of its type`)
-    })
-    return builder.finish()
-  })
-  return createBatch({ stream: 's', schema: { fields }, rows: filled[0]?.length ?? 0, columns: filled })
-}
-
-function written(batch: RecordBatch, csv: Partial<CsvOptions> = {}): string {
-  const pool = new BufferPool(2 ** 30)
-  const writer = csvFormat(csv).writer(batch.schema, pool)
-  const bytes = text.decode(writer.preamble) + text.decode(writer.encode(batch, 0, batch.rows))
-  writer.free()
-  expect(pool.statistics.used).toBe(0)
-  return bytes
-}
 
 describe('the writer', () => {
   test('writes null as the empty field, and the empty text in quotes', () => {

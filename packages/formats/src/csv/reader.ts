@@ -81,9 +81,8 @@ export class CsvReader implements FormatReader {
   #await(bytes: number): void {
     if (bytes > LONGEST_RECORD) {
       throw new NebulaError('data_invalid', {
-        message: `A record is longer than ${LONGEST_RECORD} bytes.`,
+        message: `The record that begins at byte ${this.#origin + this.#intake.from} is longer than ${LONGEST_RECORD} bytes.`,
         fix: 'Look for a quote that is not closed, or correct the quote option.',
-        place: `byte ${this.#origin + this.#intake.from}`,
       })
     }
     this.#enough = this.#intake.isLong ? bytes + Math.min(bytes, GATHERED_AT_ONCE) : 0
