@@ -90,6 +90,6 @@ export class BufferPool {
 /** Eight classes to each doubling: at most an eighth is slack. */
 function sizeClass(bytes: number): number {
   let step = SMALLEST / 8
-  while (step * 8 < bytes) step *= 2
+  while (step * 16 < bytes) step *= 2
   return Math.max(SMALLEST, Math.ceil(bytes / step) * step)
 }

@@ -19,7 +19,8 @@ export interface Interval {
   readonly micros: bigint
 }
 
-const decoder = new TextDecoder()
+/** A byte order mark at the beginning of a value is part of it. */
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
 
 /**
  * Row `row` of a column as a JavaScript value: bool as boolean; up to 32 bits and floats as number (date: days since
