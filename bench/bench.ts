@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { createDatabase, postgres } from '@nebula/testkit'
+import { heapBytesPerRow } from './heap.ts'
 import { measure } from './measure.ts'
 import type { Result } from './record.ts'
 import { belowBaseline, record, resultLine, TABLE_HEAD } from './record.ts'
@@ -36,7 +37,12 @@ async function main(): Promise<number> {
   }
   const rows = Number(values.rows ?? (values.smoke ? SMOKE_ROWS : 2_000_000))
   const routes = ROUTES.filter(({ name }) => values.only === undefined || values.only.split(',').includes(name))
-  const server = await postgres({ flags: ['shared_buffers=256MB', 'max_wal_size=8GB', 'synchronize_seqscans=off'].flatMap((setting) => ['-c', setting]) })
+  const server = await postgres({
+    flags: ['shared_buffers=256MB', 'max_wal_size=8GB', 'synchronize_seqscans=off'].flatMap((setting) => [
+      '-c',
+      setting,
+    ]),
+  })
   const folder = await mkdtemp(join(tmpdir(), 'nebula-bench-'))
   try {
     const ground = await prepareGround(server, folder, rows)
@@ -47,7 +53,9 @@ async function main(): Promise<number> {
       console.log(resultLine(result))
       results.push(result)
     }
-    if (values.record) await record(results, rows, values.smoke)
+    const heap = values.smoke ? undefined : await heapBytesPerRow(ground)
+    if (heap !== undefined) console.log(`heap bytes per row of fixed-width columns: ${heap.toFixed(2)}`)
+    if (values.record) await record(results, { rows, smoke: values.smoke, heap })
     return values.smoke ? await smokeVerdict(results) : 0
   } finally {
     await server.stop()
@@ -62,7 +70,8 @@ async function prepareGround(server: { url: string }, folder: string, rows: numb
   await withClient(sourceUrl, (client) => createLineitem(client, rows))
   const ground = { sourceUrl, targetUrl, folder, rows, lineitemCsv }
   const export_ = ROUTES.find(({ name }) => name === 'pg-csv')?.limit?.({ ...ground, folder })
-  if (export_) await measure({ ...export_, args: export_.args.map((arg) => (arg.endsWith('limit.csv') ? lineitemCsv : arg)) })
+  if (export_)
+    await measure({ ...export_, args: export_.args.map((arg) => (arg.endsWith('limit.csv') ? lineitemCsv : arg)) })
   return ground
 }
 
@@ -80,7 +89,15 @@ async function runRoute(route: Route, ground: Ground, pairs: number): Promise<Re
     runs.push(await measure(await route.nebula(ground)))
     await route.check(ground)
   }
-  return { route: route.name, title: route.title, bar: route.bar, goal: route.goal, rows: route.rows(ground), limits, runs }
+  return {
+    route: route.name,
+    title: route.title,
+    bar: route.bar,
+    goal: route.goal,
+    rows: route.rows(ground),
+    limits,
+    runs,
+  }
 }
 
 async function smokeVerdict(results: readonly Result[]): Promise<number> {

@@ -46,7 +46,8 @@ export function resultLine(result: Result): string {
   const cpu = median(runs.map((run) => run.cpuSeconds))
   const peak = Math.max(...runs.map((run) => run.peakBytes))
   const score = median(scores(result))
-  const shown = (value: number): string => (limits.length > 0 ? value.toFixed(2) : `${Math.round(value / 1000)}K rows/s`)
+  const shown = (value: number): string =>
+    limits.length > 0 ? value.toFixed(2) : `${Math.round(value / 1000)}K rows/s`
   const cells = [
     title,
     limits.length > 0 ? median(limits).toFixed(2) : '-',
@@ -72,21 +73,38 @@ export async function belowBaseline(results: readonly Result[]): Promise<string[
   return results.flatMap((result) => {
     const best = Math.max(...scores(result))
     const least = (smoke[result.route] ?? 0) * TOLERANCE
-    return best >= least ? [] : [`${result.title}: ${best.toFixed(2)} is below ${least.toFixed(2)}, 60 % of the baseline`]
+    return best >= least
+      ? []
+      : [`${result.title}: ${best.toFixed(2)} is below ${least.toFixed(2)}, 60 % of the baseline`]
   })
 }
 
 /** Writes the medians as the new baseline and, for a full run, the table of the performance page. */
-export async function record(results: readonly Result[], rows: number, smoke: boolean): Promise<void> {
+export async function record(
+  results: readonly Result[],
+  { rows, smoke, heap }: { rows: number; smoke: boolean; heap: number | undefined },
+): Promise<void> {
   const machine = `${cpus().length} cores, ${cpus()[0]?.model ?? 'unknown'}, Node ${process.version}`
   const date = new Date().toISOString().slice(0, 10)
   const known = await readBaseline()
-  const medians = Object.fromEntries(results.map((result) => [result.route, Number(median(scores(result)).toPrecision(3))]))
+  const medians = Object.fromEntries(
+    results.map((result) => [result.route, Number(median(scores(result)).toPrecision(3))]),
+  )
   const kind = smoke ? 'smoke' : 'full'
   const next: Baseline = { ...known, machine, date, [kind]: { ...known[kind], ...medians } }
   await writeFile(BASELINE, `${JSON.stringify(next, null, 2)}\n`)
   if (smoke) return
   const page = await readFile(PAGE, 'utf8')
-  const table = [`${rows.toLocaleString('en-US')} rows, ${machine}, ${date}.`, '', TABLE_HEAD, ...results.map(resultLine)].join('\n')
-  await writeFile(PAGE, page.replace(/(<!-- bench -->\n)[\s\S]*(<!-- \/bench -->)/, (_, open, close) => `${open}${table}\n${close}`))
+  const table = [
+    `${rows.toLocaleString('en-US')} rows, ${machine}, ${date}.`,
+    '',
+    TABLE_HEAD,
+    ...results.map(resultLine),
+    '',
+    `Heap bytes allocated per row of fixed-width columns, decoded and encoded: ${heap?.toFixed(2) ?? '-'}.`,
+  ].join('\n')
+  await writeFile(
+    PAGE,
+    page.replace(/(<!-- bench -->\n)[\s\S]*(<!-- \/bench -->)/, (_, open, close) => `${open}${table}\n${close}`),
+  )
 }

@@ -51,7 +51,8 @@ export const ROUTES: readonly Route[] = [
     rows: ({ rows }) => rows,
     reset: resetTarget,
     limit: ({ sourceUrl, targetUrl }) => limit('pg-pg', sourceUrl, targetUrl, 'lineitem'),
-    nebula: (ground) => nebula(ground, databaseSource(), databaseTarget(), { 'public.lineitem': { mode: 'overwrite' } }),
+    nebula: (ground) =>
+      nebula(ground, databaseSource(), databaseTarget(), { 'public.lineitem': { mode: 'overwrite' } }),
     check: (ground) => compareTables(ground, '*'),
   },
   {
@@ -91,9 +92,14 @@ export const ROUTES: readonly Route[] = [
     reset: resetTarget,
     limit: ({ sourceUrl, folder }) => limit('pg-csv', sourceUrl, join(folder, 'limit.csv'), 'lineitem'),
     nebula: (ground) =>
-      nebula(ground, databaseSource(), { connector: 'csv', path: join(ground.folder, 'out') }, {
-        'public.lineitem': { mode: 'overwrite', target: 'lineitem' },
-      }),
+      nebula(
+        ground,
+        databaseSource(),
+        { connector: 'csv', path: join(ground.folder, 'out') },
+        {
+          'public.lineitem': { mode: 'overwrite', target: 'lineitem' },
+        },
+      ),
     check: (ground) => compareFiles(ground.lineitemCsv, join(ground.folder, 'out', 'lineitem.csv')),
   },
   {
@@ -107,9 +113,14 @@ export const ROUTES: readonly Route[] = [
       await createTypedCsv(join(ground.folder, 'typed.csv'), ground.rows)
     },
     nebula: ({ folder, ...ground }) =>
-      nebula({ folder, ...ground }, { connector: 'csv', path: join(folder, 'typed.csv') }, { connector: 'csv', path: join(folder, 'out') }, {
-        typed: { mode: 'overwrite', types: TYPED_CSV_TYPES },
-      }),
+      nebula(
+        { folder, ...ground },
+        { connector: 'csv', path: join(folder, 'typed.csv') },
+        { connector: 'csv', path: join(folder, 'out') },
+        {
+          typed: { mode: 'overwrite', types: TYPED_CSV_TYPES },
+        },
+      ),
     check: ({ folder }) => compareFiles(join(folder, 'typed.csv'), join(folder, 'out', 'typed.csv')),
   },
 ]
@@ -126,7 +137,8 @@ function databaseTarget(): object {
   return { connector: 'postgres', url: '${TARGET_URL}' }
 }
 
-async function nebula(ground: Ground, source: object, destination: object, streams: object): Promise<Command> {
+/** A run of the command line with a pipeline file of these parts. */
+export async function nebula(ground: Ground, source: object, destination: object, streams: object): Promise<Command> {
   const file = join(ground.folder, 'bench.yaml')
   await writeFile(file, JSON.stringify({ source, destination, streams }))
   return {

@@ -28,7 +28,9 @@ async function collectInput(): Promise<void> {
   const files = (await readdir(data)).filter((name) => name.endsWith('.csv'))
   for (const name of files) await copyFile(join(data, name), join(input, name))
   await writeFile(join(input, 'orders.csv'), generatedOrders())
-  console.log(`${files.length} public files of vega-datasets and a generated orders.csv of 500,000 rows in ${shown(input)}`)
+  console.log(
+    `${files.length} public files of vega-datasets and a generated orders.csv of 500,000 rows in ${shown(input)}`,
+  )
 }
 
 function* generatedOrders(): Iterable<string> {
@@ -137,7 +139,9 @@ async function move(server: PostgresServer): Promise<number> {
 
 /** A pipeline file that names each target like the file it came from. */
 function backToCsv(files: readonly string[]): string {
-  const streams = files.map((name) => `  "public.${name.replace(/\.csv$/, '')}": { target: "${name.replace(/\.csv$/, '')}" }`)
+  const streams = files.map(
+    (name) => `  "public.${name.replace(/\.csv$/, '')}": { target: "${name.replace(/\.csv$/, '')}" }`,
+  )
   return `name: back
 source: { connector: postgres, url: "\${SECOND_URL}" }
 destination: { connector: csv, path: ./out }
