@@ -6,12 +6,12 @@ import { compressedExtensions } from './byte-stream.ts'
 import type { Store, StoredFile } from './store.ts'
 
 /** The extensions of a format's files, plain and compressed. */
-export function fileExtensions(format: Format): string[] {
+function fileExtensions(format: Format): string[] {
   return format.extensions.flatMap((plain) => [plain, ...compressedExtensions.map((packed) => plain + packed)])
 }
 
 /** A file's stream is its name without the extensions of compression and format. */
-export function streamName(path: string, format: Format): string {
+function streamName(path: string, format: Format): string {
   const name = basename(path.replaceAll('\\', '/'))
   const extension = fileExtensions(format)
     .filter((known) => name.toLowerCase().endsWith(known) && name.length > known.length)

@@ -3,7 +3,7 @@ import type { StagedFile, Store, StoredFile } from '../src/index.ts'
 import { LocalStore } from '../src/index.ts'
 
 /** What a process that was killed would never have thrown. */
-export class Crash extends Error {}
+class Crash extends Error {}
 
 export interface CrashPoint {
   /** The process dies at this step, counted from 1; steps are everything that changes the disk. */

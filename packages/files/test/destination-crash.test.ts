@@ -70,10 +70,11 @@ describe('a process that was taken for dead', () => {
 })
 
 describe('a process that is killed', () => {
-  const streams = { a: [['1', '2', '3'], [], ['4']], b: [['5'], ['6', '7']] }
+  const streams = { a: [['1', '2', '3'], ['4']], b: [['5']] }
   const whole = { 'a.csv': fileOf(streams.a), 'b.csv': fileOf(streams.b) }
 
-  async function crash(point: CrashPoint): Promise<boolean> {
+  /** Kills a run at a point, brings it to its end, and returns how many steps it had done. */
+  async function crash(point: CrashPoint): Promise<number> {
     const folder = await folderOf({ 'a.csv': 'old\n', 'b.csv': 'old\n' })
     const store = new CrashingStore(point)
     const dying = new FileDestination(store, csvFormat(), folder)
@@ -86,20 +87,20 @@ describe('a process that is killed', () => {
     await completeRun(destinationIn(folder), streams)
     expect(await contentsOf(folder)).toEqual(whole)
     expect(await readdir(join(folder, '.nebula'))).toEqual(['shop.json'])
-    return store.crashed
+    expect(store.crashed).toBe(point.step < Infinity)
+    return store.steps
   }
 
   test.each([
     { when: 'before', loses: false },
     { when: 'middle', loses: false },
-    { when: 'behind', loses: false },
     { when: 'behind', loses: true },
   ] as const)(
     '$when any step goes on and ends with the same files (unsynced bytes lost: $loses)',
     async (how) => {
-      let steps = 0
-      while (await crash({ step: steps + 1, ...how })) steps++
-      expect(steps).toBeGreaterThan(30)
+      const steps = await crash({ step: Infinity, ...how })
+      expect(steps).toBeGreaterThan(20)
+      await Promise.all(Array.from({ length: steps }, (_, i) => crash({ step: i + 1, ...how })))
     },
     60_000,
   )
@@ -123,7 +124,7 @@ describe('a process that is killed', () => {
     const heir = destinationIn(folder)
     const recalled = await heir.recall('shop', context)
     expect(recalled?.finished).toEqual(['a'])
-    expect(recalled?.checkpoints.map(({ partition }) => partition)).toEqual(['b#0', 'b#1'])
+    expect(recalled?.checkpoints.map(({ partition }) => partition)).toEqual(['b#0'])
     const next: Run = { ...run, epoch: 2 }
     await heir.prepare(next, context)
     await heir.finish(next, ['a', 'b'], context)

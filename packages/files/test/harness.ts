@@ -45,7 +45,7 @@ export function testContext(signal = new AbortController().signal, pool = new Bu
   return createContext({ signal, config: BaseConfig.parse({}), pool })
 }
 
-export function typeOf(name: string): LogicalType {
+function typeOf(name: string): LogicalType {
   const type = parseType(name)
   if (!type) throw new Error(`${name} is no type`)
   return type

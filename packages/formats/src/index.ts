@@ -12,4 +12,3 @@ export type {
   RowFault,
   Splitter,
 } from './format.ts'
-export { TypeInference } from './infer.ts'

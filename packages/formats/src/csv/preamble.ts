@@ -96,7 +96,7 @@ function refuseUtf16(head: Uint8Array): void {
 }
 
 /** Names as they are, except for those that are empty or were there before. */
-export function uniqueNames(names: readonly string[]): string[] {
+function uniqueNames(names: readonly string[]): string[] {
   const taken = new Set(names)
   const used = new Set<string>()
   const last = new Map<string, number>()
