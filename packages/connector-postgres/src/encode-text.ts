@@ -1,6 +1,7 @@
 import type { BufferPool, Column } from '@nebula/core'
 import { BytesBuilder, formatColumn, utf8 } from '@nebula/core'
 import type { RowEncoder } from './encode.ts'
+import type { Output } from './numeric.ts'
 
 const BACKSLASH = 0x5c
 const TAB = 0x09
@@ -27,7 +28,7 @@ export class LineEncoder implements RowEncoder {
     this.#pool = pool
   }
 
-  measure(columns: readonly Column[], from: number, to: number): number {
+  begin(columns: readonly Column[], from: number, to: number): number {
     this.#rows = to - from
     let total = 0
     this.#columns = columns.map((column, i) => {
@@ -39,14 +40,14 @@ export class LineEncoder implements RowEncoder {
     return total + this.#rows
   }
 
-  write(out: Uint8Array, at: number): number {
+  write({ bytes }: Output, at: number): number {
     let to = at
     for (let row = 0; row < this.#rows; row++) {
       for (let i = 0; i < this.#columns.length; i++) {
-        if (i > 0) out[to++] = TAB
-        to = putText(this.#columns[i] as Column, row, out, to)
+        if (i > 0) bytes[to++] = TAB
+        to = putText(this.#columns[i] as Column, row, bytes, to)
       }
-      out[to++] = NEWLINE
+      bytes[to++] = NEWLINE
     }
     return to
   }

@@ -1,10 +1,10 @@
-import type { BufferPool, Checkpoint, Context, RecordBatch, Rejection, Writer, WriteTask } from '@nebula/core'
+import type { Checkpoint, Context, RecordBatch, Rejection, Writer, WriteTask } from '@nebula/core'
 import { NebulaError } from '@nebula/core'
 import type { Session, SessionPool } from './connection.ts'
 import { CopyIn, FRAME_HEAD, frameCopyData } from './copy.ts'
 import { LineEncoder } from './encode-text.ts'
-import type { RowEncoder } from './encode.ts'
-import { BLOCK_ROWS, SLACK, TupleEncoder } from './encode.ts'
+import type { EncodedField, RowEncoder } from './encode.ts'
+import { TupleEncoder } from './encode.ts'
 import type { ServerError } from './errors.ts'
 import { errorCode, postgresError, serverMessage } from './errors.ts'
 import { columnList, quoteTable } from './names.ts'
@@ -13,7 +13,7 @@ import { stagingTable } from './state.ts'
 import { BINARY_WIRE } from './types.ts'
 import { needsText } from './accept.ts'
 
-/** Bytes that are encoded before they are sent; one such buffer is on its way while the next is filled. */
+/** Bytes, about, that are encoded before they are sent. */
 const CHUNK_BYTES = 1_048_576
 
 export interface WriterPorts {
@@ -29,7 +29,9 @@ export class PostgresWriter implements Writer {
   readonly #ports: WriterPorts
   readonly #staging: string
   #session: Session | undefined
-  #copy: { readonly chunks: Chunks; readonly stream: CopyIn; readonly binary: boolean } | undefined
+  #copy: { readonly stream: CopyIn; readonly binary: boolean } | undefined
+  /** One chunk is on its way while the next is encoded. */
+  #sending: Promise<void> = Promise.resolve()
   #encoder: RowEncoder | undefined
 
   constructor(task: WriteTask, ports: WriterPorts) {
@@ -76,7 +78,7 @@ export class PostgresWriter implements Writer {
     if (!session) return
     if (this.#copy || session.broken) session.destroy()
     else await session.query('ROLLBACK').catch(() => session.destroy())
-    this.#copy = undefined
+    this.#forget()
     this.#release()
   }
 
@@ -109,29 +111,37 @@ export class PostgresWriter implements Writer {
       await this.#endCopy()
       const columns = columnList(schema.fields.map(({ name }) => name))
       const sql = `COPY ${this.#staging}${columns && ` (${columns})`} FROM STDIN (FORMAT ${binary ? 'binary' : 'text'})`
-      const stream = await CopyIn.start(session.client, sql, binary)
-      this.#copy = { stream, binary, chunks: new Chunks(stream, this.#ports.context.pool) }
+      this.#copy = { stream: await CopyIn.start(session.client, sql, binary), binary }
     }
-    const { stream, chunks } = this.#copy
+    const { stream } = this.#copy
     if (wire) return stream.write(wire.data.subarray(wire.offsets[from], wire.offsets[to]))
     const { pool } = this.#ports.context
-    const encoder =
-      this.#encoder ?? (binary ? new TupleEncoder(encodedFields(this.#task), pool) : new LineEncoder(pool))
+    const encoder = this.#encoder ?? (binary ? new TupleEncoder(encodedFields(this.#task)) : new LineEncoder(pool))
     this.#encoder = encoder
     const columns = schema.fields.map((_, i) => batch.column(i))
-    for (let row = from; row < to; row += BLOCK_ROWS) {
-      const size = encoder.measure(columns, row, Math.min(to, row + BLOCK_ROWS))
-      chunks.end = encoder.write(await chunks.room(size), chunks.end)
+    const rows = Math.ceil((CHUNK_BYTES * batch.rows) / Math.max(1, batch.byteLength))
+    for (let row = from; row < to; row += rows) {
+      const bytes = pool.take(FRAME_HEAD + encoder.begin(columns, row, Math.min(to, row + rows)))
+      const end = encoder.write({ bytes, view: new DataView(bytes.buffer) }, FRAME_HEAD)
+      frameCopyData(bytes, end)
+      const before = this.#sending
+      this.#sending = stream.write(bytes.subarray(0, end)).finally(() => pool.give(bytes))
+      this.#sending.catch(() => {})
+      await before
     }
-    await chunks.send()
   }
 
   /** Waits until the server has taken what was sent. */
   async #endCopy(): Promise<void> {
-    const copy = this.#copy
-    this.#copy = undefined
-    await copy?.chunks.sent()
+    const [copy, sending] = [this.#copy, this.#sending]
+    this.#forget()
+    await sending
     await copy?.stream.finish()
+  }
+
+  #forget(): void {
+    this.#copy = undefined
+    this.#sending = Promise.resolve()
   }
 
   /** All rows of the range, those that the server names left out and returned; or none, and `row_rejected`. */
@@ -169,7 +179,7 @@ export class PostgresWriter implements Writer {
       return undefined
     } catch (error) {
       if (errorCode(error) !== 'row_rejected') throw error
-      this.#copy = undefined
+      this.#forget()
       await session.query('ROLLBACK TO SAVEPOINT part')
       return error as ServerError
     }
@@ -204,52 +214,8 @@ function copyLine({ where = '' }: ServerError, staging: string): number {
   return behind < 0 ? Number.NaN : Number(/\d+/.exec(where.slice(behind + name.length))?.[0])
 }
 
-function encodedFields({
-  stream: { schema, accepted },
-}: WriteTask): { type: RecordBatch['schema']['fields'][0]['type']; jsonb: boolean }[] {
-  return schema.fields.map(({ type }, i) => ({
-    type,
-    jsonb: type.kind === 'json' && accepted.columns[i]?.type === 'jsonb',
-  }))
-}
-
-/** CopyData messages that are filled with rows: one is on its way while the next is filled. */
-class Chunks {
-  readonly #copy: CopyIn
-  readonly #pool: BufferPool
-  #data: Uint8Array | undefined
-  #sending: Promise<void> = Promise.resolve()
-  /** Up to where the buffer is filled. */
-  end = FRAME_HEAD
-
-  constructor(copy: CopyIn, pool: BufferPool) {
-    this.#copy = copy
-    this.#pool = pool
-  }
-
-  /** A buffer with room for `bytes` behind `end`. */
-  async room(bytes: number): Promise<Uint8Array> {
-    if (this.#data && this.end + bytes + SLACK > this.#data.length) await this.send()
-    this.#data ??= this.#pool.take(Math.max(CHUNK_BYTES, FRAME_HEAD + bytes + SLACK))
-    return this.#data
-  }
-
-  /** Sends what is filled, once the buffer before is with the kernel. Rejects when that could not be sent. */
-  async send(): Promise<void> {
-    const data = this.#data
-    if (!data) return
-    const end = this.end
-    this.#data = undefined
-    this.end = FRAME_HEAD
-    frameCopyData(data, end)
-    const before = this.#sending
-    this.#sending = this.#copy.write(data.subarray(0, end)).finally(() => this.#pool.give(data))
-    this.#sending.catch(() => {})
-    await before
-  }
-
-  /** Resolves when everything is with the kernel. */
-  sent(): Promise<void> {
-    return this.#sending
-  }
+function encodedFields({ stream: { schema, accepted } }: WriteTask): EncodedField[] {
+  return schema.fields.map(({ type }, i) => {
+    return { type, jsonb: type.kind === 'json' && accepted.columns[i]?.type === 'jsonb' }
+  })
 }
