@@ -30,6 +30,11 @@ const bigIntegers = (min: bigint, max: bigint): fc.Arbitrary<bigint> =>
       .tuple(fc.constantFrom(2n, 10n), fc.integer({ min: 0, max: 127 }), fc.bigInt({ min: -2n, max: 2n }), fc.boolean())
       .map(([base, exponent, shift, minus]) => (base ** BigInt(exponent) + shift) * (minus ? -1n : 1n))
       .filter((value) => value >= min && value <= max),
+    // Around multiples of the groups of digits that are written.
+    fc
+      .tuple(fc.bigInt({ min: min / 10n ** 8n, max: max / 10n ** 8n }), fc.bigInt({ min: -1n, max: 1n }))
+      .map(([groups, shift]) => groups * 10n ** 8n + shift)
+      .filter((value) => value >= min && value <= max),
     fc.constantFrom(min, max),
   )
 

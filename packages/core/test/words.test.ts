@@ -35,6 +35,19 @@ test('divideScaled divides with remainder', () => {
   )
 })
 
+test('divideScaled is exact where the rounded quotient is not', () => {
+  const quotients = fc.bigInt({ min: 2n ** 22n, max: 2n ** 32n - 1n })
+  fc.assert(
+    fc.property(quotients, fc.constantFrom(1e8, 1e9), fc.constantFrom(-1n, 0n, 1n), (quotient, divisor, shift) => {
+      const value = quotient * BigInt(divisor) + shift
+      const all = words(value)
+      expect(divideScaled(all, 0, divisor)).toBe(Number(value % BigInt(divisor)))
+      expect(unsigned(all)).toBe(value / BigInt(divisor))
+    }),
+    { numRuns: 5000 },
+  )
+})
+
 test('negate', () => {
   fc.assert(
     fc.property(wide, (value) => {
