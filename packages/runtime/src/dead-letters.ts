@@ -80,7 +80,7 @@ function exactBytes(raw: Uint8Array): { raw: string } | { raw_base64: string } {
 }
 
 /** The values of a row by column, as their canonical texts, which `parseColumn` reads back; null is null. */
-export function exactRow(batch: RecordBatch, row: number): { [name: string]: unknown } {
+function exactRow(batch: RecordBatch, row: number): { [name: string]: unknown } {
   return Object.fromEntries(batch.schema.fields.map(({ name }, index) => [name, exactValue(batch.column(index), row)]))
 }
 

@@ -11,7 +11,7 @@ const logicalType: z.ZodType<LogicalType, string> = z.string().transform((text, 
 
 const names = z.array(z.string())
 
-export const StreamOptionsSchema = z.strictObject({
+const StreamOptionsSchema = z.strictObject({
   mode: z
     .enum(['overwrite', 'append'])
     .optional()

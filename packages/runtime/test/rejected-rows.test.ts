@@ -98,6 +98,16 @@ describe('rows that the source cannot read', () => {
     expect(await letters()).toEqual([])
   })
 
+  test('nothing is read again to find a row that was named already', async () => {
+    const read: number[] = []
+    const beforeBatch = async (row: number): Promise<void> => {
+      read.push(row)
+    }
+    const scene = { source: { streams: [stream], beforeBatch }, destination: { target: new MemoryTarget() } }
+    await runPipeline(pipelineOf({ ...scene, folder: folder() }))
+    expect(read.filter((row) => row === 0)).toHaveLength(1)
+  })
+
   test('the bound holds for the stream, not for each of its partitions', async () => {
     const spread = numbered('orders', 40, { cut: 10, unreadable: [0, 10, 20, 30] })
     const report = await runPipeline(
@@ -174,6 +184,13 @@ describe('rows that the destination refuses', () => {
     expect(read.slice(-3)).toEqual([10, 20, 30])
     const sequences = [...(await lettersByFile()).keys()].map((name) => name.split('.').at(-2))
     expect(sequences).toEqual(['2', '3'])
+  })
+
+  test('what an attempt had rejected does not count twice when it runs again', async () => {
+    const target = new MemoryTarget()
+    const both = numbered('orders', 20, { unreadable: [3] })
+    const report = await runPipeline(pipelineOf(scene(both, { target, refuses: odd }, allowing(2))))
+    expect(report.streams[0]).toMatchObject({ status: 'done', read: 20, written: 18, rejected: 2 })
   })
 
   test('wire rows are looked into only for the letter', async () => {

@@ -81,6 +81,18 @@ describe('LocalState', () => {
     expect(recalled?.checkpoints.map(({ partition }) => partition).sort()).toEqual(ids.sort())
   })
 
+  test('a commit that comes while another one is written waits for its turn', async () => {
+    const first = state()
+    await first.prepare(run())
+    const commits: Promise<void>[] = []
+    for (let i = 0; i < 20; i++) {
+      commits.push(first.commit(checkpoint(`a:${i}`)))
+      await new Promise(setImmediate)
+    }
+    await Promise.all(commits)
+    expect((await state().recall())?.checkpoints).toHaveLength(20)
+  })
+
   test('a commit is on the disk when it resolves', async () => {
     const first = state()
     await first.prepare(run())
