@@ -37,12 +37,14 @@ describe('the csv connector', () => {
       'public.orders.csv':
         'id,price,day,ok,note\n1,1.50,2024-01-31,true,"a, ""b""\nc"\n2,,,,\n3,007,2024-02-01,false,""\n',
       'empty.csv': 'a,b\n',
+      'nothing.csv': '',
       'numbers.csv': `n,f\n${Array.from({ length: 5000 }, (_, i) => `${i},${i / 4}\n`).join('')}`,
     }
     const folder = await folderOf(files)
     const report = await copy(folder)
     expect(report.streams.map(({ stream, status, written }) => [stream, status, written])).toEqual([
       ['empty', 'done', 0],
+      ['nothing', 'done', 0],
       ['numbers', 'done', 5000],
       ['public.orders', 'done', 3],
     ])

@@ -20,7 +20,7 @@ import type { CutOptions } from './partitions.ts'
 import { cutFiles } from './partitions.ts'
 import { FileReader } from './reader.ts'
 import type { Store, StoredFile } from './store.ts'
-import { filesOf, streamFiles } from './stream-files.ts'
+import { streamFiles } from './stream-files.ts'
 
 /** A file up to this size is read whole for its types, else its first half as much. */
 const SAMPLED_WHOLE = 16 * 1024 * 1024
@@ -66,11 +66,12 @@ export class FileSource implements SourceDriver {
     const partitions: Partition[] = []
     const restart: { stream: string; reason: string }[] = []
     const proof: { [stream: string]: FileList[string] } = {}
-    const listed = streams.some(({ request }) => request.path === undefined)
-    const named = await streamFiles(this.#store, this.#format, listed ? this.#path : undefined, [])
+    const defined = streams.flatMap(({ request: { stream, path } }) => (path === undefined ? [] : [{ stream, path }]))
+    const listed = defined.length < streams.length ? this.#path : undefined
+    const found = await streamFiles(this.#store, this.#format, listed, defined)
     for (const { request } of streams) {
-      const { stream, path, limit } = request
-      const files = path === undefined ? named.get(stream) : await filesOf(this.#store, this.#format, path)
+      const { stream, limit } = request
+      const files = found.get(stream)
       if (!files) throw gone(stream)
       const list = files.map((file) => [file.path, file.etag] as const)
       proof[stream] = list

@@ -49,7 +49,7 @@ export async function streamFiles(
 }
 
 /** The files that a path or glob names. Throws `file_not_found` when there is nothing. */
-export async function filesOf(store: Store, format: Format, path: string): Promise<StoredFile[]> {
+async function filesOf(store: Store, format: Format, path: string): Promise<StoredFile[]> {
   const files = await store.list(path, fileExtensions(format))
   if (files) return files
   const what = /[*?[{]/.test(path) ? 'No file matches' : 'There is no file or folder'

@@ -61,7 +61,7 @@ export class CsvWriter implements FormatWriter {
     this.#view = viewOf(this.#out)
     this.#atBegin = true
     this.#texts = schema.fields.map(({ name }, i) => nameTexts(name, i, dialect, pool))
-    if (dialect.header) this.#assemble(1)
+    if (dialect.header && schema.fields.length > 0) this.#assemble(1)
     this.preamble = this.#out.slice(0, this.#size)
     this.#atBegin = !dialect.header
     this.#texts = schema.fields.map(({ type }, i) => emptyTexts(isPlain(type, i, dialect), i, dialect, pool))
