@@ -21,7 +21,10 @@ afterAll(async () => {
 })
 
 async function run(pipeline: object, environment: Record<string, string>): Promise<Report> {
-  const name = createHash('sha256').update(JSON.stringify([pipeline, environment])).digest('hex').slice(0, 12)
+  const name = createHash('sha256')
+    .update(JSON.stringify([pipeline, environment]))
+    .digest('hex')
+    .slice(0, 12)
   const file = join(folder, `${name}.yaml`)
   await writeFile(file, JSON.stringify(pipeline))
   const report = await runPipeline(await loadPipeline(file, { environment }))
@@ -50,10 +53,30 @@ const COLUMNS: readonly (readonly [type: string, ...values: string[]])[] = [
   ['integer', '-2147483648', '2147483647', '0'],
   ['bigint', '-9223372036854775808', '9223372036854775807', '9007199254740993'],
   ['real', '-3.4028235e38', '1.1754944e-38', '-0', 'NaN', 'Infinity', '-Infinity', '1e-45', '123456.79'],
-  ['double precision', '-1.7976931348623157e308', '5e-324', '-0', 'NaN', 'Infinity', '-Infinity', '0.1', '1e15', '123456789012345.6'],
+  [
+    'double precision',
+    '-1.7976931348623157e308',
+    '5e-324',
+    '-0',
+    'NaN',
+    'Infinity',
+    '-Infinity',
+    '0.1',
+    '1e15',
+    '123456789012345.6',
+  ],
   ['numeric(15,2)', '-9999999999999.99', '0.00', '0.01', 'NaN', '-0.10', '12345.60'],
   ['numeric(38,10)', '-9999999999999999999999999999.9999999999', '0.0000000001', '170141183460469231731687303.7'],
-  ['numeric', '1e-1000', '1.50', 'NaN', '-12345678901234567890123456789012345678901234567890.000', '0', '0.000', '1e131071'],
+  [
+    'numeric',
+    '1e-1000',
+    '1.50',
+    'NaN',
+    '-12345678901234567890123456789012345678901234567890.000',
+    '0',
+    '0.000',
+    '1e131071',
+  ],
   ['numeric(50,20)', '-123456789012345678901234567890.12345678901234567890', '0'],
   ['text', '', 'a,b', 'say "no"', 'line\nbreak\r\n', '\\.', '\\N', ' blanks ', '☃ 𝄞 \u0001\u007f', "quote '"],
   ['varchar(10)', '', 'ten chars!', 'ü'],
@@ -62,12 +85,40 @@ const COLUMNS: readonly (readonly [type: string, ...values: string[]])[] = [
   ['boolean', 'true', 'false'],
   ['date', '4713-01-01 BC', '5874897-12-31', 'infinity', '-infinity', '1969-12-31', '1582-10-10', '2000-02-29'],
   ['time', '00:00:00', '24:00:00', '23:59:59.999999', '12:00:00.5'],
-  ['timestamp', '4713-01-01 00:00:00 BC', '294276-12-31 23:59:59.999999', 'infinity', '-infinity', '1969-12-31 23:59:59.999999', '2024-02-29 12:00:00.120000'],
-  ['timestamptz', '4713-01-02 00:00:00+00 BC', '294276-12-31 23:59:59.999999+00', 'infinity', '-infinity', '2024-02-29 12:00:00.5+05:30'],
-  ['uuid', '00000000-0000-0000-0000-000000000000', 'ffffffff-ffff-ffff-ffff-ffffffffffff', '123e4567-e89b-12d3-a456-426614174000'],
+  [
+    'timestamp',
+    '4713-01-01 00:00:00 BC',
+    '294276-12-31 23:59:59.999999',
+    'infinity',
+    '-infinity',
+    '1969-12-31 23:59:59.999999',
+    '2024-02-29 12:00:00.120000',
+  ],
+  [
+    'timestamptz',
+    '4713-01-02 00:00:00+00 BC',
+    '294276-12-31 23:59:59.999999+00',
+    'infinity',
+    '-infinity',
+    '2024-02-29 12:00:00.5+05:30',
+  ],
+  [
+    'uuid',
+    '00000000-0000-0000-0000-000000000000',
+    'ffffffff-ffff-ffff-ffff-ffffffffffff',
+    '123e4567-e89b-12d3-a456-426614174000',
+  ],
   ['json', '{"a": 1.0,  "a": 2}', 'null', '"\\u0000"', '[12345678901234567890]'],
   ['jsonb', '{"a": 12345678901234567890.10}', 'null', '[]', '"☃"'],
-  ['interval', '1 year -2 months 3 days -04:05:06.789', '0', '178000000 years', '-178000000 years', '-00:00:00.000001', '1 mon 30 days'],
+  [
+    'interval',
+    '1 year -2 months 3 days -04:05:06.789',
+    '0',
+    '178000000 years',
+    '-178000000 years',
+    '-00:00:00.000001',
+    '1 mon 30 days',
+  ],
   ['integer[]', '{}', '{1,NULL,-3}', '[2:3][0:1]={{1,2},{3,4}}'],
   ['text[]', '{}', '{"a,b","",NULL,"NULL","\\"q\\""}'],
   ['numeric(10,2)[]', '{1.50,NaN,NULL}'],
@@ -129,7 +180,9 @@ describe.each([
 
   test('PostgreSQL -> PostgreSQL by wire rows keeps every byte', async () => {
     await run({ source, destination: target, streams: { 'public.extremes': { target: 'by_wire' } } }, environment)
-    expect(await binary(environment['TARGET'] ?? '', 'by_wire')).toBe(await binary(environment['SOURCE'] ?? '', 'extremes'))
+    expect(await binary(environment['TARGET'] ?? '', 'by_wire')).toBe(
+      await binary(environment['SOURCE'] ?? '', 'extremes'),
+    )
   })
 
   test('PostgreSQL -> PostgreSQL by columns keeps every byte', async () => {
@@ -147,7 +200,9 @@ describe.each([
     await run({ source, destination: csv, streams: { 'public.extremes': { target: 'there' } } }, environment)
     await query(environment['TARGET'] ?? '', `CREATE TABLE there (${definition})`)
     await run({ source: csv, destination: target, streams: { there: { mode: 'append' } } }, environment)
-    expect(await binary(environment['TARGET'] ?? '', 'there')).toBe(await binary(environment['SOURCE'] ?? '', 'extremes'))
+    expect(await binary(environment['TARGET'] ?? '', 'there')).toBe(
+      await binary(environment['SOURCE'] ?? '', 'extremes'),
+    )
   })
 
   test('what PostgreSQL writes as CSV and what columns give are the same bytes', async () => {
@@ -174,11 +229,27 @@ describe('partitions', () => {
       const source = { connector: 'postgres', url: '${SOURCE}', performance }
       const environment = { SOURCE: database }
       const streams = { 'public.numbers': { target: 'numbers' } }
-      const report = await run({ parallel, source, destination: { connector: 'csv', path: first }, streams }, environment)
+      const report = await run(
+        { parallel, source, destination: { connector: 'csv', path: first }, streams },
+        environment,
+      )
       expect(report.rows).toBe(100_000)
       const again = { connector: 'csv', path: first, performance }
-      await run({ parallel, source: again, destination: { connector: 'csv', path: second }, streams: { numbers: { types: { id: 'int32' } } } }, environment)
-      for (const path of [first, second]) digests.add(createHash('sha256').update(await readFile(join(path, 'numbers.csv'))).digest('hex'))
+      await run(
+        {
+          parallel,
+          source: again,
+          destination: { connector: 'csv', path: second },
+          streams: { numbers: { types: { id: 'int32' } } },
+        },
+        environment,
+      )
+      for (const path of [first, second])
+        digests.add(
+          createHash('sha256')
+            .update(await readFile(join(path, 'numbers.csv')))
+            .digest('hex'),
+        )
     }
     expect(digests.size).toBe(1)
   })
