@@ -1,126 +1,136 @@
-import type {
-  Acceptance,
-  ColumnAcceptance,
-  Field,
-  LogicalType,
-  Problem,
-  Schema,
-  StreamRequest,
-  TargetInfo,
-} from '@nebula/core'
+import type { Acceptance, ColumnAcceptance, Field, LogicalType, Problem, Schema, StreamRequest } from '@nebula/core'
 import { sameType, typeName, utf8 } from '@nebula/core'
 import { nameFault, quote } from './names.ts'
 import { BINARY_WIRE, columnType, TEXT_WIRE, widens } from './types.ts'
 
-/** One column as it would be kept, or why it cannot be. */
-type Judgement = { readonly accepted: ColumnAcceptance; readonly problem?: string }
+/** One column as it would be kept, and why it cannot be. */
+interface Judgement {
+  readonly accepted: ColumnAcceptance
+  readonly problem?: string
+  readonly code?: Problem['code']
+}
 
 /** How a stream would be kept in a new table, or in the one that stands at the target. Pure. */
 export function acceptStream(
   request: StreamRequest,
   schema: Schema,
   wire: readonly string[],
-  target: TargetInfo | undefined,
+  target?: Schema,
 ): Acceptance {
-  const judged = schema.fields.map((field) => (target ? judgeExisting(field, target.schema) : judgeNew(field)))
-  const forced = judged.some(({ accepted }, i) => isForeignText(accepted, schema.fields[i]?.declared))
+  const { fields } = schema
+  const judged = fields.map((field) => (target ? judgeStanding(field, target) : judgeNew(field)))
+  const parsed = judged.some(({ accepted }) => isParsed(accepted))
+  // Where the server parses one column, all travel as text: bytes that only PostgreSQL understands have none of ours.
   const columns = judged.map(({ accepted }) =>
-    forced && accepted.as.kind === 'native' ? { ...accepted, as: utf8 } : accepted,
+    parsed && accepted.as.kind === 'native' ? { ...accepted, as: utf8 } : accepted,
   )
-  const problems: Problem[] = judged.flatMap(({ problem }, i) => {
-    const column = schema.fields[i]?.name ?? ''
-    return problem === undefined
-      ? []
-      : [{ code: 'target_incompatible' as const, column, message: `column ${column}: ${problem}` }]
+  const problems = judged.flatMap(({ problem, code = 'target_incompatible' }, i): Problem[] => {
+    const column = fields[i]?.name ?? ''
+    return problem === undefined ? [] : [{ code, column, message: `column ${column}: ${problem}` }]
   })
-  if (target) problems.push(...missingColumns(schema, target.schema))
-  const identical = schema.fields.every(
-    ({ vendor, declared }, i) => vendor === 'postgres' && declared === columns[i]?.type,
-  )
-  const format = [forced ? '' : BINARY_WIRE, TEXT_WIRE].find((name) => wire.includes(name))
-  const fields = schema.fields.map(
-    ({ name, nullable }, i) => `${quote(name)} ${columns[i]?.type}${nullable ? '' : ' NOT NULL'}`,
-  )
+  const identical = fields.every(({ vendor, declared }, i) => vendor === 'postgres' && declared === columns[i]?.type)
+  const format = identical ? [parsed ? '' : BINARY_WIRE, TEXT_WIRE].find((name) => wire.includes(name)) : undefined
   return {
     columns,
-    ...(identical && format !== undefined ? { wire: format } : {}),
-    ddl: target ? [] : [`CREATE TABLE ${request.stream} (${fields.join(', ')})`],
+    ...(format === undefined ? {} : { wire: format }),
+    ddl: target ? [] : [`CREATE TABLE ${request.stream} (${columnsDdl(schema, columns).join(', ')})`],
     guarantee: 'exactly_once',
-    problems,
+    problems: target ? [...problems, ...missingColumns(schema, target)] : problems,
   }
 }
 
-/** True when rows must be sent as text, because the server is to parse values into their types. */
-export function needsText(schema: Schema, { columns }: Acceptance): boolean {
-  return columns.some((accepted, i) => isForeignText(accepted, schema.fields[i]?.declared))
+/** The columns of a new table. */
+export function columnsDdl({ fields }: Schema, columns: readonly ColumnAcceptance[]): string[] {
+  return fields.map(
+    ({ name, nullable }, i) => `${quote(name)} ${columns[i]?.type ?? 'text'}${nullable ? '' : ' NOT NULL'}`,
+  )
+}
+
+/** True when rows are sent as text, because the server is to parse some values into their types. */
+export function needsText({ columns }: Acceptance): boolean {
+  return columns.some(isParsed)
 }
 
 /** Text that is to become something else than text. */
-function isForeignText({ as, type }: ColumnAcceptance, _declared: string | undefined): boolean {
+function isParsed({ as, type }: ColumnAcceptance): boolean {
   return as.kind === 'utf8' && !/^(text$|character|name$)/.test(type)
 }
 
 function judgeNew(field: Field): Judgement {
   const { type, name, vendor, declared } = field
   const fault = nameFault(name)
-  const exact: ColumnAcceptance = { as: type, type: declared ?? typeName(type), fidelity: 'exact' }
-  if (fault !== undefined) return { accepted: exact, problem: `its name ${fault}` }
-  if (vendor === 'postgres' && declared !== undefined) return { accepted: { ...exact, as: field.offers?.[0] ?? type } }
-  const own = columnType(type)
-  if (!own)
+  const ours = vendor === 'postgres' ? declared : undefined
+  const own = ours === undefined ? columnType(type) : { type: ours, as: field.offers?.[0] ?? type }
+  const as = own?.as ?? type
+  const fidelity = ours !== undefined || sameType(as, type) ? 'exact' : 'widened'
+  if (!own) {
+    const accepted: ColumnAcceptance = { as: utf8, type: 'text', fidelity: 'exact' }
     return {
-      accepted: { as: utf8, type: 'text', fidelity: 'lossy', why: `PostgreSQL has no type for ${typeName(type)}` },
+      accepted,
+      code: 'unsupported',
+      problem: `PostgreSQL has no column for ${typeName(type)}; leave it out, or cast it`,
     }
-  const fidelity = sameType(own.as, type) ? 'exact' : 'widened'
-  return { accepted: { ...own, fidelity } }
-}
-
-function judgeExisting(field: Field, target: Schema): Judgement {
-  const { name, vendor, declared, type } = field
-  const column = target.fields.find((candidate) => candidate.name === name)
-  const accepted: ColumnAcceptance = { as: type, type: column?.declared ?? '', fidelity: 'exact' }
-  if (!column) {
-    const near = target.fields.find((candidate) => candidate.name.toLowerCase() === name.toLowerCase())
-    return { accepted, problem: near ? `the target spells it ${near.name}` : 'the target has no such column' }
   }
-  if (column.generated) return { accepted, problem: 'the target generates it and takes no values' }
-  const offers = field.offers ?? [type]
-  if (vendor === 'postgres' && declared === column.declared) return { accepted: { ...accepted, as: offers[0] ?? type } }
-  const rounds = roundsTo(column, field)
-  if (rounds !== undefined) return { accepted: { ...accepted, as: column.type, fidelity: 'lossy', why: rounds } }
-  const direct = offers.find((offer) => sameType(offer, column.type) && offer.kind !== 'native')
-  if (direct) return { accepted: { ...accepted, as: direct } }
-  const parsed = type.kind === 'utf8' && vendor === undefined
-  if (parsed) return { accepted: { ...accepted, as: column.type.kind === 'native' ? utf8 : column.type } }
-  if (widens(type, column.type)) return { accepted: { ...accepted, as: column.type, fidelity: 'widened' } }
-  const [from, to] = [declared ?? typeName(type), column.declared ?? typeName(column.type)]
   return {
-    accepted,
-    problem: `${from} does not fit into ${to}; write cast: { ${name}: ${castName(column.type)} }, or change the target`,
+    accepted: { as, type: own.type, fidelity },
+    ...(fault === undefined ? {} : { problem: `its name ${fault}` }),
   }
 }
 
-function castName(type: LogicalType): string {
-  return type.kind === 'native' ? 'text' : typeName(type)
+/** How a column of the stream fits the one of its name in the table that stands. */
+function judgeStanding(field: Field, { fields }: Schema): Judgement {
+  const { name, type } = field
+  const column = fields.find((candidate) => candidate.name === name)
+  if (column?.generated) return refused(type, 'the target generates it and takes no values')
+  if (column) return fit(field, column)
+  const near = fields.find((candidate) => candidate.name.toLowerCase() === name.toLowerCase())
+  return refused(type, near ? `the target spells it ${near.name}` : 'the target has no such column')
 }
 
-/** What a column with fewer digits of seconds than the source's loses. */
-function roundsTo(column: Field, field: Field): string | undefined {
-  const [, digits] = /^(?:time|interval).*\((\d)\)/.exec(column.declared ?? '') ?? []
-  const timed = ['time', 'timestamp', 'interval'].includes(field.type.kind)
-  return digits !== undefined && timed && Number(digits) < 6
-    ? `${column.declared} rounds seconds to ${digits} digits`
-    : undefined
+function refused(as: LogicalType, problem: string): Judgement {
+  return { accepted: { as, type: 'text', fidelity: 'exact' }, problem }
+}
+
+function fit(field: Field, column: Field): Judgement {
+  const { vendor, declared, type, offers = [type] } = field
+  const target = column.declared ?? ''
+  const keep = (as: LogicalType, fidelity: ColumnAcceptance['fidelity']): Judgement => ({
+    accepted: { as, type: target, fidelity },
+  })
+  if (vendor === 'postgres' && declared === target) return keep(offers[0] ?? type, 'exact')
+  const why = lossOf(field, target)
+  if (why !== undefined) return { accepted: { as: column.type, type: target, fidelity: 'lossy', why } }
+  const direct = offers.find((offer) => sameType(offer, column.type) && offer.kind !== 'native')
+  if (direct) return keep(direct, 'exact')
+  // Text of no declared type, as files have it, is read as what the target has.
+  if (type.kind === 'utf8' && vendor === undefined)
+    return keep(column.type.kind === 'native' ? utf8 : column.type, 'exact')
+  if (widens(type, column.type)) return keep(column.type, 'widened')
+  const cast = column.type.kind === 'native' ? 'text' : typeName(column.type)
+  return refused(
+    type,
+    `${declared ?? typeName(type)} does not fit into ${target}; write cast: { ${field.name}: ${cast} }, or change the target`,
+  )
+}
+
+/** What the server would change without a word. */
+function lossOf({ type, declared }: Field, target: string): string | undefined {
+  if (declared === 'json' && target === 'jsonb') return 'jsonb keeps neither spaces nor repeated keys'
+  const digits = /^(?:time|interval).*\(([0-5])\)/.exec(target)?.[1]
+  const timed = type.kind === 'time' || type.kind === 'timestamp' || type.kind === 'interval'
+  return timed && digits !== undefined ? `${target} rounds seconds to ${digits} digits` : undefined
 }
 
 /** Columns of the target that would be null and must not be. */
 function missingColumns(schema: Schema, target: Schema): Problem[] {
-  const required = target.fields.filter(({ nullable, generated }) => !nullable && generated !== true)
-  return required
-    .filter(({ name }) => !schema.fields.some((field) => field.name === name))
-    .map(({ name }) => ({
+  const missing = target.fields.filter(({ name, nullable, generated }) => {
+    return !nullable && generated !== true && !schema.fields.some((field) => field.name === name)
+  })
+  return missing.map(({ name }) => {
+    return {
       code: 'target_incompatible',
       column: name,
       message: `the target needs a value in ${name}, which the stream does not have`,
-    }))
+    }
+  })
 }

@@ -137,7 +137,7 @@ export class SessionPool {
     const sessions = [...this.#all]
     this.#all.clear()
     this.#idle.length = 0
-    await Promise.all(sessions.map((session) => (session.broken ? undefined : session.client.end())))
+    await Promise.all(sessions.filter(({ broken }) => !broken).map(({ client }) => client.end()))
   }
 
   async #turn(signal: AbortSignal): Promise<void> {

@@ -12,7 +12,7 @@ import type {
   WriteTask,
 } from '@nebula/core'
 import { NebulaError } from '@nebula/core'
-import { acceptStream } from './accept.ts'
+import { acceptStream, columnsDdl } from './accept.ts'
 import type { Table } from './catalog.ts'
 import { namedTables } from './catalog.ts'
 import type { PostgresConfig } from './config.ts'
@@ -62,7 +62,7 @@ export class PostgresDestination implements DestinationDriver {
   }
 
   accept(request: StreamRequest, schema: Schema, wire: readonly string[], target?: TargetInfo): Acceptance {
-    return acceptStream(request, schema, wire, target)
+    return acceptStream(request, schema, wire, target?.schema)
   }
 
   async recall(pipeline: string, context: Context): Promise<Recalled | undefined> {
@@ -165,10 +165,7 @@ export class PostgresDestination implements DestinationDriver {
       await require(session, definition)
     const { fields } = stream.schema
     if (!found?.target) {
-      const columns = fields.map(({ name, nullable }, i) => {
-        return `${quote(name)} ${stream.accepted.columns[i]?.type}${nullable ? '' : ' NOT NULL'}`
-      })
-      await session.query(`CREATE TABLE ${staging} (${columns.join(', ')})`)
+      await session.query(`CREATE TABLE ${staging} (${columnsDdl(stream.schema, stream.accepted.columns).join(', ')})`)
       return
     }
     await session.query(`CREATE TABLE ${staging} (LIKE ${quoteTable(target)} INCLUDING CONSTRAINTS INCLUDING STORAGE)`)

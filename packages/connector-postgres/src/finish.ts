@@ -47,8 +47,8 @@ async function isReferenced(session: Session, table: string): Promise<boolean> {
 }
 
 /** Columns in order, with all that a table created like another one keeps. */
-const SHAPE = `SELECT json_agg(json_build_array(attname, atttypid, atttypmod, attcollation, attnotnull, attstorage) ORDER BY attnum)::text
-  FROM pg_attribute WHERE attnum > 0 AND NOT attisdropped AND attrelid`
+const SHAPE = `SELECT json_agg(json_build_array(attname, atttypid, atttypmod, attcollation, attnotnull, attstorage,
+    attstattarget, to_jsonb(a) -> 'attcompression') ORDER BY attnum)::text FROM pg_attribute a WHERE attnum > 0 AND NOT attisdropped AND attrelid`
 
 /**
  * True when the target may be dropped, because nothing but its rows would be lost: no index, constraint, default,

@@ -10,6 +10,7 @@ const NEGATIVE = 0x4000
 const NAN = 0xc000
 const INFINITY = 0xd000
 const MINUS_INFINITY = 0xf000
+const SPECIAL: Readonly<Record<string, number>> = { NaN: NAN, Infinity: INFINITY, '-Infinity': MINUS_INFINITY }
 /** Of no number: the server refuses the row and names it. */
 const INVALID = 0xffff
 const MAX_SCALE = 16_383
@@ -205,10 +206,9 @@ interface Texts {
  */
 export function encodeNumericText({ bytes, words }: Texts, row: number, { view }: Output, to: number): number {
   const text = Buffer.from(bytes.subarray(words[row], words[row + 1])).toString('latin1')
-  const [, minus, whole = '', fraction = '', exponent = '0'] =
-    /^\+?(-?)(\d*)\.?(\d*)(?:[eE]([+-]?\d+))?$/.exec(text) ?? []
-  if (minus === undefined)
-    return putHead(view, to, 0, text === 'NaN' ? NAN : text === 'Infinity' ? INFINITY : MINUS_INFINITY)
+  const parts = /^\+?(-?)(\d*)\.?(\d*)(?:[eE]([+-]?\d+))?$/.exec(text)
+  if (!parts) return putHead(view, to, 0, SPECIAL[text] ?? INVALID)
+  const [, minus, whole = '', fraction = '', exponent = '0'] = parts
   const scale = Math.max(0, fraction.length - Number(exponent))
   const significant = (whole + fraction).replace(/^0+/, '')
   /** The power of ten of the first significant digit. */
@@ -217,9 +217,8 @@ export function encodeNumericText({ bytes, words }: Texts, row: number, { view }
   const weight = power >> 2
   const aligned = significant === '' ? '' : '0'.repeat(weight * 4 + 3 - power) + significant.replace(/0+$/, '')
   const groups = aligned.match(/.{1,4}/g) ?? []
-  const zero = groups.length === 0
-  let end = putHead(view, to, groups.length, minus === '' || zero ? 0 : NEGATIVE)
-  if (!zero) view.setInt16(to + 2, weight)
+  let end = putHead(view, to, groups.length, minus === '' || aligned === '' ? 0 : NEGATIVE)
+  view.setInt16(to + 2, aligned === '' ? 0 : weight)
   view.setInt16(to + 6, scale)
   for (const group of groups) {
     view.setInt16(end, Number(group.padEnd(4, '0')))

@@ -12,7 +12,7 @@ import type {
   Rejection,
   SourceDriver,
 } from '@nebula/core'
-import { columnBuilder, createBatch, NebulaError, typeName } from '@nebula/core'
+import { columnBuilder, createBatch, isNebulaError, NebulaError, typeName } from '@nebula/core'
 import { readableTables, tableSchema } from './catalog.ts'
 import type { PostgresConfig } from './config.ts'
 import type { Session } from './connection.ts'
@@ -22,7 +22,7 @@ import { CopyOut } from './copy.ts'
 import type { DecodedField, Tuples } from './decode.ts'
 import { decodeTuples } from './decode.ts'
 import { postgresError } from './errors.ts'
-import { streamName } from './names.ts'
+import { literal, streamName } from './names.ts'
 import type { PartitionRange } from './plan.ts'
 import { planStreams, selectRange } from './plan.ts'
 import { BINARY_WIRE, TEXT_WIRE } from './types.ts'
@@ -108,20 +108,28 @@ export class PostgresSource implements SourceDriver {
     const name = typeof snapshot === 'string' ? snapshot : undefined
     return context.call(async (signal) => {
       const session = await this.#pool.acquire(signal, name)
+      if (name === undefined || session.snapshot === name) return session
       try {
-        if (name !== undefined && session.snapshot !== name) {
-          await session.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY', undefined, signal)
-          await session.query(`SET TRANSACTION SNAPSHOT '${name.replaceAll("'", '')}'`, undefined, signal)
-          session.snapshot = name
-        }
+        await session.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY', undefined, signal)
+        await session.query(`SET TRANSACTION SNAPSHOT ${literal(name)}`, undefined, signal)
+        session.snapshot = name
         return session
       } catch (error) {
         session.destroy()
         this.#pool.release(session)
-        throw error
+        throw isNebulaError(error, 'connection_lost') || isNebulaError(error, 'aborted') ? error : lostSnapshot(error)
       }
     })
   }
+}
+
+function lostSnapshot(cause: unknown): NebulaError {
+  return new NebulaError('connection_lost', {
+    message: 'The connection that held the snapshot of this run is gone.',
+    fix: 'Run the same command again: it goes on where it stopped, where the tables did not change.',
+    retryable: false,
+    cause,
+  })
 }
 
 function statement({ stream, partition }: ReadTask): { sql: string; format: CopyFormat; columns: number } {

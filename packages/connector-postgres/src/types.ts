@@ -31,8 +31,7 @@ const MODELLED: Readonly<Record<string, LogicalType>> = {
 /** What a column of a type of pg_catalog means; `modifier` is its atttypmod. Others are native. */
 export function logicalType(name: string, modifier: number, declared: string): LogicalType {
   if (name === 'numeric') return numericType(modifier)
-  const modelled = Object.hasOwn(MODELLED, name) ? MODELLED[name] : undefined
-  return modelled ?? native(declared)
+  return (Object.hasOwn(MODELLED, name) ? MODELLED[name] : undefined) ?? native(declared)
 }
 
 export function native(declared: string): LogicalType {
@@ -47,81 +46,77 @@ function numericType(modifier: number): LogicalType {
   return fits ? { kind: 'decimal', precision, scale } : { kind: 'numeric' }
 }
 
+/** A column for values of another system: its type, and the type in which values arrive where that is wider. */
 interface ColumnType {
-  /** In which a value arrives here. */
-  readonly as: LogicalType
   readonly type: string
+  readonly as?: LogicalType
 }
 
-const INT16: LogicalType = { kind: 'int16' }
-const INT32: LogicalType = { kind: 'int32' }
-const INT64: LogicalType = { kind: 'int64' }
-const UINT64: LogicalType = { kind: 'decimal', precision: 20, scale: 0 }
+const COLUMN_TYPES: { readonly [kind in LogicalType['kind']]?: ColumnType } = {
+  bool: { type: 'boolean' },
+  int8: { type: 'smallint', as: { kind: 'int16' } },
+  int16: { type: 'smallint' },
+  int32: { type: 'integer' },
+  int64: { type: 'bigint' },
+  uint8: { type: 'smallint', as: { kind: 'int16' } },
+  uint16: { type: 'integer', as: { kind: 'int32' } },
+  uint32: { type: 'bigint', as: { kind: 'int64' } },
+  uint64: { type: 'numeric(20,0)', as: { kind: 'decimal', precision: 20, scale: 0 } },
+  float32: { type: 'real' },
+  float64: { type: 'double precision' },
+  numeric: { type: 'numeric' },
+  utf8: { type: 'text' },
+  binary: { type: 'bytea' },
+  date: { type: 'date' },
+  time: { type: 'time without time zone' },
+  interval: { type: 'interval' },
+  uuid: { type: 'uuid' },
+  json: { type: 'json' },
+}
 
 /** The type of a new column for what comes from another system; undefined when PostgreSQL has none. */
 export function columnType(type: LogicalType): ColumnType | undefined {
-  switch (type.kind) {
-    case 'bool':
-      return { as: type, type: 'boolean' }
-    case 'int8':
-    case 'uint8':
-    case 'int16':
-      return { as: INT16, type: 'smallint' }
-    case 'uint16':
-    case 'int32':
-      return { as: INT32, type: 'integer' }
-    case 'uint32':
-    case 'int64':
-      return { as: INT64, type: 'bigint' }
-    case 'uint64':
-      return { as: UINT64, type: 'numeric(20,0)' }
-    case 'float32':
-      return { as: type, type: 'real' }
-    case 'float64':
-      return { as: type, type: 'double precision' }
-    case 'decimal':
-      return { as: type, type: `numeric(${type.precision},${type.scale})` }
-    case 'utf8':
-      return { as: type, type: 'text' }
-    case 'binary':
-      return { as: type, type: 'bytea' }
-    case 'time':
-      return { as: type, type: 'time without time zone' }
-    case 'timestamp':
-      return { as: type, type: `timestamp ${type.zone ? 'with' : 'without'} time zone` }
-    case 'list':
-    case 'struct':
-    case 'native':
-      return undefined
-    default:
-      return { as: type, type: type.kind }
-  }
+  if (type.kind === 'decimal') return { type: `numeric(${type.precision},${type.scale})` }
+  if (type.kind === 'timestamp') return { type: `timestamp ${type.zone ? 'with' : 'without'} time zone` }
+  return COLUMN_TYPES[type.kind]
 }
 
-/** Digits before the point, and behind it, that always hold a number of this type. Undefined: not an exact number. */
-function digits(type: LogicalType): readonly [number, number] | undefined {
+/** Bits of an integer beside its sign. */
+const INTEGERS: { readonly [kind in LogicalType['kind']]?: { readonly bits: number; readonly signed: boolean } } = {
+  int8: { bits: 7, signed: true },
+  int16: { bits: 15, signed: true },
+  int32: { bits: 31, signed: true },
+  int64: { bits: 63, signed: true },
+  uint8: { bits: 8, signed: false },
+  uint16: { bits: 16, signed: false },
+  uint32: { bits: 32, signed: false },
+  uint64: { bits: 64, signed: false },
+}
+/** Bits of an integer that a binary fraction holds. */
+const MANTISSAS: Readonly<Record<string, number>> = { float32: 24, float64: 53 }
+
+/** Digits before the point and behind it that an exact number may have. */
+function digits(type: LogicalType): readonly [whole: number, fraction: number] | undefined {
   if (type.kind === 'decimal') return [type.precision - type.scale, type.scale]
-  const bits = /^u?int(\d+)$/.exec(type.kind)?.[1]
-  return bits === undefined ? undefined : [Math.ceil(Number(bits) * Math.LOG10E * Math.LN2), 0]
-}
-
-/** Inclusive ranges of the integer types, as powers of two of the first value outside. */
-function integerBits(type: LogicalType): { signed: boolean; bits: number } | undefined {
-  const match = /^(u?)int(\d+)$/.exec(type.kind)
-  return match ? { signed: match[1] === '', bits: Number(match[2]) } : undefined
+  if (type.kind === 'numeric') return [Infinity, Infinity]
+  const integer = INTEGERS[type.kind]
+  return integer && [Math.ceil(integer.bits * Math.log10(2)), 0]
 }
 
 /** True when every value of `from` is a value of `to`, which is another type. */
 export function widens(from: LogicalType, to: LogicalType): boolean {
-  if (to.kind === 'utf8') return true
-  if (from.kind === 'date') return to.kind === 'timestamp' && !to.zone
-  const a = integerBits(from)
-  const b = integerBits(to)
-  if (a && b) return a.signed === b.signed ? a.bits <= b.bits : !a.signed && a.bits < b.bits
-  if (to.kind === 'numeric') return digits(from) !== undefined
-  if (to.kind === 'float64') return from.kind === 'float32' || (a !== undefined && a.bits <= 32)
-  if (to.kind === 'float32') return a !== undefined && a.bits <= 16
-  const have = digits(from)
-  const room = to.kind === 'decimal' ? digits(to) : undefined
-  return have !== undefined && room !== undefined && have[0] <= room[0] && have[1] <= room[1]
+  if (to.kind === 'utf8') return from.kind !== 'list' && from.kind !== 'struct'
+  if (to.kind === 'timestamp') return from.kind === 'date' && !to.zone
+  return widensNumber(from, to)
+}
+
+function widensNumber(from: LogicalType, to: LogicalType): boolean {
+  const integer = INTEGERS[from.kind]
+  const larger = INTEGERS[to.kind]
+  const mantissa = MANTISSAS[to.kind]
+  if (larger) return integer !== undefined && integer.bits <= larger.bits && (larger.signed || !integer.signed)
+  if (mantissa !== undefined) return from.kind === 'float32' || (integer !== undefined && integer.bits <= mantissa)
+  const [whole = Infinity, fraction = Infinity] = digits(from) ?? []
+  const room = digits(to) ?? [0, 0]
+  return digits(from) !== undefined && whole <= room[0] && fraction <= room[1]
 }

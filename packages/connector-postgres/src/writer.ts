@@ -106,7 +106,7 @@ export class PostgresWriter implements Writer {
   async #send(session: Session, batch: RecordBatch, from: number, to: number): Promise<void> {
     const { accepted, schema } = this.#task.stream
     const wire = accepted.wire === undefined ? undefined : batch.wire
-    const binary = wire ? wire.format === BINARY_WIRE : !needsText(schema, accepted)
+    const binary = wire ? wire.format === BINARY_WIRE : !needsText(accepted)
     if (this.#copy?.binary !== binary) {
       await this.#endCopy()
       const columns = columnList(schema.fields.map(({ name }) => name))

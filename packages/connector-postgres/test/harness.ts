@@ -13,7 +13,8 @@ import type {
   StreamInfo,
   StreamPlan,
 } from '@nebula/core'
-import { NebulaError } from '@nebula/core'
+import type { ErrorCode } from '@nebula/core'
+import { isNebulaError, NebulaError } from '@nebula/core'
 import { createDatabase } from '@nebula/testkit'
 import type { Connection, Submittable } from 'pg'
 import pg from 'pg'
@@ -214,4 +215,13 @@ export class Route implements AsyncDisposable {
 
 export function previousOf(plan: Plan, committed: readonly CommittedPartition[]): PreviousPlan {
   return { plan: JSON.parse(JSON.stringify(plan)) as Plan, committed }
+}
+
+/** The code that a piece of work fails with. */
+export async function codeOf(work: Promise<unknown>): Promise<ErrorCode | undefined> {
+  const error = await work.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  )
+  return isNebulaError(error) ? error.code : undefined
 }

@@ -1,16 +1,7 @@
 import type { Checkpoint, Field, RecordBatch, Run, StreamPlan, WriteTask } from '@nebula/core'
-import { isNebulaError } from '@nebula/core'
-import type { ErrorCode } from '@nebula/core'
 import { describe, expect, inject, test } from 'vitest'
-import { Database, Route } from './harness.ts'
-
-async function codeOf(work: Promise<unknown>): Promise<ErrorCode | undefined> {
-  const error = await work.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  )
-  return isNebulaError(error) ? error.code : undefined
-}
+import { Session } from '../src/connection.ts'
+import { codeOf, Database, Route } from './harness.ts'
 
 const COUNTS = { read: 0, written: 0, rejected: 0, bytes: 0 }
 
@@ -204,7 +195,7 @@ describe.each(['18', '14'] as const)('PostgreSQL %s', (version) => {
       const writer = await route.destination.writer(task, route.context)
       for (const batch of batches) await writer.write(batch, 0, batch.rows)
       const pid = `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'nebula' AND xact_start IS NOT NULL`
-      await loseCommit(arrives)
+      loseCommit(arrives)
       expect(await codeOf(writer.commit(checkpoint(run)))).toBe(arrives ? undefined : 'connection_lost')
       await writer.abort(undefined)
       expect((await route.destination.recall('test', route.context))?.checkpoints).toHaveLength(arrives ? 1 : 0)
@@ -214,14 +205,17 @@ describe.each(['18', '14'] as const)('PostgreSQL %s', (version) => {
 })
 
 /** Cuts the connection when COMMIT is sent: after the server has answered, or before it hears of it. */
-async function loseCommit(arrives: boolean): Promise<void> {
-  const { Session } = await import('../src/connection.ts')
-  const original = Session.prototype.query
-  Session.prototype.query = async function (this: InstanceType<typeof Session>, sql: string, ...rest: never[]) {
-    if (sql !== 'COMMIT') return original.call(this, sql, ...rest) as never
-    Session.prototype.query = original
+function loseCommit(arrives: boolean): void {
+  const { prototype } = Session
+  const original = Object.getOwnPropertyDescriptor(prototype, 'query')?.value as (
+    this: Session,
+    sql: string,
+  ) => Promise<never[]>
+  prototype.query = async function (this: Session, sql: string) {
+    if (sql !== 'COMMIT') return original.apply(this, arguments as unknown as [string])
+    prototype.query = original
     if (arrives) await original.call(this, sql)
     this.client.connection.stream.destroy()
-    return original.call(this, 'SELECT 1') as never
-  } as typeof original
+    return original.call(this, 'SELECT 1')
+  }
 }
