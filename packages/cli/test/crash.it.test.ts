@@ -48,11 +48,11 @@ afterAll(async () => {
 })
 
 function postgres(variable: string): object {
-  return { connector: 'postgres', url: `\${${variable}}`, performance: { partition_bytes: ROWS * 4 } }
+  return { connector: 'postgres', url: `\${${variable}}`, advanced: { partition_bytes: ROWS * 4 } }
 }
 
 function csv(path: string): object {
-  return { connector: 'csv', path: `./${path}`, performance: { partition_bytes: ROWS * 4 } }
+  return { connector: 'csv', path: `./${path}`, advanced: { partition_bytes: ROWS * 4 } }
 }
 
 async function reset(append: boolean): Promise<void> {

@@ -221,12 +221,12 @@ describe('partitions', () => {
       database,
       `CREATE TABLE numbers AS SELECT i AS id, 'value "' || i || E'"\\n' || repeat('y', i % 50) AS text FROM generate_series(1, 100000) i`,
     )
-    const performance = { partition_bytes: '100kB' }
+    const advanced = { partition_bytes: '100kB' }
     const digests = new Set<string>()
     for (const parallel of [1, 2, 8]) {
       const first = join(folder, `first-${parallel}`)
       const second = join(folder, `second-${parallel}`)
-      const source = { connector: 'postgres', url: '${SOURCE}', performance }
+      const source = { connector: 'postgres', url: '${SOURCE}', advanced }
       const environment = { SOURCE: database }
       const streams = { 'public.numbers': { target: 'numbers' } }
       const report = await run(
@@ -234,7 +234,7 @@ describe('partitions', () => {
         environment,
       )
       expect(report.rows).toBe(100_000)
-      const again = { connector: 'csv', path: first, performance }
+      const again = { connector: 'csv', path: first, advanced }
       await run(
         {
           parallel,

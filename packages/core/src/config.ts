@@ -38,7 +38,6 @@ export function secret(): z.ZodType<Secret, string | Secret> {
 const tlsModes = ['disable', 'prefer', 'require', 'verify-ca', 'verify-full'] as const
 
 const performance = z.strictObject({
-  partitionBytes: size().optional().describe('bytes of a partition, about; default: what the destination asks for'),
   batchSize: z.int().positive().default(10_000).describe('rows of a batch, at most'),
   batchBytes: size('2MB').describe('bytes of a batch, at most; a larger row is a batch of its own'),
   maxConcurrency: z.int().positive().default(10).describe('connections at once, at most'),
@@ -74,11 +73,13 @@ const observability = z.strictObject({
 })
 
 const memory = z.strictObject({
-  bufferPoolBytes: size('32MB').describe('bytes of batches under way; over it nothing new is read'),
+  bufferPoolBytes: size('32MB').describe(
+    'bytes of batches under way, and 16 MB for each task at least; over it nothing new is read',
+  ),
 })
 
 const advanced = z.strictObject({
-  debug: z.boolean().default(false).describe('errors carry their stack and their causes'),
+  partitionBytes: size().optional().describe('bytes of a partition, about; default: what the destination asks for'),
 })
 
 /** What every connector's configuration has beside its own keys. Names are camelCase; files may use snake_case. */

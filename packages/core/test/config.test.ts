@@ -18,7 +18,7 @@ describe('BaseConfig', () => {
     expect(config.security.tls).toMatchObject({ mode: 'prefer' })
     expect(config.observability.logLevel).toBe('warn')
     expect(config.memory.bufferPoolBytes).toBe(32_000_000)
-    expect(config.advanced.debug).toBe(false)
+    expect(config.advanced.partitionBytes).toBeUndefined()
   })
 
   test('a given value replaces its default alone', () => {
@@ -43,7 +43,7 @@ describe('BaseConfig', () => {
     [{ memory: { bufferPoolBytes: 'much' } }, 'memory.bufferPoolBytes'],
     [{ security: { tls: { mode: 'on' } } }, 'security.tls.mode'],
     [{ observability: { logLevel: 'loud' } }, 'observability.logLevel'],
-    [{ advanced: { debug: 'yes' } }, 'advanced.debug'],
+    [{ advanced: { partitionBytes: 'much' } }, 'advanced.partitionBytes'],
   ] as const)('a value that is not allowed is an error: %j', ([value, path]) => {
     expect(problems(BaseConfig, value).map(([where]) => where)).toEqual([path])
   })

@@ -7,7 +7,10 @@ import type { ColumnStep, ColumnSteps } from './transform.ts'
 
 /** One stream, agreed between source, transforms and destination; before partitions are known. */
 export interface AgreedStream {
+  /** In the source's names. */
   readonly request: StreamRequest
+  /** The key in the names that the columns have at the destination. */
+  readonly targetKey: readonly string[]
   readonly options: StreamOptions
   readonly target: string
   /** What the source delivers. */
@@ -53,7 +56,13 @@ export function agreeStream(
     ...(options.path === undefined ? {} : { path: options.path }),
   }
   const transformed = shaped.some(({ steps }) => steps.length > 0)
-  const accepted = accept(request, { fields: shaped.map(({ field }) => field) }, transformed ? [] : info.wire, existing)
+  const targetKey = request.key.map((name) => options.rename?.[name] ?? name)
+  const accepted = accept(
+    { ...request, key: targetKey },
+    { fields: shaped.map(({ field }) => field) },
+    transformed ? [] : info.wire,
+    existing,
+  )
   const columns = shaped.map((column, i) =>
     reconcile(column, read[i] as Field, accepted.columns[i]?.as ?? column.field.type),
   )
@@ -64,6 +73,7 @@ export function agreeStream(
   problems.push(...acceptanceProblems(accepted, request.columns, options))
   const agreed: AgreedStream = {
     request,
+    targetKey,
     options,
     target,
     readSchema: { fields: columns.map(({ read: field }) => field) },

@@ -61,7 +61,7 @@ export async function prepareRun(
   const left = agreed.filter(({ request }) => !finished.has(request.stream))
   const changed = resuming ? changedStreams(resuming.run, left) : []
   const previous = resuming && previousPlan(resuming, [...finished, ...changed.map(({ stream }) => stream)])
-  const partitionBytes = pipeline.source.config.performance.partitionBytes ?? askedBytes(agreed)
+  const partitionBytes = pipeline.source.config.advanced.partitionBytes ?? askedBytes(agreed)
   const plan = await planAll(source, { reads: left.map(readStream), partitionBytes, previous }, contexts.source)
   const restarted = [...changed, ...plan.restart]
   const again = new Set(restarted.map(({ stream }) => stream))
@@ -183,12 +183,13 @@ function changedStreams(run: Run, agreed: readonly AgreedStream[]): { stream: st
 }
 
 function streamPlan(
-  { request, target, writeSchema, accepted }: AgreedStream,
+  { request, targetKey, target, writeSchema, accepted }: AgreedStream,
   before: Run | undefined,
   again: boolean,
 ): StreamPlan {
   const generation = before?.streams.find((stream) => stream.request.stream === request.stream)?.generation ?? 0
-  return { request, target, schema: writeSchema, accepted, generation: generation + (again ? 1 : 0) }
+  const written = { ...request, key: targetKey }
+  return { request: written, target, schema: writeSchema, accepted, generation: generation + (again ? 1 : 0) }
 }
 
 /**

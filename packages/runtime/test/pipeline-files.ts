@@ -5,14 +5,15 @@ import type { Pipeline } from '../src/index.ts'
 import { loadPipeline, register, registered } from '../src/index.ts'
 import { memoryConnector } from './memory-connector.ts'
 import { memorySource } from './memory-source.ts'
+import { z } from 'zod'
 
-const { name, performance, advanced } = BaseConfig.shape
+const { name, performance } = BaseConfig.shape
 const config = BaseConfig.extend({
   path: name,
   tableName: name,
   password: secret().optional(),
   port: performance.unwrap().shape.maxConcurrency.unwrap().optional(),
-  fast: advanced.unwrap().shape.debug.unwrap().optional(),
+  fast: z.boolean().optional(),
 })
 
 /** Registers a connector `files`, whose configuration has keys of every kind. */
