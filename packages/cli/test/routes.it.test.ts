@@ -273,3 +273,16 @@ describe('targets that hold rows of others', () => {
     expect(await query(database, 'SELECT id FROM people')).toEqual([{ id: 2 }])
   })
 })
+
+describe('keys', () => {
+  test('of the source become the primary key of a new table, under their new names', async () => {
+    const url = inject('postgres')['18']
+    const environment = { SOURCE: await createDatabase({ url }), TARGET: await createDatabase({ url }) }
+    await query(environment.SOURCE, 'CREATE TABLE people (id integer, region integer, name text, PRIMARY KEY (region, id))')
+    const source = { connector: 'postgres', url: '${SOURCE}' }
+    const destination = { connector: 'postgres', url: '${TARGET}' }
+    await run({ source, destination, streams: { 'public.people': { rename: { id: 'number' } } } }, environment)
+    const key = `SELECT pg_get_constraintdef(oid) AS key FROM pg_constraint WHERE conrelid = 'people'::regclass AND contype = 'p'`
+    expect(await query(environment.TARGET, key)).toEqual([{ key: 'PRIMARY KEY (region, number)' }])
+  })
+})
