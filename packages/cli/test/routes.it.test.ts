@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Report } from '@nebula/runtime'
@@ -278,11 +278,38 @@ describe('keys', () => {
   test('of the source become the primary key of a new table, under their new names', async () => {
     const url = inject('postgres')['18']
     const environment = { SOURCE: await createDatabase({ url }), TARGET: await createDatabase({ url }) }
-    await query(environment.SOURCE, 'CREATE TABLE people (id integer, region integer, name text, PRIMARY KEY (region, id))')
+    await query(
+      environment.SOURCE,
+      'CREATE TABLE people (id integer, region integer, name text, PRIMARY KEY (region, id))',
+    )
     const source = { connector: 'postgres', url: '${SOURCE}' }
     const destination = { connector: 'postgres', url: '${TARGET}' }
     await run({ source, destination, streams: { 'public.people': { rename: { id: 'number' } } } }, environment)
     const key = `SELECT pg_get_constraintdef(oid) AS key FROM pg_constraint WHERE conrelid = 'people'::regclass AND contype = 'p'`
     expect(await query(environment.TARGET, key)).toEqual([{ key: 'PRIMARY KEY (region, number)' }])
+  })
+})
+
+describe('targets that drop rows by themselves', () => {
+  test('fail the stream, and stay as they were', async () => {
+    const database = await createDatabase({ url: inject('postgres')['18'] })
+    await query(
+      database,
+      `CREATE TABLE people (id integer); INSERT INTO people VALUES (1);
+       CREATE FUNCTION skip() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN IF NEW.id = 3 THEN RETURN NULL; END IF; RETURN NEW; END';
+       CREATE TRIGGER skip BEFORE INSERT ON people FOR EACH ROW EXECUTE FUNCTION skip()`,
+    )
+    const path = join(folder, 'dropped', 'people.csv')
+    await mkdir(join(folder, 'dropped'))
+    await writeFile(path, 'id\n2\n3\n')
+    const file = join(folder, 'dropped.yaml')
+    const destination = { connector: 'postgres', url: database }
+    await writeFile(
+      file,
+      JSON.stringify({ source: { connector: 'csv', path }, destination, defaults: { mode: 'append' } }),
+    )
+    const report = await runPipeline(await loadPipeline(file))
+    expect(report).toMatchObject({ exitCode: 4, streams: [{ error: { code: 'counts_differ' } }] })
+    expect(await query(database, 'SELECT id FROM people')).toEqual([{ id: 1 }])
   })
 })

@@ -266,6 +266,7 @@ export class CopyIn implements Submittable {
   readonly #ended = Promise.withResolvers<void>()
   #stream: Duplex | undefined
   #error: unknown
+  #taken = 0
 
   private constructor(sql: string, binary: boolean) {
     this.#sql = sql
@@ -294,13 +295,14 @@ export class CopyIn implements Submittable {
     return promise
   }
 
-  /** Resolves when the server has taken every row. */
-  async finish(): Promise<void> {
+  /** Resolves when the server has taken every row, with their number as the server counted. */
+  async finish(): Promise<number> {
     if (this.#error === undefined) {
       const done = Buffer.from([COPY_DONE, 0, 0, 0, 4])
       this.#stream?.write(this.#binary ? Buffer.concat([copyData(Buffer.from([0xff, 0xff])), done]) : done)
     }
     await this.#ended.promise
+    return this.#taken
   }
 
   submit(connection: Connection): void {
@@ -312,7 +314,10 @@ export class CopyIn implements Submittable {
     this.#opened.resolve()
   }
 
-  handleCommandComplete(): void {}
+  /** `COPY 123` */
+  handleCommandComplete({ text }: { readonly text: string }): void {
+    this.#taken = Number(text.slice('COPY '.length))
+  }
 
   handleReadyForQuery(): void {
     this.#ended.resolve()

@@ -1,5 +1,7 @@
 import type { StreamPlan } from '@nebula/core'
+import { NebulaError } from '@nebula/core'
 import type { Session } from './connection.ts'
+import { postgresError } from './errors.ts'
 import type { TableName } from './names.ts'
 import { columnList, quote, quoteTable } from './names.ts'
 
@@ -26,9 +28,27 @@ export async function moveIntoTarget(session: Session, move: Move): Promise<bool
   if (!append) await session.query(`${(await isReferenced(session, to)) ? 'DELETE FROM' : 'TRUNCATE'} ${to}`)
   const columns = columnList(stream.schema.fields.map(({ name }) => name))
   const insert = columns ? `INSERT INTO ${to} (${columns}) OVERRIDING SYSTEM VALUE` : `INSERT INTO ${to}`
-  await session.query(`${insert} SELECT ${columns} FROM ${from}`)
+  const [staged] = await session.query<{ rows: string }>(`SELECT count(*) AS rows FROM ${from}`)
+  const moved = await insertAll(session, `${insert} SELECT ${columns} FROM ${from}`)
+  if (moved !== Number(staged?.rows)) {
+    // A trigger or a rule of the target may drop rows without an error.
+    throw new NebulaError('counts_differ', {
+      message: `${stream.target} took ${moved} of ${staged?.rows} rows.`,
+      fix: 'Look for a trigger or a rule of the target that drops rows.',
+      connector: 'postgres',
+    })
+  }
   await session.query(`DROP TABLE ${from}`)
   return !append
+}
+
+/** Returns how many rows the server wrote. */
+async function insertAll(session: Session, sql: string): Promise<number> {
+  try {
+    return (await session.client.query(sql)).rowCount ?? 0
+  } catch (error) {
+    throw postgresError(error)
+  }
 }
 
 /** The staging table becomes the target. A key that the source's table has becomes the primary key of a new one. */

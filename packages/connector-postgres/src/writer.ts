@@ -29,7 +29,8 @@ export class PostgresWriter implements Writer {
   readonly #ports: WriterPorts
   readonly #staging: string
   #session: Session | undefined
-  #copy: { readonly stream: CopyIn; readonly binary: boolean } | undefined
+  /** `rows`: sent so far. */
+  #copy: { readonly stream: CopyIn; readonly binary: boolean; rows: number } | undefined
   /** One chunk is on its way while the next is encoded. */
   #sending: Promise<void> = Promise.resolve()
   #encoder: RowEncoder | undefined
@@ -111,9 +112,10 @@ export class PostgresWriter implements Writer {
       await this.#endCopy()
       const columns = columnList(schema.fields.map(({ name }) => name))
       const sql = `COPY ${this.#staging}${columns && ` (${columns})`} FROM STDIN (FORMAT ${binary ? 'binary' : 'text'})`
-      this.#copy = { stream: await CopyIn.start(session.client, sql, binary), binary }
+      this.#copy = { stream: await CopyIn.start(session.client, sql, binary), binary, rows: 0 }
     }
     const { stream } = this.#copy
+    this.#copy.rows += to - from
     if (wire) return stream.write(wire.data.subarray(wire.offsets[from], wire.offsets[to]))
     const { pool } = this.#ports.context
     const encoder = this.#encoder ?? (binary ? new TupleEncoder(encodedFields(this.#task)) : new LineEncoder(pool))
@@ -136,7 +138,10 @@ export class PostgresWriter implements Writer {
     const [copy, sending] = [this.#copy, this.#sending]
     this.#forget()
     await sending
-    await copy?.stream.finish()
+    const taken = await copy?.stream.finish()
+    if (copy && taken !== copy.rows) {
+      throw new NebulaError('counts_differ', { message: `The server took ${taken} of ${copy.rows} rows.` })
+    }
   }
 
   #forget(): void {
