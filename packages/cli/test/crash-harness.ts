@@ -46,7 +46,7 @@ export async function runNebula(invocation: Invocation, killAfterMs?: number): P
 }
 
 /** A generator of numbers from 0 to 1 that a seed repeats (mulberry32). */
-export function random(seed: number): () => number {
+function random(seed: number): () => number {
   let state = seed >>> 0
   return () => {
     state = (state + 0x6d2b79f5) >>> 0
