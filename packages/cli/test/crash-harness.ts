@@ -80,7 +80,7 @@ export async function crashUntil(
   while (result.kills < kills) {
     await subject.reset()
     for (let done = false; !done;) {
-      const outcome = await runNebula(subject.invocation, 100 + next() * milliseconds * 0.9)
+      const outcome = await runNebula(subject.invocation, 100 + next() * milliseconds * 0.75)
       if (outcome.report === undefined) {
         result.kills++
         continue

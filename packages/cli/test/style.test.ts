@@ -53,6 +53,8 @@ describe('style', () => {
     vi.stubEnv('TERM', 'xterm-256color')
     vi.stubEnv('NO_COLOR', undefined)
     vi.stubEnv('FORCE_COLOR', undefined)
+    vi.stubEnv('CI', undefined)
+    vi.stubEnv('TERM', 'xterm-256color')
     vi.stubEnv('NODE_DISABLE_COLORS', undefined)
     expect(style('red', 'x', stream(true))).toBe('\u001B[31mx\u001B[39m')
     expect(style('red', 'x', stream(false))).toBe('x')

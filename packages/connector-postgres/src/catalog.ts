@@ -17,7 +17,7 @@ export interface Table extends TableName {
   readonly columns: readonly TableColumn[]
 }
 
-export interface TableColumn {
+interface TableColumn {
   readonly field: Field
   /** Not sent and not NULL: the server fills it in. */
   readonly filled: boolean

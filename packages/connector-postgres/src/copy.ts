@@ -344,7 +344,7 @@ export function frameCopyData(data: Uint8Array, end: number): void {
   writeInt32(data, 1, end - 1)
 }
 
-export function readInt32(data: Uint8Array, at: number): number {
+function readInt32(data: Uint8Array, at: number): number {
   return (
     ((data[at] as number) << 24) |
     ((data[at + 1] as number) << 16) |
@@ -353,7 +353,7 @@ export function readInt32(data: Uint8Array, at: number): number {
   )
 }
 
-export function readInt16(data: Uint8Array, at: number): number {
+function readInt16(data: Uint8Array, at: number): number {
   return (((data[at] as number) << 24) | ((data[at + 1] as number) << 16)) >> 16
 }
 
