@@ -26,7 +26,7 @@ export function digitsOf(view: DataView, from: number, to: number): number {
 }
 
 /** `digitsOf` for one to four digits that end behind the fourth byte. */
-export function shortDigitsOf(view: DataView, from: number, to: number): number {
+function shortDigitsOf(view: DataView, from: number, to: number): number {
   const shift = (4 - to + from) << 3
   const word = ((view.getInt32(to - 4, true) ^ 0x30303030) >>> shift) << shift
   return ((word | (word + 0x76767676)) & 0x80808080) === 0 ? fourDigits(word) : -1

@@ -1,11 +1,14 @@
 import type { BytesBuilder } from '../builder.ts'
 import type { BytesColumn, DictionaryColumn, Fixed128Column } from '../column.ts'
+import { viewOf } from './digits.ts'
 import type { Range } from './format.ts'
-import { HEX_DIGITS, UUID_PLACES } from './hex.ts'
+import { HEX_PAIRS, UUID_PLACES } from './hex.ts'
 import { isMissing } from './nulls.ts'
 
 const DASH = 0x2d
-const HEX = HEX_DIGITS
+/** `\x`, the first in the low byte. */
+const MARK = 0x785c
+const PAIRS = HEX_PAIRS
 const PLACES = UUID_PLACES
 
 /** utf8, json, numeric: the bytes as they are. */
@@ -49,19 +52,16 @@ export function formatDictionary(column: DictionaryColumn, out: BytesBuilder, ra
 export function formatBinary(column: BytesColumn, out: BytesBuilder, range: Range): void {
   const { data: source, offsets: starts, validity } = column
   out.ensure(out.rows * 2 + ((starts[range.to] as number) - (starts[range.from] as number)) * 2)
-  const { data, offsets } = out
+  const { offsets } = out
+  const view = viewOf(out.data)
   let at = 0
   for (let row = range.from, i = 0; row < range.to; row++, i++) {
     if (isMissing(validity, row)) out.setNull(i)
     else {
-      data[at] = 0x5c
-      data[at + 1] = 0x78
+      view.setInt16(at, MARK, true)
       at += 2
-      for (let from = starts[row] as number; from < (starts[row + 1] as number); from++, at += 2) {
-        const byte = source[from] as number
-        data[at] = HEX[byte >> 4] as number
-        data[at + 1] = HEX[byte & 15] as number
-      }
+      for (let from = starts[row] as number; from < (starts[row + 1] as number); from++, at += 2)
+        view.setInt16(at, PAIRS[source[from] as number] as number, true)
     }
     offsets[i + 1] = at
   }
@@ -74,17 +74,14 @@ export function formatUuid(column: Fixed128Column, out: BytesBuilder, range: Ran
   const bytes = new Uint8Array(words.buffer, words.byteOffset, words.byteLength)
   out.ensure(out.rows * 36)
   const { data, offsets } = out
+  const view = viewOf(data)
   let at = 0
   for (let row = range.from, i = 0; row < range.to; row++, i++) {
     if (isMissing(validity, row)) out.setNull(i)
     else {
       data[at + 8] = data[at + 13] = data[at + 18] = data[at + 23] = DASH
-      for (let part = 0; part < 16; part++) {
-        const byte = bytes[row * 16 + part] as number
-        const place = at + (PLACES[part] as number)
-        data[place] = HEX[byte >> 4] as number
-        data[place + 1] = HEX[byte & 15] as number
-      }
+      for (let part = 0; part < 16; part++)
+        view.setInt16(at + (PLACES[part] as number), PAIRS[bytes[row * 16 + part] as number] as number, true)
       at += 36
     }
     offsets[i + 1] = at

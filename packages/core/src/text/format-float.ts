@@ -4,7 +4,7 @@ import { POWERS_OF_TEN, viewOf } from './digits.ts'
 import type { Range } from './format.ts'
 import { isMissing } from './nulls.ts'
 import { writeExponential, writeFloat32, writeFloat64 } from './shortest.ts'
-import { SLACK, trimmed, writeLarge, writePadded, writeSmall } from './write-digits.ts'
+import { SLACK, trimmed, writeEight, writeLarge, writePadded, writeSmall } from './write-digits.ts'
 
 /**
  * float32, float64: the shortest decimal that lies strictly nearer to the float than to any other, as PostgreSQL writes
@@ -32,7 +32,7 @@ export function formatFloat64(column: FixedColumn, out: BytesBuilder, range: Ran
       if (places <= 8) {
         if ((values[row] as number) < 0) view.setUint8(at++, MINUS)
         const power = POWERS[places] as number
-        const integer = Math.round(size * power)
+        const integer = Math.floor(size * power + 0.5)
         const whole = Math.floor(integer / power)
         const upper = (whole / 1e8) | 0
         const fraction = integer - whole * power
@@ -48,10 +48,12 @@ export function formatFloat64(column: FixedColumn, out: BytesBuilder, range: Ran
   out.size = at
 }
 
-/** A point and digits below 2^31, without zeros at their end. */
+/** A point and at most 12 digits of an integer below 2^31, without zeros at their end. */
 function writeFraction(view: DataView, at: number, fraction: number, places: number): number {
   view.setUint8(at, POINT)
-  return trimmed(view, writePadded(view, at + 1, fraction, places))
+  if (places <= 8) return trimmed(view, writePadded(view, at + 1, fraction, places))
+  const upper = (fraction / 1e8) | 0
+  return trimmed(view, writeEight(view, writePadded(view, at + 1, upper, places - 8), fraction - upper * 1e8))
 }
 
 export function formatFloat32(column: FixedColumn, out: BytesBuilder, range: Range): void {
@@ -121,7 +123,7 @@ function placesOf32(size: number): number {
  */
 function isScaled(size: number, places: number): boolean {
   const power = POWERS[places] as number
-  const integer = Math.round(size * power)
+  const integer = Math.floor(size * power + 0.5)
   return integer < 1e15 && integer / power === size && size >= 1e-4
 }
 

@@ -1,7 +1,7 @@
 import type { WordsBuilder } from '../builder.ts'
 import { DECIMAL_NAN_WORD } from '../column.ts'
 import { addScaled, negate } from '../words.ts'
-import { digitsOf, isWord, POWERS_OF_TEN, shortDigitsOf, viewOf } from './digits.ts'
+import { digitsOf, isWord, POWERS_OF_TEN, viewOf } from './digits.ts'
 import type { Slices } from './slices.ts'
 
 /**
@@ -20,9 +20,8 @@ export function parseDecimal(slices: Slices, builder: WordsBuilder, onFault: (ro
   const { words } = builder
   const { precision, scale } = builder.type.kind === 'decimal' ? builder.type : { precision: 38, scale: 0 }
   const parser = new DecimalParser(data, words, precision, scale)
-  const view = viewOf(data)
-  const factor = scale <= 8 ? 10 ** scale : 0
-  const limit = scale <= 8 ? 10 ** Math.min(precision - scale, 8) : 0
+  // An integer: compared with a double, sizes would become doubles, too.
+  const most = precision > 9 ? 0x7fffffff : 10 ** precision - 1
   for (let row = 0, at = base; row < rows; row++, at += stride) {
     const start = starts[at] as number
     if (start < 0) {
@@ -30,23 +29,37 @@ export function parseDecimal(slices: Slices, builder: WordsBuilder, onFault: (ro
       continue
     }
     const end = ends[at] as number
-    const from = digitsStart(view, start, end)
-    const point = pointOf(view, from, end, scale)
-    const whole = point - from > 8 || end - from < 2 ? -1 : digitsOf(view, from, point)
-    const fraction = fractionOf(view, point, end, scale)
-    if ((whole | fraction) >= 0 && whole < limit) {
-      // Exact as in highWord of parse-integer.ts: both factors are at most 10^8.
-      const low = (Math.imul(whole, factor) + fraction) | 0
-      words[row * 4] = low
-      words[row * 4 + 1] = Math.floor((whole * factor + fraction - (low >>> 0)) / WORD + 0.5)
-      words[row * 4 + 2] = words[row * 4 + 3] = 0
-    } else if (!parser.parse(start, end, row)) {
+    const minus = start < end && data[start] === MINUS
+    const size = shortDecimal(data, minus ? start + 1 : start, end, scale)
+    if (size >= 0 && size <= most) {
+      words[row * 4] = minus ? -size : size
+      words[row * 4 + 1] = words[row * 4 + 2] = words[row * 4 + 3] = minus && size > 0 ? -1 : 0
+    } else if (parser.parse(start, end, row)) {
+      if (minus) negate(words, row * 4)
+    } else {
       builder.setNull(row)
       onFault(row)
-      continue
     }
-    if (from > start && view.getUint8(start) === MINUS) negate(words, row * 4)
   }
+}
+
+/** Up to nine digits and a point, scaled, when that is below 2^31; else -1. */
+function shortDecimal(data: Uint8Array, from: number, end: number, scale: number): number {
+  if (end - from > 10) return -1
+  let value = 0
+  let point = end
+  for (let i = from; i < end; i++) {
+    const digit = (data[i] as number) - ZERO
+    if (digit >>> 0 <= 9) value = (value * 10 + digit) | 0
+    else if (digit === POINT - ZERO && point === end) point = i
+    else return -1
+  }
+  const places = point < end ? end - point - 1 : 0
+  const digits = point - from + places
+  if (digits < 1 || digits > 9 || places > scale) return -1
+  if (places === scale) return value
+  const scaled = value * (POWERS_OF_TEN[scale - places] as number)
+  return scaled <= 0x7fffffff ? scaled : -1
 }
 
 /** Behind the sign, if there is one. */
@@ -62,15 +75,6 @@ function pointOf(view: DataView, from: number, end: number, scale: number): numb
   if (expected >= from && view.getUint8(expected) === POINT) return expected
   for (let i = from; i < end; i++) if (view.getUint8(i) === POINT) return i
   return end
-}
-
-/** The digits behind the point, scaled; -1 when they are not at most `scale` digits, nor at most 8. */
-function fractionOf(view: DataView, point: number, end: number, scale: number): number {
-  const length = end - point - 1
-  if (length <= 0) return 0
-  if (length > scale || length > 8) return -1
-  const digits = length > 4 || end < 4 ? digitsOf(view, point + 1, end) : shortDigitsOf(view, point + 1, end)
-  return length === scale ? digits : Math.imul(digits, POWERS_OF_TEN[scale - length] as number)
 }
 
 /** Decimals of any form, exactly, up to 38 digits. */

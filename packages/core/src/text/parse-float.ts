@@ -25,7 +25,8 @@ export function parseFloat64(slices: Slices, builder: FixedBuilder, onFault: (ro
       continue
     }
     const end = ends[at] as number
-    if (shortFloat(view, start, end)) values[row] = short[0] as number
+    if (shortFloat(data, start, end)) values[row] = short[0] as number
+    else if (plainFloat(view, start, end)) values[row] = short[0] as number
     else if (exactFloat(view, start, end)) values[row] = exact[0] as number
     else if (!longFloat(data.subarray(start, end), values, row)) {
       builder.setNull(row)
@@ -45,7 +46,8 @@ export function parseFloat32(slices: Slices, builder: FixedBuilder, onFault: (ro
       continue
     }
     const end = ends[at] as number
-    if (shortFloat(view, start, end)) values[row] = short[0] as number
+    if (shortFloat(data, start, end)) values[row] = short[0] as number
+    else if (plainFloat(view, start, end)) values[row] = short[0] as number
     else if (exactFloat(view, start, end)) values[row] = exact[0] as number
     else if (!longFloat(data.subarray(start, end), values, row)) {
       builder.setNull(row)
@@ -54,15 +56,35 @@ export function parseFloat32(slices: Slices, builder: FixedBuilder, onFault: (ro
   }
 }
 
-/** The result of `shortFloat`. */
+/** The result of `shortFloat` and `plainFloat`. */
 const short = new Float64Array(1)
 
 /**
- * Plain decimals of at most eight digits on each side of the point, 15 together, into `short`; false when the text is
- * anything else. The digits are an integer below 2^53 and the power of ten is exact, so their quotient is rounded once
- * and is the nearest double.
+ * Decimals of at most nine digits into `short`; false when the text is anything else. The digits are an integer below
+ * 2^53 and the power of ten is exact, so their quotient is rounded once and is the nearest double.
  */
-function shortFloat(view: DataView, start: number, end: number): boolean {
+function shortFloat(data: Uint8Array, start: number, end: number): boolean {
+  const minus = start < end && data[start] === MINUS
+  const from = minus ? start + 1 : start
+  if (end - from > 10) return false
+  let value = 0
+  let point = end
+  for (let i = from; i < end; i++) {
+    const digit = (data[i] as number) - ZERO
+    if (digit >>> 0 <= 9) value = (value * 10 + digit) | 0
+    else if (digit === POINT - ZERO && point === end) point = i
+    else return false
+  }
+  const places = point < end ? end - point - 1 : 0
+  const digits = point - from + places
+  if (digits < 1 || digits > 9) return false
+  const size = value / (POWERS[places] as number)
+  short[0] = minus ? -size : size
+  return true
+}
+
+/** `shortFloat` for at most eight digits on each side of the point, 15 together. */
+function plainFloat(view: DataView, start: number, end: number): boolean {
   const from = digitsStart(view, start, end)
   const point = pointOf(view, from, Math.min(end, from + 9))
   const places = point < end ? end - point - 1 : 0
@@ -72,8 +94,8 @@ function shortFloat(view: DataView, start: number, end: number): boolean {
   const fraction = digitsOf(view, end - places, end)
   if ((whole | fraction) < 0) return false
   const power = POWERS[places] as number
-  const value = (whole * power + fraction) / power
-  short[0] = from > start && view.getUint8(start) === MINUS ? -value : value
+  const size = (whole * power + fraction) / power
+  short[0] = from > start && view.getUint8(start) === MINUS ? -size : size
   return true
 }
 

@@ -49,17 +49,16 @@ export function writeLarge(view: DataView, at: number, upper: number, lower: num
   return upper === 0 ? writeSmall(view, at, lower) : writeEight(view, writeSmall(view, at, upper), lower)
 }
 
-/** The last `width` digits, at most 8, of an integer. */
-export function writePadded(view: DataView, start: number, value: number, width: number): number {
-  let at = start + width
-  let left = value
-  for (; at >= start + 2; at -= 2) {
-    const rest = (left / 100) | 0
-    view.setInt16(at - 2, pairOf(left - rest * 100), true)
-    left = rest
+/** `width` digits, at most 8, of an integer that has no more. */
+export function writePadded(view: DataView, at: number, value: number, width: number): number {
+  if (width <= 4) {
+    view.setInt32(at, fourOf(value) >>> ((4 - width) << 3), true)
+    return at + width
   }
-  if (at > start) view.setUint8(start, 48 + (left % 10))
-  return start + width
+  const upper = (value / 10_000) | 0
+  view.setInt32(at, fourOf(upper) >>> ((8 - width) << 3), true)
+  view.setInt32(at + width - 4, fourOf(value - upper * 10_000), true)
+  return at + width
 }
 
 /** ASCII text. */
