@@ -78,6 +78,20 @@ describe('decimal', () => {
   })
 })
 
+test.for([
+  ['a lone continuation', 0x80],
+  ['an overlong form of two bytes', 0xc1, 0xbf],
+  ['an overlong form of three', 0xe0, 0x9f, 0xbf],
+  ['an overlong form of four', 0xf0, 0x8f, 0xbf, 0xbf],
+  ['a surrogate', 0xed, 0xa0, 0x80],
+  ['more than U+10FFFF', 0xf4, 0x90, 0x80, 0x80],
+  ['a lead that none begins with', 0xf5, 0x80, 0x80, 0x80],
+  ['a cut sequence', 0xf0, 0x9f, 0x98],
+  ['a sequence that ends too early', 0xe2, 0x82, 0x41],
+] as const)('%s is no utf8', ([, ...bytes]) => {
+  expect(parseOne(utf8, Uint8Array.from(bytes))).toBe('fault')
+})
+
 describe('slices', () => {
   test('a stride and a base pick one field of a frame; nulls and faults are reported in order', () => {
     const data = new TextEncoder().encode('1,a,22,x,333,c,4444,d')

@@ -34,6 +34,9 @@ export const ACCEPTED: { readonly [type: string]: { readonly [text: string]: Val
     '1E-7': 1e-7,
     '+2.25': 2.25,
     '0.30000000000000004': 0.30000000000000004,
+    // In the middle of two doubles, and a little more.
+    '562949953421312.0625': 562949953421312,
+    '562949953421312.062500000000000001': 562949953421312.125,
     '123456789012345678901234567890': 1.2345678901234568e29,
     '1e-400': 0,
     NaN: NaN,
@@ -189,7 +192,7 @@ export const REFUSED: { readonly [type: string]: readonly string[] } = {
   ),
   binary: split('|abc|\\x0|\\xzz|\\x0g|x00|\\y00'),
   json: split(
-    '|[1,]|{"a":}|{"a" 1}|{a:1}|01|-|1.|.5|1e|"a|"\\x"|"\\u00g0"|nul|truex|[1 2]|1 2|[[]|{"a":1,}|"\u0001"|\'a\'|',
+    '|[1,]|{"a":}|{"a" 1}|{a:1}|01|-|1.|.5|1e|"a|"\\x"|"\\u00g0"|nul|truex|[1 2]|1 2|[[]|{"a":1,}|"\u0001"|"\u001f"|\'a\'|',
     '{,}|[|"\\',
   ),
 }
