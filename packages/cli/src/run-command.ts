@@ -1,5 +1,5 @@
 import { resolve } from 'node:path'
-import type { Pipeline, Report } from '@nebula/runtime'
+import type { Pipeline, RunEvent } from '@nebula/runtime'
 import { Command, InvalidArgumentError, Option } from 'commander'
 
 interface RunFlags {
@@ -81,9 +81,12 @@ async function run(file: string | undefined, flags: RunFlags): Promise<number> {
   try {
     const { logLevel } = pipeline.source.config.observability
     const logger = lineLogger(logLevel, (line) => process.stderr.write(line))
-    const report = await runtime.runPipeline(pipeline, { signal: stop.signal, onEvent: view.onEvent, logger })
-    view.end()
-    print(report, flags, reportText)
+    const onEvent = (event: RunEvent): void => {
+      if (event.kind !== 'report') return view.onEvent(event)
+      view.end()
+      process.stdout.write(flags.json ? `${JSON.stringify(event.report)}\n` : `${reportText(event.report)}\n`)
+    }
+    const report = await runtime.runPipeline(pipeline, { signal: stop.signal, onEvent, logger })
     return report.exitCode
   } finally {
     view.end()
@@ -107,8 +110,4 @@ function load(runtime: typeof import('@nebula/runtime'), file: string | undefine
   return runtime
     .oneLinePipeline({ from, to, folder: process.cwd(), defaults: chosen, streams, ...stateFolder })
     .then(adjusted)
-}
-
-function print(report: Report, flags: RunFlags, text: (report: Report) => string): void {
-  process.stdout.write(flags.json ? `${JSON.stringify(report)}\n` : `${text(report)}\n`)
 }

@@ -9,7 +9,7 @@ import pg from 'pg'
 const BIN = fileURLToPath(new URL('../src/bin.ts', import.meta.url))
 
 export interface Outcome {
-  /** Undefined when the process was killed. */
+  /** Undefined when the process was killed before it had shown one: the run did not end. */
   readonly report: Report | undefined
   readonly code: number | null
   readonly stderr: string
@@ -41,7 +41,7 @@ export async function runNebula(invocation: Invocation, killAfterMs?: number): P
   })
   clearTimeout(timer)
   const milliseconds = performance.now() - began
-  const report = code === null ? undefined : (JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as Report)
+  const report = stdout.endsWith('\n') ? (JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as Report) : undefined
   return { report, code, stderr, milliseconds }
 }
 
@@ -80,12 +80,10 @@ export async function crashUntil(
   while (result.kills < kills) {
     await subject.reset()
     for (let done = false; !done;) {
-      const outcome = await runNebula(subject.invocation, 100 + next() * milliseconds * 0.75)
-      if (outcome.report === undefined) {
-        result.kills++
-        continue
-      }
-      await expectDone(outcome)
+      const outcome = await runNebula(subject.invocation, 100 + next() * milliseconds)
+      if (outcome.code === null) result.kills++
+      else await expectDone(outcome)
+      if (outcome.report === undefined) continue
       result.resumedRows += outcome.report.streams.reduce((sum, stream) => sum + stream.resumed, 0)
       result.completions++
       done = true

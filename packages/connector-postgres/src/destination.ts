@@ -20,6 +20,7 @@ import type { Session } from './connection.ts'
 import { SessionPool } from './connection.ts'
 import { moveIntoTarget } from './finish.ts'
 import { parseTable, quote, quoteTable } from './names.ts'
+import type { StoredRun } from './state.ts'
 import { createSchema, stagingTable, State } from './state.ts'
 import { PostgresWriter } from './writer.ts'
 
@@ -113,6 +114,12 @@ export class PostgresDestination implements DestinationDriver {
     })
   }
 
+  async end(run: Run, context: Context): Promise<void> {
+    await this.#exclusively(run, context, async (session, before) => {
+      if (before) await this.#state.store(session, run, before.finished, true)
+    })
+  }
+
   async discard(run: Run, streams: readonly string[], context: Context): Promise<void> {
     await this.#exclusively(run, context, async (session, before) => {
       const dropped = run.streams.filter(({ request }) => streams.includes(request.stream))
@@ -132,7 +139,7 @@ export class PostgresDestination implements DestinationDriver {
   async #exclusively(
     run: Run,
     context: Context,
-    work: (session: Session, before: { run: Run; finished: readonly string[] } | undefined) => Promise<void>,
+    work: (session: Session, before: StoredRun | undefined) => Promise<void>,
   ): Promise<void> {
     const session = await context.call((signal) => this.#pool.acquire(signal))
     const stop = (): void => session.destroy()

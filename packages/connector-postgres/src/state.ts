@@ -55,8 +55,8 @@ export class State {
     return row?.content
   }
 
-  async store(session: Session, run: Run, finished: readonly string[]): Promise<void> {
-    const content = JSON.stringify({ run, finished } satisfies StoredRun)
+  async store(session: Session, run: Run, finished: readonly string[], ended = false): Promise<void> {
+    const content = JSON.stringify({ run, finished, ended } satisfies StoredRun)
     await session.query(
       `INSERT INTO ${this.table} (pipeline, partition, epoch, sequence, stream, content) VALUES ($1, '', $2, 0, $3, $4)
        ON CONFLICT (pipeline, partition) DO UPDATE
@@ -136,6 +136,7 @@ export class State {
 export interface StoredRun {
   readonly run: Run
   readonly finished: readonly string[]
+  readonly ended: boolean
 }
 
 /** Creates a schema that is missing; asking first, because creating needs a privilege even where it exists. */

@@ -103,6 +103,19 @@ describe.each(['18', '14'] as const)('PostgreSQL %s', (version) => {
     expect(await to.query(`SELECT relname FROM pg_class WHERE relname LIKE 'nebula\\_stage%'`)).toEqual([])
   })
 
+  test('a run has ended once it was told so, until the next one; an older one cannot end it', async () => {
+    await using db = await Database.create(server, 'CREATE TABLE t (id int4)')
+    await using route = new Route(db.url, db.url)
+    const { run } = await route.move('public.t', { target: 'u' })
+    const ended = async () => (await route.destination.recall('test', route.context))?.ended
+    expect(await ended()).toBe(false)
+    await route.destination.end(run, route.context)
+    expect(await ended()).toBe(true)
+    await route.move('public.t', { target: 'u' })
+    expect(await ended()).toBe(false)
+    expect(await codeOf(route.destination.end(run, route.context))).toBe('fenced')
+  })
+
   test('a partitioned target takes rows by append and by overwrite', async () => {
     await using from = await Database.create(
       server,

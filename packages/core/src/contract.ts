@@ -200,8 +200,10 @@ export interface Recalled {
   readonly run: Run
   /** Of partitions whose streams are not finished. */
   readonly checkpoints: readonly Checkpoint[]
-  /** Streams that are in their targets; all of them: the run ended. */
+  /** Streams that are in their targets. */
   readonly finished: readonly string[]
+  /** The run is over, and its report was shown: the same pipeline is a new run. Until then it is an interrupted one. */
+  readonly ended: boolean
 }
 
 export interface WriteTask {
@@ -263,4 +265,6 @@ export interface DestinationDriver extends Lifecycle {
   finish?(run: Run, streams: readonly string[], context: Context): Promise<void>
   /** Staging and checkpoints of the streams are gone, targets as before. Idempotent. */
   discard?(run: Run, streams: readonly string[], context: Context): Promise<void>
+  /** From now on `recall` says that the run ended. Called after its report was shown; required beside `recall`. */
+  end?(run: Run, context: Context): Promise<void>
 }

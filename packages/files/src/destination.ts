@@ -93,6 +93,10 @@ export class FileDestination implements DestinationDriver {
     await this.#filesOf(run.pipeline).discard(run, plans)
   }
 
+  async end(run: Run, _context: Context): Promise<void> {
+    await this.#filesOf(run.pipeline).end(run)
+  }
+
   async close(): Promise<void> {
     const open = [...this.#staged.values()]
     this.#staged.clear()

@@ -21,6 +21,7 @@ interface StoredRun {
   readonly version: number
   readonly run: Run
   readonly finished: readonly string[]
+  readonly ended: boolean
   readonly moves: readonly Move[]
   /** Etags of the files that this pipeline wrote, by name. */
   readonly published: Readonly<Record<string, string>>
@@ -71,7 +72,7 @@ export class RunFiles {
     for (const plan of run.streams) {
       if (!finished.includes(plan.request.stream)) checkpoints.push(...(await this.progress(run, plan)).checkpoints)
     }
-    return { run, checkpoints, finished }
+    return { run, checkpoints, finished, ended: stored.ended }
   }
 
   /** Makes `run` the current one and clears away what belongs to no stream of it. Throws `fenced` for an older epoch. */
@@ -83,7 +84,7 @@ export class RunFiles {
       const published = { ...before?.published, ...Object.fromEntries(moved.map(({ target, etag }) => [target, etag])) }
       const same = before?.run.id === run.id ? before : undefined
       const done = same ? [...new Set([...same.finished, ...moved.map(({ stream }) => stream)])] : []
-      return { version: VERSION, run, finished: done, moves: [], published }
+      return { version: VERSION, run, finished: done, ended: false, moves: [], published }
     })
     const open = run.streams.filter(({ request }) => !finished.includes(request.stream))
     const kept = new Set(open.flatMap((plan) => [stagedName(run, plan), progressName(run, plan)]))
@@ -146,6 +147,11 @@ export class RunFiles {
     })
     for (const plan of plans) await this.#store.remove(this.#path(progressName(run, plan)))
     if (isEnded(run, after.finished)) await this.#store.removeFolder(this.#path())
+  }
+
+  /** The run is over: what comes next is a new one. */
+  async end(run: Run): Promise<void> {
+    await this.#update(run, (before) => ({ ...before, ended: true }))
   }
 
   /** Removes what is staged for streams, and forgets what they reached. */

@@ -44,10 +44,22 @@ describe('a run', () => {
     expect(await readdir(join(folder, '.nebula'))).toEqual(['shop.json'])
     const recalled = await destinationIn(folder).recall('shop', context)
     expect(recalled).toMatchObject({
+      ended: false,
       finished: ['a', 'public.b', 'empty'],
       checkpoints: [],
       run: { id: 'r1', plan: { partitions: [] } },
     })
+  })
+
+  test('remembers that a run ended, until the next one', async () => {
+    const folder = await temporaryFolder()
+    const run = await completeRun(destinationIn(folder), { a: [['1']] })
+    const next = { ...run, id: 'r2', epoch: 2 }
+    await destinationIn(folder).end(run, context)
+    expect((await destinationIn(folder).recall('shop', context))?.ended).toBe(true)
+    await destinationIn(folder).prepare(next, context)
+    expect((await destinationIn(folder).recall('shop', context))?.ended).toBe(false)
+    await expect(destinationIn(folder).end(run, context)).rejects.toMatchObject({ code: 'fenced' })
   })
 
   test('replaces what stood at its targets at the end, and not before', async () => {

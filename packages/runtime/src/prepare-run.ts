@@ -87,8 +87,7 @@ function judge(
   recalled: Recalled | undefined,
   fingerprint: string,
 ): { readonly resuming: Recalled | undefined; readonly obsolete: Recalled | undefined } {
-  const ended = !recalled || recalled.finished.length >= recalled.run.streams.length
-  if (ended) return { resuming: undefined, obsolete: undefined }
+  if (!recalled || recalled.ended) return { resuming: undefined, obsolete: undefined }
   const same = recalled.run.fingerprint === fingerprint
   return same ? { resuming: recalled, obsolete: undefined } : { resuming: undefined, obsolete: recalled }
 }

@@ -26,6 +26,8 @@ export interface RunOptions {
 export type RunEvent =
   | { readonly kind: 'planned'; readonly prepared: PreparedRun; readonly progress: () => StreamProgress[] }
   | { readonly kind: 'stream'; readonly progress: StreamProgress; readonly status: 'done' | 'failed' | 'interrupted' }
+  /** Told before the run is marked as ended: killed before this was shown, it is an interrupted run and not a new one. */
+  | { readonly kind: 'report'; readonly report: Report }
 
 /**
  * Runs a pipeline to its end, or goes on with an interrupted run of it. Throws what stops it before the first row;
@@ -38,12 +40,7 @@ export async function runPipeline(pipeline: Pipeline, options: RunOptions = {}):
   try {
     const open = await openBoth(pipeline, options)
     try {
-      const report = await runOpen(pipeline, options, open, { startedAt, cpu })
-      await writeDurably(
-        join(pipeline.stateFolder, `${fileName(pipeline.name)}.report.json`),
-        JSON.stringify(report, null, 2),
-      )
-      return report
+      return await runOpen(pipeline, options, open, { startedAt, cpu })
     } finally {
       await open.close()
     }
@@ -134,7 +131,7 @@ async function runOpen(
     onEvent: options.onEvent,
   })
   const outcomes = await scheduler.run()
-  return createReport(
+  const report = createReport(
     {
       pipeline: pipeline.name,
       run: run.id,
@@ -147,6 +144,16 @@ async function runOpen(
     },
     outcomes,
   )
+  await writeDurably(
+    join(pipeline.stateFolder, `${fileName(pipeline.name)}.report.json`),
+    JSON.stringify(report, null, 2),
+  )
+  options.onEvent?.({ kind: 'report', report })
+  if (outcomes.every(({ status }) => status === 'done' || status === 'finished_before')) {
+    await state?.end()
+    await drivers.destination.end?.(run, contexts.destination)
+  }
+  return report
 }
 
 /** What an interrupted run under another configuration left behind. */

@@ -13,6 +13,7 @@ interface Stored {
   readonly run: Run
   readonly checkpoints: readonly Checkpoint[]
   readonly finished: readonly string[]
+  readonly ended: boolean
 }
 
 /**
@@ -43,8 +44,8 @@ export class LocalState {
       })
     }
     this.#stored = stored
-    const { run, checkpoints, finished } = stored
-    return { run, checkpoints, finished }
+    const { version: _, ...recalled } = stored
+    return recalled
   }
 
   /** Begins or takes over a run; keeps the checkpoints that it still has. */
@@ -56,7 +57,7 @@ export class LocalState {
     const streams = new Set(again.map(({ request }) => request.stream))
     const kept = new Set(run.plan.partitions.filter(({ stream }) => !streams.has(stream)).map(({ id }) => id))
     const checkpoints = same?.checkpoints.filter(({ partition }) => kept.has(partition)) ?? []
-    await this.#store({ version: VERSION, run, checkpoints, finished: same?.finished ?? [] })
+    await this.#store({ version: VERSION, run, checkpoints, finished: same?.finished ?? [], ended: false })
   }
 
   async commit(checkpoint: Checkpoint): Promise<void> {
@@ -79,6 +80,11 @@ export class LocalState {
     )
     const run = { ...stored.run, streams: raised }
     await this.#store({ ...stored, run, checkpoints: without(stored, streams) })
+  }
+
+  /** The run is over: what comes next is a new one. */
+  async end(): Promise<void> {
+    await this.#store({ ...this.#require(), ended: true })
   }
 
   #require(): Stored {

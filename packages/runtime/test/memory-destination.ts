@@ -26,6 +26,7 @@ export class MemoryTarget {
   run: Run | undefined
   checkpoints = new Map<string, Checkpoint>()
   finished = new Set<string>()
+  ended = false
 
   rows(table: string): Row[] {
     return this.tables.get(table)?.rows ?? []
@@ -74,8 +75,15 @@ export function memoryDestination(options: MemoryDestination): DestinationDriver
       ? {
           async recall(): Promise<Recalled | undefined> {
             faults?.hit('recall')
-            const { run, checkpoints, finished } = target
-            return run && structuredClone({ run, checkpoints: [...checkpoints.values()], finished: [...finished] })
+            const { run, checkpoints, finished, ended } = target
+            return (
+              run && structuredClone({ run, checkpoints: [...checkpoints.values()], finished: [...finished], ended })
+            )
+          },
+          async end() {
+            faults?.hit('end')
+            target.ended = true
+            faults?.hit('ended')
           },
         }
       : {}),
@@ -140,6 +148,7 @@ function prepare(target: MemoryTarget, run: Run): void {
     if ((before.get(stream.request.stream) ?? 0) !== stream.generation) dropCheckpoints(target, run, stream)
   }
   target.run = structuredClone(run)
+  target.ended = false
 }
 
 function dropCheckpoints(target: MemoryTarget, run: Run, { request }: StreamPlan): void {

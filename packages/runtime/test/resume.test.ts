@@ -27,6 +27,7 @@ interface Route {
   readonly source: MemorySource
   readonly destination: Omit<MemoryDestination, 'target' | 'faults'>
   readonly parallel?: number
+  readonly mode?: 'append'
 }
 
 /**
@@ -37,17 +38,17 @@ async function killEverywhere(
   route: Route,
   judge: (target: MemoryTarget, report: Report, ended: boolean) => void,
 ): Promise<number> {
-  const { source, destination, parallel = 1 } = route
+  const { source, destination, parallel = 1, mode } = route
   for (let index = 0; ; index++) {
     const target = new MemoryTarget()
     const scene = (faults: Faults): Scene => ({
       source: { ...source, faults },
       destination: { ...destination, target, faults },
       folder: join(folder(), String(index)),
-      pipeline: { parallel },
+      pipeline: { parallel, ...(mode ? { defaults: { mode } } : {}) },
     })
     const killed = Faults.killedAt(index)
-    const ended = (await attempt(scene(killed)))?.status === 'done'
+    const ended = (await attempt(scene(killed)))?.status === 'done' || target.ended
     if (killed.points.length <= index) return index
     const ledger = new Ledger()
     const report = await runPipeline(pipelineOf({ ...scene(new Faults()), ledger }))
@@ -94,6 +95,18 @@ describe('killed at any point, the same command goes on: nothing lost, nothing d
   test('commits behind positions, state in the state folder', async () => {
     const route = { source: { streams: positioned }, destination: { commitOften: true, recalls: false } }
     expect(await killEverywhere(route, exactly(positioned))).toBeGreaterThan(25)
+  })
+
+  test.each([true, false])('append: a run is interrupted until it was told to end (recall: %s)', async (recalls) => {
+    const ends: boolean[] = []
+    const route = { source: { streams }, destination: { recalls }, mode: 'append' } as const
+    await killEverywhere(route, (target, report, ended) => {
+      ends.push(ended)
+      if (!ended) exactly(streams)(target, report)
+    })
+    // After the end only drivers are closed, whose failure is no failure of the run.
+    expect(ends.indexOf(true)).toBeGreaterThan(20)
+    expect(ends.slice(ends.indexOf(true))).not.toContain(false)
   })
 
   test('append only: nothing is lost, and only rows of a commit whose answer was lost repeat', async () => {

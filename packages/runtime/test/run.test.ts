@@ -107,7 +107,7 @@ describe('a run', () => {
     await runPipeline(pipelineOf(scene), { onEvent: (event) => events.push(event) })
     expect(
       events.map((event) => (event.kind === 'stream' ? `${event.progress.stream} ${event.status}` : event.kind)),
-    ).toEqual(['planned', 'orders done', 'lines done'])
+    ).toEqual(['planned', 'orders done', 'lines done', 'report'])
     const [planned] = events
     const progress = planned?.kind === 'planned' ? planned.progress() : []
     expect(

@@ -37,7 +37,12 @@ describe('LocalState', () => {
     await first.commit(checkpoint('b:0'))
     await first.commit(checkpoint('a:0', 2))
     await first.finish(['b'])
-    expect(await state().recall()).toEqual({ run: run(), checkpoints: [checkpoint('a:0', 2)], finished: ['b'] })
+    expect(await state().recall()).toEqual({
+      run: run(),
+      checkpoints: [checkpoint('a:0', 2)],
+      finished: ['b'],
+      ended: false,
+    })
   })
 
   test('a run that is taken over keeps its checkpoints, but not of streams that begin again or partitions that are gone', async () => {
