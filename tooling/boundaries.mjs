@@ -13,14 +13,14 @@ const allowed = {
   cli: ['runtime', 'core', 'base'],
   formats: ['core'],
   files: ['core', 'base', 'formats'],
+  sql: ['core', 'base'],
   'connector-csv': ['core', 'base', 'files', 'formats', 'runtime'],
-  'connector-postgres': ['core', 'base', 'runtime'],
+  'connector-postgres': ['core', 'base', 'formats', 'sql', 'runtime'],
   testkit: ['core', 'runtime'],
 }
 const withoutNode = ['core', 'formats']
-// Code, without comments and blank lines. connector-postgres is to shrink to 1,500; until then it may not grow.
-const maxLines = { 'connector-postgres': 2750, runtime: 3000 }
-const countCode = (text) => text.split('\n').filter((line) => !/^\s*(\/\/|\/?\*|$)/.test(line)).length
+/** Lines of source, comments and blank lines included. */
+const maxLines = { 'connector-postgres': 1500, runtime: 3000 }
 const sections = 'Example, Options, Server side, Type map, Delivery and restart, Errors, Throughput, Limits'.split(', ')
 const specifier = /^(?:import|export)\b[^'"]*?\bfrom '([^'.][^']*)'|^import '([^'.][^']*)'|\bimport\('([^'.][^']*)'\)/gm
 
@@ -35,11 +35,11 @@ function* checkPackage(name) {
     if (!file.endsWith('.ts')) continue
     const text = readFileSync(join(folder, 'src', file), 'utf8')
     const lines = text.trimEnd().split('\n').length
-    total += countCode(text)
+    total += lines
     for (const problem of checkImports(name, text, dependencies)) yield `src/${file}: ${problem}`
     if (isConnector(name) && file === 'index.ts' && lines > 25) yield `src/index.ts: ${lines} lines, at most 25`
   }
-  if (total > (maxLines[name] ?? Infinity)) yield `${total} lines of code, at most ${maxLines[name]}`
+  if (total > (maxLines[name] ?? Infinity)) yield `${total} lines, at most ${maxLines[name]}`
   if (isConnector(name)) yield* checkReadme(join(folder, 'README.md'))
 }
 

@@ -1,9 +1,8 @@
-import type { Field, LogicalType, Schema, TypeDefinition } from '@nebula/core'
+import type { Field, LogicalType, TypeDefinition } from '@nebula/core'
 import { utf8 } from '@nebula/core'
+import type { TableName } from '@nebula/sql'
 import type { Session } from './connection.ts'
-import type { TableName } from './names.ts'
-import { quote } from './names.ts'
-import { logicalType, native } from './types.ts'
+import { logicalType, NAMES, native } from './types.ts'
 
 /** A table, view or foreign table with its columns, as the server describes it. */
 export interface Table extends TableName {
@@ -80,7 +79,7 @@ export function namedTables(session: Session, names: readonly TableName[]): Prom
 
 /** Type names are qualified in full: the search path is empty while they are printed. */
 async function loadTables(session: Session, filter: string, values: readonly unknown[]): Promise<Table[]> {
-  return session.transaction('READ ONLY', async () => {
+  return session.transaction(async () => {
     await session.query(`SET LOCAL search_path = ''`)
     const tables = await session.query<TableRow>(tablesQuery(filter), values)
     const oids = new Set(tables.flatMap(({ columns }) => (columns ?? []).map(({ type }) => type)))
@@ -90,7 +89,7 @@ async function loadTables(session: Session, filter: string, values: readonly unk
       key: table.key ?? [],
       columns: (table.columns ?? []).map((column) => types.column(column)),
     }))
-  })
+  }, 'READ ONLY')
 }
 
 interface TypeRow {
@@ -188,8 +187,8 @@ class Types {
     const { schema, ddl } = type
     if (ddl === null) return [...found.values()]
     if (schema !== 'public')
-      found.set(schema, { name: `SCHEMA ${quote(schema)}`, ddl: `CREATE SCHEMA ${quote(schema)}` })
-    const name = `${quote(schema)}.${quote(type.name)}`
+      found.set(schema, { name: `SCHEMA ${NAMES.quote(schema)}`, ddl: `CREATE SCHEMA ${NAMES.quote(schema)}` })
+    const name = `${NAMES.quote(schema)}.${NAMES.quote(type.name)}`
     found.set(name, { name, ddl })
     return [...found.values()]
   }
@@ -198,8 +197,4 @@ class Types {
 function offered(type: LogicalType, binarySafe: boolean): LogicalType[] {
   if (!binarySafe || type.kind === 'utf8') return [utf8]
   return [type, utf8]
-}
-
-export function tableSchema(table: Table): Schema {
-  return { fields: table.columns.map(({ field }) => field) }
 }

@@ -1,10 +1,12 @@
 import { userInfo } from 'node:os'
-import { BaseConfig, NebulaError, secret, Secret } from '@nebula/core'
+import { parseConnectionUrl } from '@nebula/base'
 import type { TlsConfig } from '@nebula/core'
+import { BaseConfig, NebulaError, secret, Secret } from '@nebula/core'
 
 /** Shapes of core's own keys, so that there is one copy of zod. */
 const text = BaseConfig.shape.name
 const positive = BaseConfig.shape.performance.unwrap().shape.maxConcurrency.unwrap()
+const tlsConfig = BaseConfig.shape.security.unwrap().shape.tls
 
 export const PostgresConfig = BaseConfig.extend({
   url: secret().optional().describe('postgres://user:password@host:port/database; keys beside it win'),
@@ -34,67 +36,42 @@ export interface Login {
   readonly options: string | undefined
 }
 
-/** Throws `config_invalid` for a URL that cannot be read; no message holds any of it. */
+/** What a URL says, in the words of libpq. */
+interface Words {
+  readonly [word: string]: string
+}
+
+const WORDS = 'host port user password dbname options sslmode sslrootcert sslcert sslkey'.split(' ')
+
+/** Throws `config_invalid` for a URL that cannot be read; no message holds a value of it. */
 export function resolveLogin(config: PostgresConfig): Login {
-  const url: Parts = config.url ? parseUrl(config.url.reveal()) : {}
-  const user = config.username ?? url.user ?? userInfo().username
+  const words = config.url ? urlWords(config.url.reveal()) : {}
+  const user = config.username ?? words['user'] ?? userInfo().username
   return {
-    host: config.host ?? url.host ?? 'localhost',
-    port: config.port ?? Number(url.port ?? 5432),
-    database: config.database ?? url.dbname ?? user,
+    host: config.host ?? words['host'] ?? 'localhost',
+    port: config.port ?? Number(words['port'] ?? 5432),
+    database: config.database ?? words['dbname'] ?? user,
     user,
-    password: config.password?.reveal() ?? url.password,
-    tls: urlTls(config.security.tls, url),
-    options: url.options,
+    password: config.password?.reveal() ?? words['password'],
+    tls: urlTls(config.security.tls, words),
+    options: words['options'],
   }
 }
 
-type Parts = { [Key in (typeof URL_KEYS)[number]]?: string }
-
-/** What a URL may say behind its question mark, in the words of libpq. */
-const URL_KEYS = [
-  'host',
-  'port',
-  'user',
-  'password',
-  'dbname',
-  'options',
-  'sslmode',
-  'sslrootcert',
-  'sslcert',
-  'sslkey',
-] as const
-
-/** Strictly encoded first; else the last `@` ends a password that holds `@`, `/` or `:` as it is. */
-const STRICT = /^postgres(?:ql)?:\/\/(?:([^@/?]*)@)?(\[[^\]]*\]|[^:/?@]*)(?::(\d+))?(?:\/([^?@]*))?(?:\?(.*))?$/is
-const LENIENT = /^postgres(?:ql)?:\/\/(?:(.*)@)?(\[[^\]]*\]|[^:/?@]*)(?::(\d+))?(?:\/([^?]*))?(?:\?(.*))?$/is
-
-function parseUrl(url: string): Parts {
-  const match = STRICT.exec(url) ?? LENIENT.exec(url)
-  if (!match) throw invalid('url is not postgres://user:password@host:port/database')
-  const [, login, host, port, dbname, query] = match
-  const [user, password] = login === undefined ? [] : [login.replace(/:.*/s, ''), /:(.*)/s.exec(login)?.[1]]
-  const parts = { user, password, host: host?.replace(/^\[(.*)\]$/, '$1'), port, dbname }
-  const found: Parts = {}
-  for (const [key, value] of Object.entries(parts)) if (value) found[key as keyof Parts] = decode(value)
-  for (const pair of query ? query.split('&') : []) {
-    const [key = '', value = ''] = pair.split(/=(.*)/s).map(decode)
-    if (!URL_KEYS.includes(key as keyof Parts)) throw invalid(`url has "${key}", which Nebula does not know`)
-    found[key as keyof Parts] = value
-  }
-  return found
+/** Words behind the question mark win. */
+function urlWords(text: string): Words {
+  const { options, database: dbname, ...url } = parseConnectionUrl(text, ['postgres', 'postgresql'])
+  const unknown = [...options.keys()].find((word) => !WORDS.includes(word))
+  if (unknown !== undefined) throw invalid(`url has "${unknown}", which Nebula does not know`)
+  return { ...url, ...(dbname && { dbname }), ...Object.fromEntries(options) }
 }
 
-function decode(text: string): string {
-  return text.replace(/(?:%[0-9a-f]{2})+/gi, (bytes) => Buffer.from(bytes.replaceAll('%', ''), 'hex').toString())
-}
-
-function urlTls(tls: TlsConfig, url: Parts): TlsConfig {
-  const mode = url.sslmode === 'allow' ? 'prefer' : url.sslmode
-  const known = BaseConfig.shape.security.unwrap().shape.tls.safeParse({ ...tls, ...(mode && { mode }) })
+/** Keys of `security.tls` win, but for the mode. */
+function urlTls(tls: TlsConfig, { sslmode, sslrootcert: ca, sslcert: cert, sslkey: key }: Words): TlsConfig {
+  const mode = sslmode === 'allow' ? 'prefer' : sslmode
+  const known = tlsConfig.safeParse({ ...tls, ...(mode && { mode }) })
   if (!known.success)
     throw invalid('url has an sslmode that is none of disable, prefer, require, verify-ca, verify-full')
-  const { sslrootcert: ca, sslcert: cert, sslkey: key } = url
   return { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key: new Secret(key) }), ...known.data }
 }
 

@@ -1,44 +1,23 @@
 import type { ErrorCode } from '@nebula/core'
 import { isNebulaError, NebulaError } from '@nebula/core'
 
-/** SQLSTATE, or the first two characters of its class, to our code (PostgreSQL appendix A). Others: `query_failed`. */
-const SQLSTATES: Readonly<Record<string, ErrorCode>> = {
-  '08': 'connection_lost',
-  '22': 'row_rejected',
-  '23': 'row_rejected',
-  '25006': 'permission_denied', // read-only server
-  '25P03': 'connection_lost',
-  '28': 'authentication_failed',
-  '3D000': 'database_not_found',
-  '40': 'conflict',
-  '42501': 'permission_denied',
-  '53': 'server_busy',
-  '53100': 'disk_full',
-  '54000': 'row_rejected',
-  '55P03': 'timeout',
-  '57014': 'timeout',
-  '57P01': 'connection_lost',
-  '57P02': 'connection_lost',
-  '57P03': 'server_busy',
-  '57P04': 'database_not_found',
-  '57P05': 'connection_lost',
-  '58030': 'disk_full',
+/** SQLSTATEs, or their first two characters (PostgreSQL appendix A), and Node's codes, by ours. Others: `query_failed`. */
+const VENDOR_CODES: { readonly [code in ErrorCode]?: string } = {
+  authentication_failed: '28',
+  conflict: '40',
+  connection_failed: 'ECONNREFUSED ENOTFOUND EAI_AGAIN EHOSTUNREACH ENETUNREACH ENOENT EACCES',
+  connection_lost: '08 25P03 57P01 57P02 57P05 ETIMEDOUT ECONNRESET EPIPE',
+  database_not_found: '3D000 57P04',
+  disk_full: '53100 58030',
+  permission_denied: '25006 42501', // 25006: a server that may only be read
+  row_rejected: '22 23 54000',
+  server_busy: '53 57P03',
+  timeout: '55P03 57014',
+  tls_failed: 'EPROTO',
 }
-
-/** Codes of Node's network, TLS and of the driver. */
-const NODE_CODES: Readonly<Record<string, ErrorCode>> = {
-  ECONNREFUSED: 'connection_failed',
-  ENOTFOUND: 'connection_failed',
-  EAI_AGAIN: 'connection_failed',
-  EHOSTUNREACH: 'connection_failed',
-  ENETUNREACH: 'connection_failed',
-  ENOENT: 'connection_failed',
-  EACCES: 'connection_failed',
-  ETIMEDOUT: 'connection_lost',
-  ECONNRESET: 'connection_lost',
-  EPIPE: 'connection_lost',
-  EPROTO: 'tls_failed',
-}
+const CODES = new Map(
+  Object.entries(VENDOR_CODES).flatMap(([code, vendor]) => vendor.split(' ').map((key) => [key, code as ErrorCode])),
+)
 
 /** What pg says in words only, and TLS in too many codes. */
 const MESSAGES: readonly (readonly [RegExp, ErrorCode])[] = [
@@ -57,9 +36,8 @@ export interface ServerError extends Error {
 
 export function errorCode(error: unknown): ErrorCode {
   const { code = '', message } = error as ServerError
-  const known = SQLSTATES[code] ?? SQLSTATES[code.slice(0, 2)] ?? NODE_CODES[code]
-  if (known) return known
-  return MESSAGES.find(([pattern]) => pattern.test(`${code} ${message}`))?.[1] ?? 'query_failed'
+  const known = CODES.get(code) ?? CODES.get(code.slice(0, 2))
+  return known ?? MESSAGES.find(([pattern]) => pattern.test(`${code} ${message}`))?.[1] ?? 'query_failed'
 }
 
 /** What the server said, without its detail and without the values that data errors quote. */

@@ -1,35 +1,27 @@
-import type { StreamPlan } from '@nebula/core'
 import { NebulaError } from '@nebula/core'
+import type { Move } from '@nebula/sql'
 import type { Session } from './connection.ts'
-import { postgresError } from './errors.ts'
-import type { TableName } from './names.ts'
-import { columnList, quote, quoteTable } from './names.ts'
-
-export interface Move {
-  readonly stream: StreamPlan
-  readonly staging: TableName
-  readonly target: TableName
-}
+import { NAMES } from './types.ts'
 
 /**
- * Inside a transaction: makes the staged rows the target's, or adds them to it. Returns whether all rows of the target
- * are now Nebula's.
+ * A target that would lose nothing but its rows is dropped, and the staging table renamed; any other is refilled. Returns
+ * the target's oid when all its rows are now Nebula's.
  */
-export async function moveIntoTarget(session: Session, move: Move): Promise<boolean> {
+export async function moveIntoTarget(session: Session, move: Move): Promise<string | undefined> {
   const { stream, staging, target } = move
-  const [from, to] = [quoteTable(staging), quoteTable(target)]
+  const [from, to] = [NAMES.table(staging), NAMES.table(target)]
   const append = stream.request.mode === 'append'
-  const [found] = await session.query<{ oid: string | null }>('SELECT to_regclass($1)::oid AS oid', [to])
-  if (found?.oid) await session.query(`LOCK TABLE ${to} IN ${append ? 'ROW' : 'ACCESS'} EXCLUSIVE MODE`)
-  if (!found?.oid || (!append && (await isBare(session, from, to)))) {
-    await replace(session, move, Boolean(found?.oid))
-    return true
+  const standing = await oidOf(session, to)
+  if (standing) await session.query(`LOCK TABLE ${to} IN ${append ? 'ROW' : 'ACCESS'} EXCLUSIVE MODE`)
+  if (!standing || (!append && (await isBare(session, from, to)))) {
+    await replace(session, move, standing !== undefined)
+    return oidOf(session, to)
   }
   if (!append) await session.query(`${(await isReferenced(session, to)) ? 'DELETE FROM' : 'TRUNCATE'} ${to}`)
-  const columns = columnList(stream.schema.fields.map(({ name }) => name))
+  const columns = NAMES.list(stream.schema.fields.map(({ name }) => name))
   const insert = columns ? `INSERT INTO ${to} (${columns}) OVERRIDING SYSTEM VALUE` : `INSERT INTO ${to}`
   const [staged] = await session.query<{ rows: string }>(`SELECT count(*) AS rows FROM ${from}`)
-  const moved = await insertAll(session, `${insert} SELECT ${columns} FROM ${from}`)
+  const moved = await session.execute(`${insert} SELECT ${columns} FROM ${from}`)
   if (moved !== Number(staged?.rows)) {
     // A trigger or a rule of the target may drop rows without an error.
     throw new NebulaError('counts_differ', {
@@ -38,27 +30,23 @@ export async function moveIntoTarget(session: Session, move: Move): Promise<bool
       connector: 'postgres',
     })
   }
-  await session.query(`DROP TABLE ${from}`)
-  return !append
+  await session.execute(`DROP TABLE ${from}`)
+  return append ? undefined : standing
 }
 
-/** Returns how many rows the server wrote. */
-async function insertAll(session: Session, sql: string): Promise<number> {
-  try {
-    return (await session.client.query(sql)).rowCount ?? 0
-  } catch (error) {
-    throw postgresError(error)
-  }
+async function oidOf(session: Session, table: string): Promise<string | undefined> {
+  const rows = await session.query<{ oid: string | null }>('SELECT to_regclass($1)::oid::text AS oid', [table])
+  return rows[0]?.oid ?? undefined
 }
 
 /** The staging table becomes the target. A key that the source's table has becomes the primary key of a new one. */
 async function replace(session: Session, { stream, staging, target }: Move, stands: boolean): Promise<void> {
-  if (stands) await session.query(`DROP TABLE ${quoteTable(target)}`)
-  await session.query(`ALTER TABLE ${quoteTable(staging)} RENAME TO ${quote(target.table)}`)
+  if (stands) await session.query(`DROP TABLE ${NAMES.table(target)}`)
+  await session.query(`ALTER TABLE ${NAMES.table(staging)} RENAME TO ${NAMES.quote(target.table)}`)
   const { key } = stream.request
   const fields = key.map((name) => stream.schema.fields.find((field) => field.name === name))
   const known = key.length > 0 && fields.every((field) => field?.vendor === 'postgres' && !field.nullable)
-  if (known && !stands) await session.query(`ALTER TABLE ${quoteTable(target)} ADD PRIMARY KEY (${columnList(key)})`)
+  if (known && !stands) await session.query(`ALTER TABLE ${NAMES.table(target)} ADD PRIMARY KEY (${NAMES.list(key)})`)
 }
 
 async function isReferenced(session: Session, table: string): Promise<boolean> {

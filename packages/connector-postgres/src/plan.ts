@@ -1,8 +1,8 @@
 import type { Partition, Plan, PreviousPlan, ReadStream } from '@nebula/core'
 import { NebulaError, schemaFingerprint } from '@nebula/core'
+import type { TableName } from '@nebula/sql'
 import type { Session } from './connection.ts'
-import type { TableName } from './names.ts'
-import { literal, parseTable, quote, quoteTable } from './names.ts'
+import { NAMES } from './types.ts'
 
 /** The part of a stream that one task reads: pages `from` to `to` of one table, or a whole view. JSON. */
 export interface PartitionRange extends TableName {
@@ -62,11 +62,11 @@ export async function planStreams(
   partitionBytes: number,
   previous: PreviousPlan | undefined,
 ): Promise<Plan> {
-  const names = streams.map(({ request }) => parseTable(request.stream, 'public'))
+  const names = streams.map(({ request }) => NAMES.parse(request.stream, 'public'))
   const { snapshot, version, ...now } = await openSnapshot(session, names)
   const relations = await session.query<Relation>(RELATIONS, [names.map((n) => n.schema), names.map((n) => n.table)])
   for (const view of relations.filter(({ kind }) => kind === 'm'))
-    await session.query(`SELECT FROM ${quoteTable(view)} LIMIT 0`)
+    await session.query(`SELECT FROM ${NAMES.table(view)} LIMIT 0`)
   const partitions: Partition[] = []
   const restart: { stream: string; reason: string }[] = []
   const fingerprints: { [stream: string]: string } = {}
@@ -100,7 +100,8 @@ async function openSnapshot(session: Session, names: readonly TableName[]): Prom
     [names.map(({ schema }) => schema), names.map(({ table }) => table)],
   )
   await session.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
-  if (lockable.length > 0) await session.query(`LOCK TABLE ${lockable.map(quoteTable).join(', ')} IN ACCESS SHARE MODE`)
+  if (lockable.length > 0)
+    await session.query(`LOCK TABLE ${lockable.map((table) => NAMES.table(table)).join(', ')} IN ACCESS SHARE MODE`)
   const [row] = await session.query<Snapshot>(
     `SELECT pg_export_snapshot() AS snapshot, current_setting('server_version_num')::int AS version,
      (SELECT concat_ws(' ', system_identifier, timeline_id) FROM pg_control_system(), pg_control_checkpoint()) AS cluster,
@@ -171,7 +172,7 @@ async function doubt(
   const old = String(BigInt(proof.xmin) & 0xffffffffn)
   const counts = ranges.map(
     (range) =>
-      `SELECT count(*) AS rows, count(*) FILTER (WHERE age(xmin) <= age(${literal(old)}::xid)) AS newer ${fromRange(range)}`,
+      `SELECT count(*) AS rows, count(*) FILTER (WHERE age(xmin) <= age('${old}'::xid)) AS newer ${fromRange(range)}`,
   )
   const [found] = await session.query<{ rows: string; newer: string }>(
     `SELECT sum(rows) AS rows, sum(newer) AS newer FROM (${counts.join(' UNION ALL ')}) counted`,
@@ -187,7 +188,7 @@ function merged(ranges: readonly PartitionRange[]): PartitionRange[] {
   const result: PartitionRange[] = []
   for (const range of ranges) {
     const last = result.at(-1)
-    const touches = last && last.to !== undefined && last.to === range.from && quoteTable(last) === quoteTable(range)
+    const touches = last && last.to !== undefined && last.to === range.from && NAMES.table(last) === NAMES.table(range)
     if (!touches) result.push(range)
     else {
       const { to: _, ...begin } = last
@@ -202,7 +203,7 @@ function fromRange(range: PartitionRange): string {
     ...(range.from === undefined ? [] : [`ctid >= '(${range.from},0)'::tid`]),
     ...(range.to === undefined ? [] : [`ctid < '(${range.to},0)'::tid`]),
   ]
-  return `FROM ${range.only ? 'ONLY ' : ''}${quoteTable(range)}${pages.length === 0 ? '' : ` WHERE ${pages.join(' AND ')}`}`
+  return `FROM ${range.only ? 'ONLY ' : ''}${NAMES.table(range)}${pages.length === 0 ? '' : ` WHERE ${pages.join(' AND ')}`}`
 }
 
 /** Types whose binary form is their text. */
@@ -211,7 +212,7 @@ const TEXT_TYPES = /^(text|name|character( varying)?(\(\d+\))?)$/
 /** The query of a task. Columns are named: children of a table may have them in another order. */
 export function selectRange({ schema, request, wire }: ReadStream, range: PartitionRange): string {
   const columns = schema.fields.map(({ name, type, declared = '' }) => {
-    const column = quote(name)
+    const column = NAMES.quote(name)
     const text = wire === 'csv' || (wire === undefined && type.kind === 'utf8')
     if (declared === 'boolean') return text ? `${column}::text` : column
     if (wire !== undefined || !text || TEXT_TYPES.test(declared)) return column

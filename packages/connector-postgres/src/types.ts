@@ -1,9 +1,11 @@
-import type { LogicalType } from '@nebula/core'
+import type { Field, LogicalType } from '@nebula/core'
 import { utf8 } from '@nebula/core'
+import { BINARY_WIRE, TEXT_WIRE } from '@nebula/formats'
+import type { ColumnType, SqlTypes } from '@nebula/sql'
+import { Names } from '@nebula/sql'
 
-/** Whole rows as they travel: the CopyData messages of COPY in its binary and text format, without header and trailer. */
-export const BINARY_WIRE = 'postgres/copy-binary'
-export const TEXT_WIRE = 'postgres/copy-text'
+/** NAMEDATALEN - 1 bytes; PostgreSQL would cut a longer name without a word. */
+export const NAMES = new Names({ vendor: 'PostgreSQL', quote: '"', maxBytes: 63 })
 
 /** Types of pg_catalog that Nebula models, by their internal names. `numeric` depends on its modifier. */
 const MODELLED: Readonly<Record<string, LogicalType>> = {
@@ -46,12 +48,7 @@ function numericType(modifier: number): LogicalType {
   return fits ? { kind: 'decimal', precision, scale } : { kind: 'numeric' }
 }
 
-/** A column for values of another system: its type, and the type in which values arrive where that is wider. */
-interface ColumnType {
-  readonly type: string
-  readonly as?: LogicalType
-}
-
+/** Of columns for values of another system. */
 const COLUMN_TYPES: { readonly [kind in LogicalType['kind']]?: ColumnType } = {
   bool: { type: 'boolean' },
   int8: { type: 'smallint', as: { kind: 'int16' } },
@@ -74,49 +71,23 @@ const COLUMN_TYPES: { readonly [kind in LogicalType['kind']]?: ColumnType } = {
   json: { type: 'json' },
 }
 
-/** The type of a new column for what comes from another system; undefined when PostgreSQL has none. */
-export function columnType(type: LogicalType): ColumnType | undefined {
+function columnType(type: LogicalType): ColumnType | undefined {
   if (type.kind === 'decimal') return { type: `numeric(${type.precision},${type.scale})` }
   if (type.kind === 'timestamp') return { type: `timestamp ${type.zone ? 'with' : 'without'} time zone` }
   return COLUMN_TYPES[type.kind]
 }
 
-/** Bits of an integer beside its sign. */
-const INTEGERS: { readonly [kind in LogicalType['kind']]?: { readonly bits: number; readonly signed: boolean } } = {
-  int8: { bits: 7, signed: true },
-  int16: { bits: 15, signed: true },
-  int32: { bits: 31, signed: true },
-  int64: { bits: 63, signed: true },
-  uint8: { bits: 8, signed: false },
-  uint16: { bits: 16, signed: false },
-  uint32: { bits: 32, signed: false },
-  uint64: { bits: 64, signed: false },
-}
-/** Bits of an integer that a binary fraction holds. */
-const MANTISSAS: Readonly<Record<string, number>> = { float32: 24, float64: 53 }
-
-/** Digits before the point and behind it that an exact number may have. */
-function digits(type: LogicalType): readonly [whole: number, fraction: number] | undefined {
-  if (type.kind === 'decimal') return [type.precision - type.scale, type.scale]
-  if (type.kind === 'numeric') return [Infinity, Infinity]
-  const integer = INTEGERS[type.kind]
-  return integer && [Math.ceil(integer.bits * Math.log10(2)), 0]
+function lossOf({ type, declared }: Field, target: string): string | undefined {
+  if (declared === 'json' && target === 'jsonb') return 'jsonb keeps neither spaces nor repeated keys'
+  const digits = /^(?:time|interval).*\(([0-5])\)/.exec(target)?.[1]
+  const timed = type.kind === 'time' || type.kind === 'timestamp' || type.kind === 'interval'
+  return timed && digits !== undefined ? `${target} rounds seconds to ${digits} digits` : undefined
 }
 
-/** True when every value of `from` is a value of `to`, which is another type. */
-export function widens(from: LogicalType, to: LogicalType): boolean {
-  if (to.kind === 'utf8') return from.kind !== 'list' && from.kind !== 'struct'
-  if (to.kind === 'timestamp') return from.kind === 'date' && !to.zone
-  return widensNumber(from, to)
-}
-
-function widensNumber(from: LogicalType, to: LogicalType): boolean {
-  const integer = INTEGERS[from.kind]
-  const larger = INTEGERS[to.kind]
-  const mantissa = MANTISSAS[to.kind]
-  if (larger) return integer !== undefined && integer.bits <= larger.bits && (larger.signed || !integer.signed)
-  if (mantissa !== undefined) return from.kind === 'float32' || (integer !== undefined && integer.bits <= mantissa)
-  const [whole = Infinity, fraction = Infinity] = digits(from) ?? []
-  const room = digits(to) ?? [0, 0]
-  return digits(from) !== undefined && whole <= room[0] && fraction <= room[1]
+export const TYPES: SqlTypes = {
+  vendor: 'postgres',
+  columnType,
+  lossOf,
+  isText: (declared) => /^(text$|character|name$)/.test(declared),
+  wires: (parsed) => (parsed ? [TEXT_WIRE] : [BINARY_WIRE, TEXT_WIRE]),
 }

@@ -4,7 +4,7 @@ import { createContext } from '@nebula/base'
 import { BufferPool, isNebulaError, NebulaError } from '@nebula/core'
 import { describe, expect, inject, test } from 'vitest'
 import { PostgresConfig } from '../src/config.ts'
-import { SessionPool } from '../src/connection.ts'
+import { sessionPool } from '../src/connection.ts'
 import { PostgresSource } from '../src/source.ts'
 import { Database, Route } from './harness.ts'
 
@@ -94,7 +94,7 @@ describe.each(['18', '14'] as const)('PostgreSQL %s', (version) => {
       await db.query(`ALTER DATABASE ${name?.name} SET ${setting}`)
     }
     const config = PostgresConfig.parse({ url: db.url, timeouts: { request: '7s' } })
-    const pool = new SessionPool(config)
+    const pool = sessionPool(config)
     const session = await pool.acquire(new AbortController().signal)
     const rows = await session.query<{ v: string }>(
       `SELECT unnest(ARRAY[('2024-02-01 12:00+00'::timestamptz)::text, '1 mon 2 days'::interval::text, '\\x00'::bytea::text, (0.1::float8)::text,
@@ -112,13 +112,13 @@ describe.each(['18', '14'] as const)('PostgreSQL %s', (version) => {
       'nebula',
       '2s',
     ])
-    await session.transaction('READ WRITE', () => session.query('CREATE TABLE public.t ()'))
+    await session.transaction(() => session.query('CREATE TABLE public.t ()'))
     pool.release(session)
     await pool.close()
   })
 
   test('connections are bounded, waited for in line, and abandoned by signal', async () => {
-    const pool = new SessionPool(PostgresConfig.parse({ url: server, performance: { maxConcurrency: 2 } }))
+    const pool = sessionPool(PostgresConfig.parse({ url: server, performance: { maxConcurrency: 2 } }))
     const never = new AbortController().signal
     const [a, b] = [await pool.acquire(never), await pool.acquire(never)]
     const order: string[] = []

@@ -207,13 +207,10 @@ describe.each(['18', '14'] as const)('PostgreSQL %s', (version) => {
 /** Cuts the connection when COMMIT is sent: after the server has answered, or before it hears of it. */
 function loseCommit(arrives: boolean): void {
   const { prototype } = Session
-  const original = Object.getOwnPropertyDescriptor(prototype, 'query')?.value as (
-    this: Session,
-    sql: string,
-  ) => Promise<never[]>
-  prototype.query = async function (this: Session, sql: string) {
-    if (sql !== 'COMMIT') return original.apply(this, arguments as unknown as [string])
-    prototype.query = original
+  const original = Object.getOwnPropertyDescriptor(prototype, 'execute')?.value as Session['execute']
+  prototype.execute = async function (this: Session, sql: string, values?: readonly unknown[]) {
+    if (sql !== 'COMMIT') return original.call(this, sql, values)
+    prototype.execute = original
     if (arrives) await original.call(this, sql)
     this.client.connection.stream.destroy()
     return original.call(this, 'SELECT 1')

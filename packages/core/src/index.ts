@@ -52,3 +52,4 @@ export type { Fidelity, Kind, LogicalType, SimpleKind, StructField } from './typ
 export { parseDuration, parseSize } from './units.ts'
 export { valueAt } from './value.ts'
 export type { Interval, Value } from './value.ts'
+export { widens } from './widen.ts'

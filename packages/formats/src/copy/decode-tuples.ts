@@ -1,6 +1,6 @@
 import type { BoolBuilder, BytesBuilder, Column, ColumnBuilder, FixedBuilder, WordsBuilder } from '@nebula/core'
 import { DATE_INFINITY, DATE_MINUS_INFINITY, NebulaError } from '@nebula/core'
-import { FRAME_HEAD } from './copy.ts'
+import { FRAME_HEAD } from './frame.ts'
 import { decodeDecimal, decodeNumericText, shortDecimal } from './numeric.ts'
 
 /**

@@ -2,8 +2,8 @@ import type { Column, LogicalType, Value } from '@nebula/core'
 import { BufferPool, BytesBuilder, columnBuilder, DATE_INFINITY, DATE_MINUS_INFINITY, valueAt } from '@nebula/core'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { decodeTuples } from '../src/decode.ts'
-import { TupleEncoder } from '../src/encode.ts'
+import { decodeTuples } from '../src/copy/decode-tuples.ts'
+import { TupleEncoder } from '../src/copy/tuple-encoder.ts'
 
 const pool = new BufferPool(1e9)
 const INFINITY = 2n ** 63n - 1n

@@ -1,7 +1,6 @@
 import type { BufferPool, Column } from '@nebula/core'
 import { BytesBuilder, formatColumn, utf8 } from '@nebula/core'
-import type { RowEncoder } from './encode.ts'
-import type { Output } from './numeric.ts'
+import type { Output, RowEncoder } from './frame.ts'
 
 const BACKSLASH = 0x5c
 const TAB = 0x09

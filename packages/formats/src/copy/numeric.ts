@@ -1,5 +1,6 @@
 import type { BytesBuilder } from '@nebula/core'
 import { DECIMAL_NAN_WORD } from '@nebula/core'
+import type { Output } from './frame.ts'
 
 /**
  * numeric on the wire (numeric_send in numeric.c): int16 digits, int16 weight of the first, uint16 sign, uint16 display
@@ -101,12 +102,6 @@ export function decodeDecimal(view: DataView, at: number, scale: number, words: 
   if (sign === NEGATIVE) negate(wide, 0, words)
   else words.set(wide)
   return true
-}
-
-/** Where encoded bytes go: `view` is over `bytes`. */
-export interface Output {
-  readonly bytes: Uint8Array
-  readonly view: DataView
 }
 
 /** Bytes that a decimal takes at most, and a numeric of a text. */

@@ -1,18 +1,8 @@
 import type { Column, FixedArray, LogicalType } from '@nebula/core'
 import { NebulaError, typeName } from '@nebula/core'
-import { DAYS_1970_TO_2000, EPOCH_HIGH, EPOCH_LOW, INFINITE, MINUS_INFINITE } from './decode.ts'
-import type { Output } from './numeric.ts'
+import { DAYS_1970_TO_2000, EPOCH_HIGH, EPOCH_LOW, INFINITE, MINUS_INFINITE } from './decode-tuples.ts'
+import type { Output, RowEncoder } from './frame.ts'
 import { encodeDecimal, encodeNumericText, MAX_DECIMAL_BYTES, maxNumericBytes } from './numeric.ts'
-
-/** Rows of columns to the bytes that COPY FROM takes. */
-export interface RowEncoder {
-  /** Turns to some rows of a batch; returns the bytes that they take at most. */
-  begin(columns: readonly Column[], from: number, to: number): number
-  /** Writes these rows to `at`, where there is room for them; returns their end. */
-  write(out: Output, at: number): number
-  /** Gives scratch memory back. */
-  free(): void
-}
 
 /** A column to be written; a `jsonb` has a version byte before its text. */
 export interface EncodedField {

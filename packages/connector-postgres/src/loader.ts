@@ -1,0 +1,121 @@
+import type { Context, RecordBatch, Rejection, WriteTask } from '@nebula/core'
+import { NebulaError } from '@nebula/core'
+import type { EncodedField, RowEncoder } from '@nebula/formats'
+import { BINARY_WIRE, FRAME_HEAD, frameCopyData, LineEncoder, TupleEncoder } from '@nebula/formats'
+import type { Loader, TableName } from '@nebula/sql'
+import { needsText } from '@nebula/sql'
+import type { Session } from './connection.ts'
+import { CopyIn } from './copy.ts'
+import type { ServerError } from './errors.ts'
+import { serverMessage } from './errors.ts'
+import { NAMES, TYPES } from './types.ts'
+
+/** Bytes, about, that are encoded before they are sent. */
+const CHUNK_BYTES = 1_048_576
+
+/** A COPY that is open, and the rows that were sent into it. */
+interface OpenCopy {
+  readonly stream: CopyIn
+  readonly binary: boolean
+  rows: number
+}
+
+/** Loads rows by COPY: wire rows as they are, columns in binary, or as text where the server is to parse them. */
+export class CopyLoader implements Loader<Session> {
+  readonly #task: WriteTask
+  readonly #staging: TableName
+  readonly #context: Context
+  /** Of columns. */
+  readonly #binary: boolean
+  #copy: OpenCopy | undefined
+  /** One chunk is on its way while the next is encoded. */
+  #sending: Promise<void> = Promise.resolve()
+  #encoder: RowEncoder | undefined
+
+  constructor(task: WriteTask, staging: TableName, context: Context) {
+    this.#task = task
+    this.#staging = staging
+    this.#context = context
+    this.#binary = !needsText(TYPES, task.stream.accepted)
+  }
+
+  async load(session: Session, batch: RecordBatch, from: number, to: number): Promise<void> {
+    const wire = this.#task.stream.accepted.wire === undefined ? undefined : batch.wire
+    const copy = await this.#open(session, wire ? wire.format === BINARY_WIRE : this.#binary)
+    copy.rows += to - from
+    if (wire) await copy.stream.write(wire.data.subarray(wire.offsets[from], wire.offsets[to]))
+    else await this.#encode(copy.stream, batch, from, to)
+  }
+
+  async end(): Promise<void> {
+    const [copy, sending] = [this.#copy, this.#sending]
+    this.reset()
+    await sending
+    const taken = await copy?.stream.finish()
+    if (copy && taken !== copy.rows) {
+      throw new NebulaError('counts_differ', { message: `The server took ${taken} of ${copy.rows} rows.` })
+    }
+  }
+
+  reset(): boolean {
+    const open = this.#copy !== undefined
+    this.#copy = undefined
+    this.#sending = Promise.resolve()
+    return open
+  }
+
+  free(): void {
+    this.#encoder?.free()
+    this.#encoder = undefined
+  }
+
+  /** The line that the server's context names behind the table: `COPY t, line 7, column c`, in any language. */
+  refusedRow(error: unknown, from: number, to: number): number | undefined {
+    const { where = '' } = error as ServerError
+    const behind = where.indexOf(this.#staging.table)
+    const line = behind < 0 ? null : /\d+/.exec(where.slice(behind + this.#staging.table.length))
+    const row = from + Number(line?.[0]) - 1
+    return row >= from && row < to ? row : undefined
+  }
+
+  rejection(error: unknown): Pick<Rejection, 'column' | 'code' | 'reason'> {
+    const { where = '', column, code = 'row_rejected' } = error as ServerError
+    const named = /, column (.*?)(?:: "|$)/s.exec(where)?.[1] ?? column
+    const known = this.#task.stream.schema.fields.find(({ name }) => name === named)
+    return { ...(known ? { column: known.name } : {}), code, reason: serverMessage(error) }
+  }
+
+  /** The open COPY of this form; another one is ended first. */
+  async #open({ client }: Session, binary: boolean): Promise<OpenCopy> {
+    if (this.#copy?.binary === binary) return this.#copy
+    await this.end()
+    const columns = NAMES.list(this.#task.stream.schema.fields.map(({ name }) => name))
+    const table = `${NAMES.table(this.#staging)}${columns && ` (${columns})`}`
+    const sql = `COPY ${table} FROM STDIN (FORMAT ${binary ? 'binary' : 'text'})`
+    return (this.#copy = { stream: await CopyIn.start(client, sql, binary), binary, rows: 0 })
+  }
+
+  async #encode(stream: CopyIn, batch: RecordBatch, from: number, to: number): Promise<void> {
+    const { pool } = this.#context
+    const encoder = (this.#encoder ??= this.#binary ? new TupleEncoder(this.#fields()) : new LineEncoder(pool))
+    const columns = batch.schema.fields.map((_, i) => batch.column(i))
+    const rows = Math.ceil((CHUNK_BYTES * batch.rows) / Math.max(1, batch.byteLength))
+    for (let row = from; row < to; row += rows) {
+      const bytes = pool.take(FRAME_HEAD + encoder.begin(columns, row, Math.min(to, row + rows)))
+      const out = { bytes, view: new DataView(bytes.buffer) }
+      const end = encoder.write(out, FRAME_HEAD)
+      frameCopyData(out, end)
+      const before = this.#sending
+      this.#sending = stream.write(bytes.subarray(0, end)).finally(() => pool.give(bytes))
+      this.#sending.catch(() => {})
+      await before
+    }
+  }
+
+  #fields(): EncodedField[] {
+    const { schema, accepted } = this.#task.stream
+    return schema.fields.map(({ type }, i) => {
+      return { type, jsonb: type.kind === 'json' && accepted.columns[i]?.type === 'jsonb' }
+    })
+  }
+}

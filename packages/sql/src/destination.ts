@@ -1,0 +1,176 @@
+import type { Pool, Pooled } from '@nebula/base'
+import type {
+  Acceptance,
+  Context,
+  DestinationDriver,
+  Recalled,
+  Run,
+  Schema,
+  StreamPlan,
+  StreamRequest,
+  TargetInfo,
+  Writer,
+  WriteTask,
+} from '@nebula/core'
+import { NebulaError } from '@nebula/core'
+import { acceptStream } from './accept.ts'
+import type { StoredRun } from './checkpoint-table.ts'
+import { CheckpointTable } from './checkpoint-table.ts'
+import type { Move, SqlDialect } from './dialect.ts'
+import type { SqlSession } from './session.ts'
+import { stagingTable } from './staging.ts'
+import { SqlWriter } from './writer.ts'
+
+/**
+ * Loads every stream into a staging table, and moves all of it into the target in one transaction. Run and checkpoints
+ * are kept in a table beside the targets.
+ */
+export class SqlDestination<Session extends SqlSession & Pooled> implements DestinationDriver {
+  readonly #pool: Pool<Session>
+  readonly #dialect: SqlDialect<Session>
+  readonly #checkpoints: CheckpointTable<Session>
+  readonly #schema: string
+
+  /** `schema` is that of targets that name none, and of the checkpoint table. */
+  constructor(pool: Pool<Session>, dialect: SqlDialect<Session>, schema: string) {
+    this.#pool = pool
+    this.#dialect = dialect
+    this.#checkpoints = new CheckpointTable(dialect, schema)
+    this.#schema = schema
+  }
+
+  async open(context: Context): Promise<void> {
+    await this.ping(context)
+  }
+
+  async ping(context: Context): Promise<void> {
+    await this.#pool.use(context, (session) => session.query('SELECT 1'))
+  }
+
+  async close(): Promise<void> {
+    await this.#pool.close()
+  }
+
+  async describe(targets: readonly string[], context: Context): Promise<(TargetInfo | undefined)[]> {
+    const { names } = this.#dialect
+    const tables = targets.map((target) => names.parse(target, this.#schema))
+    return this.#pool.use(context, async (session) => {
+      const owned = await this.#checkpoints.owned(session)
+      const infos: (TargetInfo | undefined)[] = []
+      for (const table of await this.#dialect.describe(session, tables)) {
+        const name = table && names.table(table)
+        const ours = table === undefined || owned.get(names.table(table)) === table.id
+        const rows = ours ? [] : await session.query(`SELECT 1 FROM ${name} LIMIT 1`)
+        infos.push(table && { schema: table.columns, foreignRows: rows.length > 0 })
+      }
+      return infos
+    })
+  }
+
+  accept(request: StreamRequest, schema: Schema, wire: readonly string[], target?: TargetInfo): Acceptance {
+    const { types, names } = this.#dialect
+    return acceptStream(types, names, { request, schema, wire, standing: target?.schema })
+  }
+
+  async recall(pipeline: string, context: Context): Promise<Recalled | undefined> {
+    return this.#pool.use(context, (session) => this.#checkpoints.recall(session, pipeline))
+  }
+
+  async prepare(run: Run, context: Context): Promise<void> {
+    const checkpoints = this.#checkpoints
+    await this.#pool.use(context, (session) =>
+      session.transaction(async () => {
+        await checkpoints.create(session)
+        const before = await checkpoints.lock(session, run)
+        const same = before?.run.id === run.id
+        const finished = same ? before.finished : []
+        if (same) await checkpoints.forget(session, run.pipeline, run.streams, true)
+        else await checkpoints.forgetAll(session, run.pipeline, false)
+        const kept = new Set(run.streams.map((stream) => this.#staging(run, stream)))
+        for (const stream of before?.run.streams ?? []) {
+          const table = this.#staging(before?.run ?? run, stream)
+          if (!kept.has(table)) await session.execute(`DROP TABLE IF EXISTS ${table}`)
+        }
+        for (const stream of run.streams) {
+          if (!finished.includes(stream.request.stream)) await this.#dialect.stage(session, this.#move(run, stream))
+        }
+        await checkpoints.store(session, { run, finished, ended: false })
+      }),
+    )
+  }
+
+  async writer(task: WriteTask, context: Context): Promise<Writer> {
+    const { staging } = this.#move(task.run, task.stream)
+    const loader = this.#dialect.loader(task, staging, context)
+    const { toError } = this.#dialect
+    return new SqlWriter(task, loader, { pool: this.#pool, checkpoints: this.#checkpoints, context, toError })
+  }
+
+  async finish(run: Run, streams: readonly string[], context: Context): Promise<void> {
+    await this.#exclusively(run, context, async (session, before) => {
+      const finished = [...(before?.finished ?? [])]
+      const moved = run.streams.filter(({ request }) => {
+        return streams.includes(request.stream) && !finished.includes(request.stream)
+      })
+      for (const stream of moved) {
+        const move = this.#move(run, stream)
+        const id = await this.#dialect.moveIntoTarget(session, move)
+        if (id !== undefined) await this.#checkpoints.own(session, this.#dialect.names.table(move.target), id)
+        finished.push(stream.request.stream)
+      }
+      await this.#checkpoints.forget(session, run.pipeline, moved, false)
+      await this.#checkpoints.store(session, { run, finished, ended: false })
+    })
+  }
+
+  async end(run: Run, context: Context): Promise<void> {
+    await this.#exclusively(run, context, async (session, before) => {
+      if (before) await this.#checkpoints.store(session, { ...before, ended: true })
+    })
+  }
+
+  async discard(run: Run, streams: readonly string[], context: Context): Promise<void> {
+    await this.#exclusively(run, context, async (session, before) => {
+      const dropped = run.streams.filter(({ request }) => streams.includes(request.stream))
+      for (const stream of dropped) await session.execute(`DROP TABLE IF EXISTS ${this.#staging(run, stream)}`)
+      if (before?.run.id !== run.id) return
+      await this.#checkpoints.forget(session, run.pipeline, dropped, false)
+      const gone = [...streams, ...before.finished]
+      if (run.streams.every(({ request }) => gone.includes(request.stream)))
+        await this.#checkpoints.forgetAll(session, run.pipeline, true)
+    })
+  }
+
+  #move(run: Run, stream: StreamPlan): Move {
+    const { names } = this.#dialect
+    const target = names.parse(stream.target, this.#schema)
+    return { stream, target, staging: stagingTable(names, run, stream, this.#schema) }
+  }
+
+  #staging(run: Run, stream: StreamPlan): string {
+    return this.#dialect.names.table(this.#move(run, stream).staging)
+  }
+
+  /** One transaction that may take long, with the run's row locked. Nothing where there is no checkpoint table. */
+  async #exclusively(
+    run: Run,
+    context: Context,
+    work: (session: Session, before: StoredRun | undefined) => Promise<void>,
+  ): Promise<void> {
+    const session = await context.call((signal) => this.#pool.acquire(signal))
+    const stop = (): void => session.destroy()
+    context.signal.addEventListener('abort', stop, { once: true })
+    try {
+      await session.transaction(async () => {
+        if (await this.#checkpoints.exists(session)) await work(session, await this.#checkpoints.lock(session, run))
+      })
+    } catch (error) {
+      if (context.signal.aborted)
+        throw new NebulaError('aborted', { message: 'The work was interrupted.', cause: error })
+      throw error
+    } finally {
+      context.signal.removeEventListener('abort', stop)
+      this.#pool.release(session)
+    }
+  }
+}

@@ -1,0 +1,8 @@
+export { columnsDdl, needsText } from './accept.ts'
+export { createSchema } from './checkpoint-table.ts'
+export { SqlDestination } from './destination.ts'
+export type { ColumnType, Move, SqlDialect, SqlTypes, StandingTable } from './dialect.ts'
+export type { Loader } from './loader.ts'
+export { Names } from './names.ts'
+export type { NameRules, TableName } from './names.ts'
+export type { SqlSession } from './session.ts'
