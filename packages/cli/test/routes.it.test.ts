@@ -186,11 +186,23 @@ describe.each([
   })
 
   test('PostgreSQL -> PostgreSQL by columns keeps every byte', async () => {
-    // A cast of one column makes the runtime look at all of them.
-    const stream = { target: 'by_columns', cast: { id: 'int64' } }
+    // Where most columns are changed, all of them are decoded and encoded.
+    const numbers = Array.from({ length: TABLES[kind].length + 1 }, (_, i) => `n${i}`)
+    const numbered = numbers.map((name) => `id AS ${name}`).join(', ')
+    await query(environment['SOURCE'] ?? '', `CREATE TABLE wide AS SELECT *, ${numbered} FROM extremes`)
+    const stream = { target: 'by_columns', cast: Object.fromEntries(numbers.map((name) => [name, 'int64'])) }
+    await run({ source, destination: target, streams: { 'public.wide': stream } }, environment)
+    const columns = ['id', ...TABLES[kind].map((_, i) => columnName(i))].join(', ')
+    expect(await binary(environment['TARGET'] ?? '', `(SELECT ${columns} FROM by_columns) t`)).toBe(
+      await binary(environment['SOURCE'] ?? '', 'extremes'),
+    )
+  })
+
+  test('PostgreSQL -> PostgreSQL with one column changed keeps every byte of the others', async () => {
+    const stream = { target: 'patched', cast: { id: 'int64' } }
     await run({ source, destination: target, streams: { 'public.extremes': stream } }, environment)
     const columns = ['id::integer', ...TABLES[kind].map((_, i) => columnName(i))].join(', ')
-    expect(await binary(environment['TARGET'] ?? '', `(SELECT ${columns} FROM by_columns) t`)).toBe(
+    expect(await binary(environment['TARGET'] ?? '', `(SELECT ${columns} FROM patched) t`)).toBe(
       await binary(environment['SOURCE'] ?? '', 'extremes'),
     )
   })

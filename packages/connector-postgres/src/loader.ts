@@ -1,7 +1,7 @@
 import type { Context, RecordBatch, Rejection, WriteTask } from '@nebula/core'
-import { NebulaError } from '@nebula/core'
+import { NebulaError, utf8 } from '@nebula/core'
 import type { EncodedField, RowEncoder } from '@nebula/formats'
-import { BINARY_WIRE, FRAME_HEAD, frameCopyData, LineEncoder, TupleEncoder } from '@nebula/formats'
+import { BINARY_WIRE, FRAME_HEAD, frameCopyData, LineEncoder, TupleEncoder, TuplePatcher } from '@nebula/formats'
 import type { Loader, TableName } from '@nebula/sql'
 import { needsText } from '@nebula/sql'
 import type { Session } from './connection.ts'
@@ -25,7 +25,9 @@ export class CopyLoader implements Loader<Session> {
   readonly #task: WriteTask
   readonly #staging: TableName
   readonly #context: Context
-  /** Of columns. */
+  /** Columns that are sent as columns: all, or those that are replaced in wire rows. */
+  readonly #encoded: readonly number[]
+  /** Of what is encoded. */
   readonly #binary: boolean
   #copy: OpenCopy | undefined
   /** One chunk is on its way while the next is encoded. */
@@ -36,14 +38,17 @@ export class CopyLoader implements Loader<Session> {
     this.#task = task
     this.#staging = staging
     this.#context = context
-    this.#binary = !needsText(TYPES, task.stream.accepted)
+    const { accepted, schema } = task.stream
+    this.#encoded = accepted.wire === undefined ? schema.fields.map((_, index) => index) : (accepted.replaced ?? [])
+    this.#binary = !needsText(TYPES, accepted)
   }
 
   async load(session: Session, batch: RecordBatch, from: number, to: number): Promise<void> {
     const wire = this.#task.stream.accepted.wire === undefined ? undefined : batch.wire
     const copy = await this.#open(session, wire ? wire.format === BINARY_WIRE : this.#binary)
     copy.rows += to - from
-    if (wire) await copy.stream.write(wire.data.subarray(wire.offsets[from], wire.offsets[to]))
+    if (wire && this.#encoded.length === 0)
+      await copy.stream.write(wire.data.subarray(wire.offsets[from], wire.offsets[to]))
     else await this.#encode(copy.stream, batch, from, to)
   }
 
@@ -97,11 +102,11 @@ export class CopyLoader implements Loader<Session> {
 
   async #encode(stream: CopyIn, batch: RecordBatch, from: number, to: number): Promise<void> {
     const { pool } = this.#context
-    const encoder = (this.#encoder ??= this.#binary ? new TupleEncoder(this.#fields()) : new LineEncoder(pool))
-    const columns = batch.schema.fields.map((_, i) => batch.column(i))
+    const encoder = (this.#encoder ??= this.#newEncoder(batch.wire !== undefined))
+    const columns = this.#encoded.map((index) => batch.column(index))
     const rows = Math.ceil((CHUNK_BYTES * batch.rows) / Math.max(1, batch.byteLength))
     for (let row = from; row < to; row += rows) {
-      const bytes = pool.take(FRAME_HEAD + encoder.begin(columns, row, Math.min(to, row + rows)))
+      const bytes = pool.take(FRAME_HEAD + encoder.begin(columns, row, Math.min(to, row + rows), batch.wire))
       const out = { bytes, view: new DataView(bytes.buffer) }
       const end = encoder.write(out, FRAME_HEAD)
       frameCopyData(out, end)
@@ -112,10 +117,13 @@ export class CopyLoader implements Loader<Session> {
     }
   }
 
-  #fields(): EncodedField[] {
+  #newEncoder(patches: boolean): RowEncoder {
+    if (!this.#binary) return new LineEncoder(this.#context.pool)
     const { schema, accepted } = this.#task.stream
-    return schema.fields.map(({ type }, i) => {
-      return { type, jsonb: type.kind === 'json' && accepted.columns[i]?.type === 'jsonb' }
+    const fields = this.#encoded.map((index): EncodedField => {
+      const type = schema.fields[index]?.type ?? utf8
+      return { type, jsonb: type.kind === 'json' && accepted.columns[index]?.type === 'jsonb' }
     })
+    return patches ? new TuplePatcher(fields, this.#encoded) : new TupleEncoder(fields)
   }
 }

@@ -81,9 +81,9 @@ export class PostgresSource implements SourceDriver {
     const stop = (): void => session.destroy()
     context.signal.addEventListener('abort', stop, { once: true })
     const { partition, stream } = task
-    const { schema, wire } = stream
+    const { schema, wire, decode } = stream
     const from = { stream: partition.stream, place: partition.id }
-    const batches = new TupleBatches({ ...from, schema, wire, pool: context.pool })
+    const batches = new TupleBatches({ ...from, schema, wire, decode, pool: context.pool })
     let ended = false
     try {
       session.client.query(copy)

@@ -90,4 +90,5 @@ export const TYPES: SqlTypes = {
   lossOf,
   isText: (declared) => /^(text$|character|name$)/.test(declared),
   wires: (parsed) => (parsed ? [TEXT_WIRE] : [BINARY_WIRE, TEXT_WIRE]),
+  replaceable: BINARY_WIRE,
 }

@@ -152,7 +152,10 @@ export class Route implements AsyncDisposable {
       throw new NebulaError(accepted.problems[0].code, { message: accepted.problems.map((p) => p.message).join('\n') })
     }
     const fields = offered.map((field, i) => ({ ...field, type: accepted.columns[i]?.as ?? field.type }))
-    const read = { request, schema: { fields }, decode: [], ...(accepted.wire ? { wire: accepted.wire } : {}) }
+    const decode = accepted.wire ? (accepted.replaced ?? []) : fields.map((_, index) => index)
+    const source = new Map(info.schema.fields.map((field) => [field.name, field]))
+    const readFields = fields.map((field) => ({ ...(source.get(field.name) ?? field), type: field.type }))
+    const read = { request, schema: { fields: readFields }, decode, ...(accepted.wire ? { wire: accepted.wire } : {}) }
     return { plan: { request, target, schema: { fields }, accepted, generation: 0 }, read }
   }
 

@@ -1,3 +1,4 @@
+import type { Field, StreamPlan } from '@nebula/core'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 import { Database, Route } from './harness.ts'
 
@@ -267,6 +268,23 @@ describe.each(['18', '14'] as const)('PostgreSQL %s', (version) => {
     expect(await to.query(shape)).toEqual(await from.query(shape))
   })
 
+  test('keeps every value where some columns are replaced in wire rows', async () => {
+    await using to = await Database.create(inject('postgres')[version])
+    await using route = new Route(from.url, to.url)
+    const changed = ['integer', 'numeric(15,2)', 'text', 'bytea', 'timestamp without time zone', 'interval', 'jsonb']
+    /** As if the runtime had changed them: of no type of the vendor. */
+    const shape = (fields: Field[]): Field[] =>
+      fields.map((field) => {
+        const { name, type, nullable, declared = '' } = field
+        return changed.includes(declared) ? { name, type, nullable } : field
+      })
+    const moved = await route.move('public.safe', { shape })
+    const { accepted } = moved.run.streams[0] as StreamPlan
+    expect([moved.wire, accepted.replaced?.length]).toEqual(['postgres/copy-binary', changed.length + 1])
+    const query = 'SELECT * FROM safe ORDER BY id'
+    expect((await to.copy(query, 'text')).split('\n')).toEqual((await from.copy(query, 'text')).split('\n'))
+  })
+
   test.each([
     ['as wire rows', true],
     ['as columns', false],
@@ -313,6 +331,11 @@ describe.each(['18', '14'] as const)('PostgreSQL %s', (version) => {
       ['at', 'row 3 of public.t#00000'],
     ])
     expect(await to.query('SELECT id FROM t ORDER BY id')).toEqual([{ id: 1 }, { id: 4 }, { id: 5 }])
+    const shape = (fields: Field[]): Field[] =>
+      fields.map((field) => (field.name === 'at' ? { name: 'at', type: field.type, nullable: true } : field))
+    const patched = await route.move('public.t', { shape, target: 'patched' })
+    expect([patched.wire, patched.rejected]).toEqual(['postgres/copy-binary', columns.rejected])
+    expect(await to.copy('SELECT * FROM patched', 'binary')).toBe(await to.copy('SELECT * FROM t', 'binary'))
     expect((await route.move('public.t', { wire: true, target: 'whole' })).rejected).toEqual([])
     expect(await to.copy('SELECT * FROM whole', 'binary')).toBe(await source.copy('SELECT * FROM t', 'binary'))
   })

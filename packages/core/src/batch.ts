@@ -61,7 +61,10 @@ export interface RecordBatch {
   readonly changes?: Changes
   /** By the source or a transform; not among `rows`. */
   readonly rejected: readonly Rejection[]
-  /** The column at `index` of the schema. The first call decodes wire rows, once, for all columns of the task. */
+  /**
+   * The column at `index` of the schema. The first call decodes wire rows, once, for all columns in the task's `decode`;
+   * another column decodes all there are, which is for rows that go wrong.
+   */
   column(index: number): Column
   /** A view of one row, valid until the batch is released. */
   record(row: number): Record
@@ -79,8 +82,11 @@ export interface BatchInput {
   readonly wire?: WireRows
   readonly changes?: Changes
   readonly rejected?: readonly Rejection[]
-  /** The columns in the order of the schema, or how to decode them; called at most once. */
-  readonly columns: readonly Column[] | (() => readonly Column[])
+  /**
+   * The columns in the order of the schema, or how to decode them: first those that the plan says are looked at, and all
+   * only when one of the others is asked for.
+   */
+  readonly columns: readonly Column[] | ((all: boolean) => readonly (Column | undefined)[])
   readonly place?: (row: number) => string
   /** Called once, at release. */
   readonly onRelease?: () => void
@@ -102,7 +108,7 @@ class ColumnBatch implements RecordBatch {
   readonly changes?: Changes
   readonly rejected: readonly Rejection[]
   readonly #input: BatchInput
-  #columns: readonly Column[] | undefined
+  #columns: readonly (Column | undefined)[] | undefined
   #released = false
 
   constructor(input: BatchInput) {
@@ -120,21 +126,27 @@ class ColumnBatch implements RecordBatch {
   get byteLength(): number {
     const { wire } = this
     if (wire) return (wire.offsets[this.rows] as number) - (wire.offsets[0] as number)
-    return this.#all().reduce((sum, column) => sum + columnBytes(column), 0)
+    return this.#decoded().reduce((sum, column) => sum + (column ? columnBytes(column) : 0), 0)
   }
 
   column(index: number): Column {
-    const column = this.#all()[index]
+    const column = this.#decoded()[index] ?? this.#decodeAll()[index]
     if (!column) throw new NebulaError('internal', { message: `No column ${index} in ${this.stream}.` })
     return column
   }
 
-  #all(): readonly Column[] {
+  #decoded(): readonly (Column | undefined)[] {
     if (this.#released) throw new NebulaError('released', { message: `A batch of ${this.stream} was released.` })
     if (this.#columns) return this.#columns
     const { columns } = this.#input
-    this.#columns = typeof columns === 'function' ? columns() : columns
+    this.#columns = typeof columns === 'function' ? columns(false) : columns
     return this.#columns
+  }
+
+  #decodeAll(): readonly (Column | undefined)[] {
+    const { columns } = this.#input
+    if (typeof columns === 'function') this.#columns = columns(true)
+    return this.#columns ?? []
   }
 
   record(row: number): Record {

@@ -100,7 +100,7 @@ export interface ReadStream {
   readonly schema: Schema
   /** The wire format to hand over; left out: columns. */
   readonly wire?: string
-  /** Somebody looks inside: which columns of `schema`. Empty when wire rows pass through. */
+  /** The columns of `schema` that somebody looks at: all, without a wire format; else those that are replaced in it. */
   readonly decode: readonly number[]
 }
 
@@ -149,8 +149,10 @@ export interface ColumnAcceptance {
 export interface Acceptance {
   /** One per field of the schema that was offered. */
   readonly columns: readonly ColumnAcceptance[]
-  /** The offered wire format that it takes as it is, when nothing looks inside. */
+  /** The offered wire format that it takes as it is, where nothing looks inside. */
   readonly wire?: string
+  /** Columns that it does not take from the wire rows but from `column`: all that is changed on the way is among them. */
+  readonly replaced?: readonly number[]
   /** What `prepare` and `finish` will execute, for people. */
   readonly ddl: readonly string[]
   readonly guarantee: Guarantee

@@ -1,3 +1,4 @@
+import type { WireRows } from './batch.ts'
 import type { ColumnBuilder } from './builder.ts'
 import { BoolBuilder, BytesBuilder, FixedBuilder } from './builder.ts'
 import type { Column } from './column.ts'
@@ -42,4 +43,14 @@ function gatherFixed(column: Column, row: number, to: number, builder: Exclude<C
 
 function mismatch(column: Column): NebulaError {
   return new NebulaError('internal', { message: `A ${column.layout} column was gathered into another layout.` })
+}
+
+/** The wire rows in `kept`, copied into memory of their own, without gaps. */
+export function gatherWire({ format, offsets, data }: WireRows, kept: Int32Array): WireRows {
+  const places = new Int32Array(kept.length + 1)
+  const end = (row: number): number => offsets[row + 1] as number
+  for (const [i, row] of kept.entries()) places[i + 1] = (places[i] as number) + end(row) - (offsets[row] as number)
+  const gathered = new Uint8Array(places.at(-1) as number)
+  for (const [i, row] of kept.entries()) gathered.set(data.subarray(offsets[row], end(row)), places[i])
+  return { format, offsets: places, data: gathered }
 }

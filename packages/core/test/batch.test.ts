@@ -50,6 +50,16 @@ describe('decoding late', () => {
     expect(decode).toHaveBeenCalledTimes(1)
   })
 
+  test('decodes all columns only when one of the others is asked for', () => {
+    const decode = vi.fn((all: boolean) => (all ? columns : [columns[0], undefined]))
+    const batch = createBatch(input({ columns: decode }))
+    expect(batch.column(0)).toBe(columns[0])
+    expect(decode.mock.calls).toEqual([[false]])
+    expect(batch.column(1)).toBe(columns[1])
+    expect(batch.column(0)).toBe(columns[0])
+    expect(decode.mock.calls).toEqual([[false], [true]])
+  })
+
   test('does not happen for the size of wire rows', () => {
     const wire = { format: 'lines', offsets: Int32Array.of(3, 5, 12), data: new Uint8Array(20) }
     const batch = createBatch(input({ wire, columns: () => expect.unreachable() }))

@@ -183,7 +183,7 @@ function decoded(
 ): { columns: Column[]; faults: number[][] } {
   const faults: number[][] = []
   const fields = twins.map(({ type, jsonb = false }) => ({ builder: columnBuilder(type, pool), jsonb }))
-  const columns = decodeTuples(messages(rows), fields, (...fault) => faults.push(fault))
+  const columns = decodeTuples(messages(rows), fields, (...fault) => faults.push(fault)).flatMap((one) => one ?? [])
   return { columns, faults }
 }
 
@@ -333,7 +333,8 @@ test('bytes that a server sent', () => {
   const payload = Buffer.from(RECORDED, 'hex')
   const data = Buffer.concat([buffer(5, (out) => (out.write('d'), out.writeInt32BE(payload.length + 4, 1))), payload])
   const fields = kinds.map(([type], i) => ({ builder: columnBuilder(type, pool), jsonb: i === 8 }))
-  const columns = decodeTuples({ data, starts: Int32Array.of(0), rows: 1 }, fields, () => {})
+  const tuples = { data, starts: Int32Array.of(0), rows: 1 }
+  const columns = decodeTuples(tuples, fields, () => {}).flatMap((one) => one ?? [])
   expect(columns.map((column) => valueAt(column, 0))).toEqual(kinds.map(([, value]) => value))
   const twins = kinds.map(([type], i) => ({ type, jsonb: i === 8 }) as Twin)
   expect(encoded(twins, columns, 0, 1).toString('hex')).toBe(RECORDED)

@@ -20,7 +20,7 @@ export interface AgreedStream {
   /** One list per column; empty where it arrives as it was read. */
   readonly steps: readonly ColumnSteps[]
   readonly accepted: Acceptance
-  /** The wire format that passes through; undefined when columns are looked at. */
+  /** The wire format that passes through, but for columns that the destination replaces; undefined: columns do. */
   readonly wire: string | undefined
 }
 
@@ -55,12 +55,11 @@ export function agreeStream(
     ...(options.limit === undefined ? {} : { limit: options.limit }),
     ...(options.path === undefined ? {} : { path: options.path }),
   }
-  const transformed = shaped.some(({ steps }) => steps.length > 0)
   const targetKey = request.key.map((name) => options.rename?.[name] ?? name)
   const accepted = accept(
     { ...request, key: targetKey },
     { fields: shaped.map(({ field }) => field) },
-    transformed ? [] : info.wire,
+    info.wire,
     existing,
   )
   const columns = shaped.map((column, i) =>
@@ -71,6 +70,9 @@ export function agreeStream(
     problems.push({ code: 'target_not_ours', text: `${target} holds rows that Nebula did not write.` })
   problems.push(...columns.flatMap(({ problem }) => problem ?? []))
   problems.push(...acceptanceProblems(accepted, request.columns, options))
+  const passing = columns.every(({ steps }, i) => steps.length === 0 || accepted.replaced?.includes(i))
+    ? accepted
+    : withoutWire(accepted)
   const agreed: AgreedStream = {
     request,
     targetKey,
@@ -79,10 +81,15 @@ export function agreeStream(
     readSchema: { fields: columns.map(({ read: field }) => field) },
     writeSchema: { fields: columns.map(({ written }) => written) },
     steps: columns.map(({ steps }) => steps),
-    accepted,
-    wire: columns.some(({ steps }) => steps.length > 0) ? undefined : accepted.wire,
+    accepted: passing,
+    wire: passing.wire,
   }
   return { agreed, problems }
+}
+
+/** Columns are changed that the destination would not replace in wire rows. */
+function withoutWire({ wire: _wire, replaced: _replaced, ...rest }: Acceptance): Acceptance {
+  return rest
 }
 
 function acceptanceProblems(accepted: Acceptance, names: readonly string[], options: StreamOptions): StreamProblem[] {

@@ -134,8 +134,8 @@ function acceptAsText(
   return { columns, ddl: [], guarantee: 'at_least_once', problems: [] }
 }
 
-export function readStream({ request, readSchema, wire }: AgreedStream): ReadStream {
-  const decode = wire === undefined ? readSchema.fields.map((_, index) => index) : []
+export function readStream({ request, readSchema, wire, accepted }: AgreedStream): ReadStream {
+  const decode = wire === undefined ? readSchema.fields.map((_, index) => index) : (accepted.replaced ?? [])
   return { request, schema: readSchema, decode, ...(wire === undefined ? {} : { wire }) }
 }
 

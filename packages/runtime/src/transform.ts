@@ -1,4 +1,3 @@
-import { hash } from 'node:crypto'
 import type { BufferPool, Column, ColumnBuilder, LogicalType, RecordBatch, Rejection, Schema } from '@nebula/core'
 import {
   BytesBuilder,
@@ -7,8 +6,10 @@ import {
   createBatch,
   formatColumn,
   gatherColumn,
+  gatherWire,
   typeName,
   utf8,
+  appendSha256,
 } from '@nebula/core'
 import { exactValue } from './dead-letters.ts'
 
@@ -56,13 +57,18 @@ export class Transformer {
   apply(batch: RecordBatch): RecordBatch {
     /** The first value that does not fit, by row. */
     const faults = new Map<number, Fault>()
-    const columns = this.#work.map((work, index) =>
-      work.steps.reduce((column, _, i) => {
+    const { wire } = batch
+    /** In wire rows, columns without steps stay where they are. */
+    const changed = this.#work.map((work, index) => {
+      if (wire && work.steps.length === 0) return undefined
+      return work.steps.reduce((column, _, i) => {
         const builder = work.builders[i] as ColumnBuilder
         const fault = { index, type: builder.type }
         return this.#step(work, i, column, (row) => faults.has(row) || faults.set(row, fault))
-      }, batch.column(index)),
-    )
+      }, batch.column(index))
+    })
+    const columns = (all: boolean): (Column | undefined)[] =>
+      all ? changed.map((column, index) => column ?? batch.column(index)) : changed
     const shared = {
       stream: batch.stream,
       schema: this.#schema,
@@ -71,16 +77,19 @@ export class Transformer {
     }
     const rejected = this.#withoutMasked(batch.rejected)
     if (faults.size === 0) {
-      return createBatch({ ...shared, rows: batch.rows, columns, rejected, place: (row) => batch.place(row) })
+      const place = (row: number): string => batch.place(row)
+      return createBatch({ ...shared, rows: batch.rows, columns, rejected, place, ...(wire ? { wire } : {}) })
     }
     const kept = Int32Array.from({ length: batch.rows }, (_, row) => row).filter((row) => !faults.has(row))
     const inOrder = [...faults].sort(([a], [b]) => a - b)
     return createBatch({
       ...shared,
       rows: kept.length,
-      columns: columns.map((column, index) => gatherColumn(column, kept, this.#gatherer(column, index))),
+      ...(wire ? { wire: gatherWire(wire, kept) } : {}),
+      columns: (all) =>
+        columns(all).map((column, index) => column && gatherColumn(column, kept, this.#gatherer(column, index))),
       place: (row) => batch.place(kept[row] as number),
-      rejected: [...rejected, ...inOrder.map(([row, fault]) => this.#rejection(batch, columns, row, fault))],
+      rejected: [...rejected, ...inOrder.map(([row, fault]) => this.#rejection(batch, changed, row, fault))],
     })
   }
 
@@ -111,7 +120,7 @@ export class Transformer {
     return rejected.map(({ raw: _raw, ...rest }) => rest)
   }
 
-  #rejection(batch: RecordBatch, transformed: readonly Column[], row: number, fault: Fault): Rejection {
+  #rejection(batch: RecordBatch, transformed: readonly (Column | undefined)[], row: number, fault: Fault): Rejection {
     const { fields } = batch.schema
     const name = fields[fault.index]?.name ?? ''
     const reason = `the value of "${name}" does not fit ${typeName(fault.type)}`
@@ -128,11 +137,13 @@ function sha256Column(column: Column, builder: BytesBuilder, pool: BufferPool): 
   const text = new BytesBuilder(utf8, pool)
   try {
     const { offsets, data, validity } = column.layout === 'bytes' ? column : formatted(column, text)
+    const view = new DataView(data.buffer, data.byteOffset, data.byteLength)
     builder.start(column.length)
     builder.ensure(column.length * 64)
     for (let row = 0; row < column.length; row++) {
-      if (validity && ((validity[row >> 3] as number) & (1 << (row & 7))) === 0) builder.appendNull(row)
-      else appendHex(builder, row, hash('sha256', data.subarray(offsets[row], offsets[row + 1]), 'hex'))
+      if (validity && ((validity[row >> 3] as number) & (1 << (row & 7))) === 0) builder.setNull(row)
+      else appendSha256(view, offsets[row] as number, offsets[row + 1] as number, builder)
+      builder.offsets[row + 1] = builder.size
     }
   } finally {
     text.free()
@@ -142,11 +153,4 @@ function sha256Column(column: Column, builder: BytesBuilder, pool: BufferPool): 
 function formatted(column: Column, out: BytesBuilder): ReturnType<BytesBuilder['finish']> {
   formatColumn(column, out)
   return out.finish()
-}
-
-function appendHex(builder: BytesBuilder, row: number, hex: string): void {
-  const { data, size } = builder
-  for (let i = 0; i < 64; i++) data[size + i] = hex.charCodeAt(i)
-  builder.size = size + 64
-  builder.offsets[row + 1] = builder.size
 }

@@ -189,10 +189,19 @@ describe('the type of a column', () => {
     expect(result.agreed.wire).toBeUndefined()
   })
 
-  test('a cast is offered to the destination in its new type, and no wire rows with it', () => {
+  test('wire rows pass where the destination replaces every column that is changed, and only then', () => {
+    const options = { cast: { score: typed('int32') }, mask: { email: 'sha256' } } as const
+    const replacing = (replaced: number[]) => agree({ options, more: { wire: 'binary', replaced } }).agreed
+    expect(replacing([2, 3])).toMatchObject({ wire: 'binary', accepted: { wire: 'binary', replaced: [2, 3] } })
+    expect(replacing([0, 2, 3]).wire).toBe('binary')
+    const columns = replacing([2])
+    expect([columns.wire, columns.accepted.wire, columns.accepted.replaced]).toEqual([undefined, undefined, undefined])
+  })
+
+  test('a cast is offered to the destination in its new type, and no wire rows without its consent', () => {
     const { agreed, offered } = agree({ options: { cast: { score: typed('int32') } }, more: { wire: 'binary' } })
     expect(offered.fields[3]?.type.kind).toBe('int32')
-    expect(offered.wire).toEqual([])
+    expect(offered.wire).toEqual(['binary'])
     expect(agreed.steps).toEqual([[], [], [], [{ kind: 'cast', type: typed('int32') }]])
     expect(agreed.wire).toBeUndefined()
   })

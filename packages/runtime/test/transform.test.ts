@@ -62,6 +62,27 @@ describe('Transformer', () => {
     expect(ready.place(2)).toBe('line 4')
   })
 
+  test('leaves columns without steps in their wire rows, and takes rows that do not fit out of those', () => {
+    const wire = { format: 'letters', offsets: Int32Array.of(0, 1, 3, 6), data: Buffer.from('abbccc') }
+    const content = batchOf({ 'a utf8': ['1', 'x', '3'], 'b utf8': ['p', 'q', 'r'] })
+    const asked: boolean[] = []
+    const columns = (all: boolean) => (asked.push(all), [content.column(0), all ? content.column(1) : undefined])
+    const batch = createBatch({ stream: 'people', schema: content.schema, rows: 3, wire, columns })
+    const ready = transformer([cast('int64'), []], [typed('int64'), utf8]).apply(batch)
+    expect(ready.wire).toEqual({
+      format: 'letters',
+      offsets: Int32Array.of(0, 1, 4),
+      data: new Uint8Array(Buffer.from('accc')),
+    })
+    expect(columnTexts(ready.column(0))).toEqual(['1', '3'])
+    expect(ready.rejected.map(({ column }) => column)).toEqual(['a'])
+    const fitting = transformer([cast('utf8'), []], [utf8, utf8]).apply(batch)
+    expect(fitting.wire).toBe(wire)
+    // The letter of the rejected row has needed the other column, once.
+    expect(asked).toEqual([false, true])
+    expect(columnTexts(fitting.column(1))).toEqual(['p', 'q', 'r'])
+  })
+
   test('takes rows that do not fit out of every column, in order', () => {
     const batch = batchOf({
       'id int64': ['1', '2', '3', '4'],

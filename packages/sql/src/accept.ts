@@ -19,6 +19,9 @@ export interface Offer {
   readonly standing: Schema | undefined
 }
 
+/** Where more columns are changed, it is cheaper to encode all of them. */
+const REPLACED_SHARE = 0.5
+
 /** How a stream would be kept in a new table, or in the one that stands at the target. Pure. */
 export function acceptStream(types: SqlTypes, names: Names, { request, schema, wire, standing }: Offer): Acceptance {
   const { fields } = schema
@@ -34,11 +37,15 @@ export function acceptStream(types: SqlTypes, names: Names, { request, schema, w
     const column = fields[i]?.name ?? ''
     return problem === undefined ? [] : [{ code, column, message: `column ${column}: ${problem}` }]
   })
-  const identical = fields.every(({ vendor, declared }, i) => vendor === types.vendor && declared === columns[i]?.type)
-  const format = identical ? types.wires(parsed).find((name) => wire.includes(name)) : undefined
+  const replaced = fields.flatMap(({ vendor, declared }, i) => {
+    return vendor === types.vendor && declared === columns[i]?.type ? [] : [i]
+  })
+  const formats = replaced.length === 0 ? types.wires(parsed) : parsed ? [] : [types.replaceable]
+  const format = formats.find((name) => name !== undefined && wire.includes(name))
+  const pays = replaced.length <= fields.length * REPLACED_SHARE
   return {
     columns,
-    ...(format === undefined ? {} : { wire: format }),
+    ...(format !== undefined && pays ? { wire: format, replaced } : {}),
     ddl: standing ? [] : [`CREATE TABLE ${request.stream} (${columnsDdl(names, schema, columns).join(', ')})`],
     guarantee: 'exactly_once',
     problems: standing ? [...problems, ...missingColumns(schema, standing)] : problems,

@@ -3,6 +3,9 @@ import { NebulaError } from '@nebula/core'
 import type { SqlDialect } from './dialect.ts'
 import type { SqlSession } from './session.ts'
 
+/** Raised when what is stored changes its form: newer reads older, older refuses newer. */
+const VERSION = 1
+
 /** A run as it is stored; without its checkpoints, which have rows of their own. */
 export interface StoredRun {
   readonly run: Run
@@ -46,8 +49,13 @@ export class CheckpointTable<Session extends SqlSession> {
       `SELECT part, content FROM ${this.#table} WHERE pipeline = ? ORDER BY part`,
       [pipeline],
     )
-    const stored = rows.find(({ part }) => part === '')?.content as StoredRun | undefined
-    if (!stored) return undefined
+    const content = rows.find(({ part }) => part === '')?.content
+    if (!content) return undefined
+    const { version, ...stored } = content as StoredRun & { readonly version: number }
+    if (version > VERSION) {
+      const message = `${this.#table} has version ${version}; this Nebula reads up to ${VERSION}.`
+      throw new NebulaError('state_newer', { message, place: this.#table })
+    }
     return { ...stored, checkpoints: rows.flatMap(({ part, content }) => (part === '' ? [] : [content as Checkpoint])) }
   }
 
@@ -61,7 +69,7 @@ export class CheckpointTable<Session extends SqlSession> {
   /** Replaces the run's row, which is locked or not there. */
   async store(session: Session, stored: StoredRun): Promise<void> {
     const { pipeline, epoch, id } = stored.run
-    const values = [epoch, id, JSON.stringify(stored), pipeline]
+    const values = [epoch, id, JSON.stringify({ version: VERSION, ...stored }), pipeline]
     const update = `UPDATE ${this.#table} SET epoch = ?, stream = ?, content = ? WHERE pipeline = ? AND part = ''`
     if ((await this.#execute(session, update, values)) > 0) return
     const insert = `INSERT INTO ${this.#table} (epoch, stream, content, pipeline, part, sequence) VALUES (?, ?, ?, ?, '', 0)`

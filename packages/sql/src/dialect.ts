@@ -35,6 +35,8 @@ export interface SqlTypes {
   isText(declared: string): boolean
   /** Wire formats that the vendor's own rows may pass through in, best first; `parsed`: some are sent as text. */
   wires(parsed: boolean): readonly string[]
+  /** The one in which columns can be replaced on the way. */
+  readonly replaceable?: string
 }
 
 /** What distinguishes one SQL database from another, as a destination. */

@@ -8,8 +8,10 @@ import { decodeDecimal, decodeNumericText, shortDecimal } from './numeric.ts'
  * length, int16 field count, then per field an int32 length (-1: null) and the value as the type's send function has it.
  */
 
-const TUPLE_HEAD = FRAME_HEAD + 2
-const FIELD_HEAD = 4
+/** Before the first field: the message's head and the number of fields. */
+export const TUPLE_HEAD = FRAME_HEAD + 2
+/** Before a value: its length. */
+export const FIELD_HEAD = 4
 /** Values that are located before they are read: few enough that their bytes stay in the cache. */
 const BLOCK_VALUES = 8192
 
@@ -40,32 +42,43 @@ export interface Tuples {
 }
 
 /**
- * Decodes tuples, one column per field. A value that its column cannot hold is reported by row and field, and
- * undefined in the column. Throws `data_invalid` for tuples that are malformed.
+ * Decodes tuples, one column per field that is given. A value that its column cannot hold is reported by row and field,
+ * and undefined in the column. Throws `data_invalid` for tuples that are malformed.
  */
 export function decodeTuples(
   { data, starts, rows }: Tuples,
-  fields: readonly DecodedField[],
+  fields: readonly (DecodedField | undefined)[],
   onFault: (row: number, field: number) => void,
-): Column[] {
-  const steps = fields.map(({ builder, jsonb }, field) => {
-    builder.start(rows)
-    const report = (row: number): void => onFault(row, field)
-    return { builder, read: readerOf(builder, jsonb) as Reader<ColumnBuilder>, report }
-  })
+): (Column | undefined)[] {
+  const steps = fields.flatMap((field, index) => (field ? [stepOf(field, index, rows, onFault)] : []))
+  if (steps.length === 0) return fields.map(() => undefined)
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength)
-  const size = Math.min(rows, Math.ceil(BLOCK_VALUES / (fields.length + 1)))
-  const places = steps.map(() => new Int32Array(size))
+  const size = Math.min(rows, Math.ceil(BLOCK_VALUES / (steps.length + 1)))
+  /** For fields that nobody looks at. */
+  const nowhere = new Int32Array(size)
+  const places = fields.map((field) => (field ? new Int32Array(size) : nowhere))
   for (let from = 0; from < rows; from += size) {
     const to = Math.min(rows, from + size)
     locate(view, starts.subarray(from, to), places)
-    for (const [i, { builder, read, report }] of steps.entries()) {
-      const block = { data, view, places: places[i] as Int32Array, from, to }
+    for (const { index, builder, read, report } of steps) {
+      const block = { data, view, places: places[index] as Int32Array, from, to }
       markNulls(block, builder)
       read(block, builder, report)
     }
   }
-  return steps.map(({ builder }) => builder.finish())
+  return fields.map((field) => field?.builder.finish())
+}
+
+/** How one field is decoded; its builder begins. */
+function stepOf(
+  { builder, jsonb }: DecodedField,
+  index: number,
+  rows: number,
+  onFault: (row: number, field: number) => void,
+) {
+  builder.start(rows)
+  const report = (row: number): void => onFault(row, index)
+  return { index, builder, read: readerOf(builder, jsonb) as Reader<ColumnBuilder>, report }
 }
 
 /** Walks every tuple once. Values of fixed width are not measured: a tuple that is not what it says ends elsewhere. */

@@ -1,4 +1,4 @@
-import type { Column } from '@nebula/core'
+import type { Column, WireRows } from '@nebula/core'
 
 /**
  * Whole rows of PostgreSQL as they travel: the CopyData messages of its COPY protocol (docs 55.2.6), a row in each,
@@ -20,7 +20,7 @@ export interface Output {
 /** Rows of columns to the bytes that COPY FROM takes. */
 export interface RowEncoder {
   /** Turns to some rows of a batch; returns the bytes that they take at most. */
-  begin(columns: readonly Column[], from: number, to: number): number
+  begin(columns: readonly Column[], from: number, to: number, wire?: WireRows): number
   /** Writes these rows to `at`, where there is room for them; returns their end. */
   write(out: Output, at: number): number
   /** Gives scratch memory back. */

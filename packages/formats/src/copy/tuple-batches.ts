@@ -1,6 +1,6 @@
 import type { BufferPool, Column, Field, RecordBatch, Rejection, Schema } from '@nebula/core'
-import { columnBuilder, createBatch, NebulaError, typeName } from '@nebula/core'
-import type { DecodedField, Tuples } from './decode-tuples.ts'
+import { columnBuilder, createBatch, gatherWire, NebulaError, typeName } from '@nebula/core'
+import type { DecodedField } from './decode-tuples.ts'
 import { decodeTuples } from './decode-tuples.ts'
 import { BINARY_WIRE } from './frame.ts'
 
@@ -18,6 +18,8 @@ export interface TupleBatchOptions {
   readonly schema: Schema
   /** The format to hand over; undefined: decode at once. */
   readonly wire: string | undefined
+  /** Columns that somebody looks at, where the format is handed over. */
+  readonly decode: readonly number[]
   readonly pool: BufferPool
   /** Where rows come from, for people: they are `row 17 of PLACE`. */
   readonly place: string
@@ -33,54 +35,63 @@ export class TupleBatches {
     this.#options = options
   }
 
-  /** The batch owns the rows. Of rows that are decoded at once, those that a column cannot hold are rejected. */
+  /** The batch owns the rows. What is looked at is decoded at once; rows that a column cannot hold are rejected. */
   make({ data, offsets, rows, release }: CopiedRows): RecordBatch {
-    const { stream, schema, wire: format } = this.#options
+    const { stream, schema, wire: format, decode } = this.#options
     const before = this.#before
     this.#before += rows
     const place = (row: number): string => `row ${before + row + 1} of ${this.#options.place}`
-    let fields: DecodedField[] = []
-    const decode = (tuples: Tuples, onFault: (row: number, field: number) => void): Column[] => {
-      if (fields.length === 0) fields = this.#fields()
-      return decodeTuples(tuples, fields, onFault)
-    }
+    const fields = this.#fields(format === undefined ? undefined : decode)
+    const used = [...fields]
     const onRelease = (): void => {
-      for (const { builder } of fields) builder.free()
+      for (const field of used) field?.builder.free()
       release()
     }
-    const all = { data, starts: offsets, rows }
-    if (format !== undefined) {
-      const columns = (): Column[] => decode(all, () => {})
-      return createBatch({ stream, schema, rows, place, wire: { format, offsets, data }, columns, onRelease })
-    }
     const rejected = new Map<number, Rejection>()
-    const columns = decode(all, (row, field) => {
-      const { name, type } = schema.fields[field] as Field
+    let tuples = { data, starts: offsets, rows }
+    let columns = decodeTuples(tuples, fields, (row, index) => {
+      const { name, type } = schema.fields[index] as Field
       const raw = data.slice(offsets[row], offsets[row + 1])
       const reason = `the value is outside of what ${typeName(type)} holds`
       rejected.set(row, { column: name, code: 'row_rejected', reason, place: place(row), raw })
     })
-    if (rejected.size === 0) return createBatch({ stream, schema, rows, place, columns, onRelease })
-    const kept = Int32Array.from({ length: rows }, (_, row) => row).filter((row) => !rejected.has(row))
-    const good = { data, starts: kept.map((row) => offsets[row] as number), rows: kept.length }
+    let wire = format === undefined ? undefined : { format, offsets, data }
+    const kept = rejected.size === 0 ? undefined : rowsWithout(rejected, rows)
+    if (kept) {
+      tuples = { data, starts: kept.map((row) => offsets[row] as number), rows: kept.length }
+      columns = decodeTuples(tuples, fields, () => {})
+      wire &&= gatherWire(wire, kept)
+    }
+    const all = (): (Column | undefined)[] => {
+      const every = this.#fields(undefined)
+      used.push(...every)
+      return decodeTuples(tuples, every, () => {})
+    }
     return createBatch({
       stream,
       schema,
-      rows: kept.length,
+      rows: tuples.rows,
       rejected: [...rejected.values()],
-      place: (row) => place(kept[row] as number),
-      columns: decode(good, () => {}),
+      place: kept ? (row) => place(kept[row] as number) : place,
+      columns: (everything) => (everything ? all() : columns),
+      ...(wire ? { wire } : {}),
       onRelease,
     })
   }
 
-  #fields(): DecodedField[] {
+  /** Builders for some columns; undefined: for all. */
+  #fields(wanted: readonly number[] | undefined): (DecodedField | undefined)[] {
     const { schema, wire, pool } = this.#options
-    if (wire !== undefined && wire !== BINARY_WIRE) {
+    if (wire !== undefined && wire !== BINARY_WIRE && wanted?.length !== 0) {
       throw new NebulaError('unsupported', { message: `Rows in the format ${wire} are not decoded.` })
     }
-    return schema.fields.map(({ type, declared }) => {
+    return schema.fields.map(({ type, declared }, index) => {
+      if (wanted && !wanted.includes(index)) return undefined
       return { builder: columnBuilder(type, pool), jsonb: type.kind === 'json' && declared === 'jsonb' }
     })
   }
+}
+
+function rowsWithout(rejected: ReadonlyMap<number, unknown>, rows: number): Int32Array {
+  return Int32Array.from({ length: rows }, (_, row) => row).filter((row) => !rejected.has(row))
 }
