@@ -5,21 +5,24 @@ import { measure } from './measure.ts'
 import type { Ground } from './routes.ts'
 import { nebula, resetTarget, withClient } from './routes.ts'
 
-/** Eight columns of fixed width; one is cast, so that every value is decoded and encoded. */
+/** Eight columns of fixed width. */
 const TABLE = `SELECT i::bigint AS a, i::integer AS b, i::smallint AS c, i::float8 AS d, i::real AS e,
   date '2000-01-01' + i % 9000 AS f, timestamp '2000-01-01' + make_interval(secs => i) AS g, i % 2 = 0 AS h`
 
+/** How often the rows are repeated in the two tables. */
+const FEW = 30
+const MANY = 120
+
 /**
  * Heap bytes that one more row of fixed-width columns costs, from PostgreSQL to PostgreSQL through columns: the slope
- * between a small and a large table, so that what a run needs once does not count.
+ * between a table that is large enough for the engine to have compiled every loop and a larger one, so that what a run
+ * needs once does not count.
  */
 export async function heapBytesPerRow(ground: Ground): Promise<number> {
-  const small = 20_000
-  const large = 30_000
-  const repeat = 60
-  const few = await heapBytes(ground, small, 1)
-  const many = await heapBytes(ground, large, repeat)
-  return (many - few) / (large * repeat - small)
+  const rows = 30_000
+  const few = await heapBytes(ground, rows, FEW)
+  const many = await heapBytes(ground, rows, MANY)
+  return (many - few) / (rows * (MANY - FEW))
 }
 
 async function heapBytes(ground: Ground, rows: number, repeat: number): Promise<number> {
@@ -29,7 +32,9 @@ async function heapBytes(ground: Ground, rows: number, repeat: number): Promise<
     ),
   )
   await resetTarget(ground)
-  const streams = { 'public.fixed': { mode: 'overwrite', cast: { b: 'int64' } } }
+  // More than half of them are changed, so that every value is decoded and encoded.
+  const cast = { a: 'decimal(19,0)', b: 'int64', c: 'int32', e: 'float64', g: 'timestamptz' }
+  const streams = { 'public.fixed': { mode: 'overwrite', cast } }
   const source = { connector: 'postgres', url: '${SOURCE_URL}' }
   const command: Command = await nebula(ground, source, { connector: 'postgres', url: '${TARGET_URL}' }, streams)
   const { stdout } = await measure({ ...command, nodeFlags: ['--trace-gc'] })

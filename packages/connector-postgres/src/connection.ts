@@ -1,6 +1,6 @@
 import type { ConnectionOptions } from 'node:tls'
 import type { Pooled } from '@nebula/base'
-import { Pool, tlsOptions } from '@nebula/base'
+import { LendingSocket, Pool, tlsOptions } from '@nebula/base'
 import { NebulaError } from '@nebula/core'
 import type { SqlSession } from '@nebula/sql'
 import { Client } from 'pg'
@@ -130,6 +130,7 @@ async function connect(to: Login, timeoutMs: number, ssl: false | ConnectionOpti
     database,
     user,
     ssl,
+    ...(ssl ? {} : { stream: () => new LendingSocket() }),
     ...(password === undefined ? {} : { password }),
     ...(options === undefined ? {} : { options }),
     connectionTimeoutMillis: timeoutMs,

@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream'
+import { LendingSocket } from '@nebula/base'
 import { NebulaError } from '@nebula/core'
 import type { CopiedRows, FramerOptions } from '@nebula/formats'
 import { BINARY_HEADER, CopyFramer, FRAME_HEAD, frameCopyData } from '@nebula/formats'
@@ -65,6 +66,7 @@ export class CopyOut implements Submittable {
     this.#parsers = stream.listeners('data') as DataListener[]
     stream.pause()
     stream.on('data', this.#onData)
+    if (stream instanceof LendingSocket) stream.lends = true
     for (const parser of this.#parsers) stream.off('data', parser)
     connection.query(this.#options.sql)
     void this.#begin()
@@ -144,6 +146,7 @@ export class CopyOut implements Submittable {
     if (parsers.length === 0) return
     for (const parser of parsers) this.#stream?.on('data', parser)
     this.#stream?.off('data', this.#onData)
+    if (this.#stream instanceof LendingSocket) this.#stream.lends = false
     this.#stream?.resume()
   }
 

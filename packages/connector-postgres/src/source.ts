@@ -96,6 +96,7 @@ export class PostgresSource implements SourceDriver {
     } finally {
       context.signal.removeEventListener('abort', stop)
       copy.close()
+      batches.close()
       if (!ended) session.destroy()
       this.#pool.release(session)
     }

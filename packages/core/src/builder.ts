@@ -125,6 +125,8 @@ export class FixedBuilder extends BuilderBase {
   #buffer: Uint8Array = EMPTY
   /** One value a row; for `date` an Int32Array of days since 1970. */
   values: FixedArray = EMPTY
+  /** The same memory as words, low word first, for types of 32 and 64 bits. */
+  words: Int32Array = EMPTY_WORDS
 
   constructor(type: LogicalType, pool: BufferPool) {
     super(type, pool)
@@ -135,8 +137,11 @@ export class FixedBuilder extends BuilderBase {
 
   protected reserve(rows: number): void {
     const width = this.#class.BYTES_PER_ELEMENT
-    this.#buffer = this.grown(this.#buffer, rows * width)
-    this.values = new this.#class(this.#buffer.buffer, 0, this.#buffer.byteLength / width)
+    const buffer = this.grown(this.#buffer, rows * width)
+    if (buffer === this.#buffer) return
+    this.#buffer = buffer
+    this.values = new this.#class(buffer.buffer, 0, buffer.byteLength / width)
+    if (width > 2) this.words = new Int32Array(buffer.buffer, 0, buffer.byteLength >> 2)
   }
 
   finish(): FixedColumn {
@@ -149,6 +154,7 @@ export class FixedBuilder extends BuilderBase {
     this.release(this.#buffer)
     this.#buffer = EMPTY
     this.values = EMPTY
+    this.words = EMPTY_WORDS
   }
 }
 
@@ -167,9 +173,10 @@ export class WordsBuilder extends BuilderBase {
   }
 
   protected reserve(rows: number): void {
-    this.#buffer = this.grown(this.#buffer, rows * (this.layout === 'fixed64' ? 8 : 16))
-    this.bytes = this.#buffer
-    this.words = new Int32Array(this.#buffer.buffer, 0, this.#buffer.byteLength / 4)
+    const buffer = this.grown(this.#buffer, rows * (this.layout === 'fixed64' ? 8 : 16))
+    if (buffer === this.#buffer) return
+    this.#buffer = this.bytes = buffer
+    this.words = new Int32Array(buffer.buffer, 0, buffer.byteLength / 4)
   }
 
   finish(): Fixed64Column | Fixed128Column {
@@ -197,8 +204,9 @@ export class BytesBuilder extends BuilderBase {
 
   protected reserve(rows: number): void {
     this.size = 0
-    this.#offsets = this.grown(this.#offsets, (rows + 1) * 4)
-    this.offsets = new Int32Array(this.#offsets.buffer, 0, this.#offsets.byteLength / 4)
+    const buffer = this.grown(this.#offsets, (rows + 1) * 4)
+    if (buffer !== this.#offsets) this.offsets = new Int32Array(buffer.buffer, 0, buffer.byteLength / 4)
+    this.#offsets = buffer
     this.offsets[0] = 0
     if (this.data === EMPTY) this.data = this.pool.take(rows * 8)
   }

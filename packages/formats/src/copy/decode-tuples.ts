@@ -21,8 +21,8 @@ interface Block {
   readonly view: DataView
   /** The first byte of each value, behind its length; 0, where no value can be, for null. */
   readonly places: Int32Array
-  readonly from: number
-  readonly to: number
+  from: number
+  to: number
 }
 
 /** Decodes one field of every row of a block. What it makes of a null is never looked at, but a bytes row is empty. */
@@ -54,20 +54,33 @@ export function decodeTuples(
   if (steps.length === 0) return fields.map(() => undefined)
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength)
   const size = Math.min(rows, Math.ceil(BLOCK_VALUES / (steps.length + 1)))
-  /** For fields that nobody looks at. */
-  const nowhere = new Int32Array(size)
-  const places = fields.map((field) => (field ? new Int32Array(size) : nowhere))
+  // Fields that nobody looks at share the last one.
+  const places = fields.map((field, index) => scratch(field ? index : fields.length, size))
+  const blocks = steps.map(({ index }): Block => ({ data, view, places: places[index] as Int32Array, from: 0, to: 0 }))
   for (let from = 0; from < rows; from += size) {
     const to = Math.min(rows, from + size)
     locate(view, starts.subarray(from, to), places)
-    for (const { index, builder, read, report } of steps) {
-      const block = { data, view, places: places[index] as Int32Array, from, to }
+    for (let i = 0; i < steps.length; i++) {
+      const { builder, read, report } = steps[i] as Step
+      const block = blocks[i] as Block
+      block.from = from
+      block.to = to
       markNulls(block, builder)
       read(block, builder, report)
     }
   }
   return fields.map((field) => field?.builder.finish())
 }
+
+const scratches: Int32Array[] = []
+
+/** Places of one field at a time, kept for the next batch. */
+function scratch(index: number, size: number): Int32Array {
+  const known = scratches[index]
+  return known && known.length >= size ? known : (scratches[index] = new Int32Array(size))
+}
+
+type Step = ReturnType<typeof stepOf>
 
 /** How one field is decoded; its builder begins. */
 function stepOf(
@@ -147,12 +160,12 @@ function readInt32s({ view, places, from, to }: Block, builder: FixedBuilder): v
 
 /** Bit by bit, so that every NaN stays what it is. */
 function readFloat32s({ view, places, from, to }: Block, builder: FixedBuilder): void {
-  const words = new Int32Array(builder.values.buffer)
+  const { words } = builder
   for (let row = from; row < to; row++) words[row] = view.getInt32(places[row - from] as number)
 }
 
 function readFloat64s(block: Block, builder: FixedBuilder): void {
-  readPairs(block, new Int32Array(builder.values.buffer))
+  readPairs(block, builder.words)
 }
 
 function readInt64s(block: Block, builder: WordsBuilder): void {

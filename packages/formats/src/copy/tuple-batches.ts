@@ -30,6 +30,9 @@ export class TupleBatches {
   readonly #options: TupleBatchOptions
   /** Rows before this batch. */
   #before = 0
+  /** Builders of released batches. */
+  readonly #spare: (DecodedField | undefined)[][] = []
+  #closed = false
 
   constructor(options: TupleBatchOptions) {
     this.#options = options
@@ -41,10 +44,11 @@ export class TupleBatches {
     const before = this.#before
     this.#before += rows
     const place = (row: number): string => `row ${before + row + 1} of ${this.#options.place}`
-    const fields = this.#fields(format === undefined ? undefined : decode)
-    const used = [...fields]
+    const fields = this.#spare.pop() ?? this.#fields(format === undefined ? undefined : decode)
+    let others: (DecodedField | undefined)[] = []
     const onRelease = (): void => {
-      for (const field of used) field?.builder.free()
+      this.#giveBack(fields)
+      free(others)
       release()
     }
     const rejected = new Map<number, Rejection>()
@@ -63,9 +67,8 @@ export class TupleBatches {
       wire &&= gatherWire(wire, kept)
     }
     const all = (): (Column | undefined)[] => {
-      const every = this.#fields(undefined)
-      used.push(...every)
-      return decodeTuples(tuples, every, () => {})
+      others = this.#fields(undefined)
+      return decodeTuples(tuples, others, () => {})
     }
     return createBatch({
       stream,
@@ -79,6 +82,19 @@ export class TupleBatches {
     })
   }
 
+  /** No more batches are made: what released ones leave is not kept. */
+  close(): void {
+    this.#closed = true
+    for (const fields of this.#spare.splice(0)) free(fields)
+  }
+
+  /** Buffers that are only kept for the next batch must not keep it from being read. */
+  #giveBack(fields: (DecodedField | undefined)[]): void {
+    const { pool } = this.#options
+    if (this.#closed || pool.statistics.used >= pool.limit) free(fields)
+    else this.#spare.push(fields)
+  }
+
   /** Builders for some columns; undefined: for all. */
   #fields(wanted: readonly number[] | undefined): (DecodedField | undefined)[] {
     const { schema, wire, pool } = this.#options
@@ -90,6 +106,10 @@ export class TupleBatches {
       return { builder: columnBuilder(type, pool), jsonb: type.kind === 'json' && declared === 'jsonb' }
     })
   }
+}
+
+function free(fields: readonly (DecodedField | undefined)[]): void {
+  for (const field of fields) field?.builder.free()
 }
 
 function rowsWithout(rejected: ReadonlyMap<number, unknown>, rows: number): Int32Array {

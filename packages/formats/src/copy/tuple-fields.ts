@@ -210,13 +210,15 @@ function putDate(view: DataView, at: number, days: number): number {
   return at + 8
 }
 
-/** Back to microseconds since 2000; what wrapped on the way here wraps back. */
-function putTimestamp(view: DataView, at: number, lowWord: number, high: number): number {
-  const low = lowWord >>> 0
-  const infinite = (high === INFINITE && low === 0xffffffff) || (high === MINUS_INFINITE && low === 0)
-  const difference = infinite ? low : low - EPOCH_LOW
+const SIGN = -2_147_483_648
+
+/** Back to microseconds since 2000; what wrapped on the way here wraps back. All in 32-bit integers, which need no heap. */
+function putTimestamp(view: DataView, at: number, low: number, high: number): number {
   view.setInt32(at, 8)
-  view.setInt32(at + 4, infinite ? high : high - EPOCH_HIGH - (difference < 0 ? 1 : 0))
-  view.setInt32(at + 8, difference)
+  const infinite = (high === INFINITE && low === -1) || (high === MINUS_INFINITE && low === 0)
+  // With the sign bit flipped, signed words compare as unsigned ones do.
+  const borrow = (low ^ SIGN) < (EPOCH_LOW ^ SIGN) ? 1 : 0
+  view.setInt32(at + 4, infinite ? high : (high - EPOCH_HIGH - borrow) | 0)
+  view.setInt32(at + 8, infinite ? low : (low - EPOCH_LOW) | 0)
   return at + 12
 }
