@@ -1,5 +1,7 @@
+import { hash } from 'node:crypto'
 import type { BufferPool, Column, ColumnBuilder, LogicalType, RecordBatch, Rejection, Schema } from '@nebula/core'
 import {
+  appendShortSha256,
   BytesBuilder,
   castColumn,
   columnBuilder,
@@ -7,9 +9,9 @@ import {
   formatColumn,
   gatherColumn,
   gatherWire,
+  SHORT_SHA256_BYTES,
   typeName,
   utf8,
-  appendSha256,
 } from '@nebula/core'
 import { exactValue } from './dead-letters.ts'
 
@@ -141,8 +143,11 @@ function sha256Column(column: Column, builder: BytesBuilder, pool: BufferPool): 
     builder.start(column.length)
     builder.ensure(column.length * 64)
     for (let row = 0; row < column.length; row++) {
+      const start = offsets[row] as number
+      const end = offsets[row + 1] as number
       if (validity && ((validity[row >> 3] as number) & (1 << (row & 7))) === 0) builder.setNull(row)
-      else appendSha256(view, offsets[row] as number, offsets[row + 1] as number, builder)
+      else if (end - start <= SHORT_SHA256_BYTES) appendShortSha256(view, start, end, builder)
+      else appendAscii(builder, hash('sha256', data.subarray(start, end), 'hex'))
       builder.offsets[row + 1] = builder.size
     }
   } finally {
@@ -153,4 +158,8 @@ function sha256Column(column: Column, builder: BytesBuilder, pool: BufferPool): 
 function formatted(column: Column, out: BytesBuilder): ReturnType<BytesBuilder['finish']> {
   formatColumn(column, out)
   return out.finish()
+}
+
+function appendAscii(builder: BytesBuilder, text: string): void {
+  for (let i = 0; i < text.length; i++) builder.data[builder.size++] = text.charCodeAt(i)
 }

@@ -141,6 +141,9 @@ describe('Transformer', () => {
   test.each<[string, string, Uint8Array | string]>([
     ['utf8', 'Grüße', 'Grüße'],
     ['utf8', '', ''],
+    ['utf8', 'x'.repeat(55), 'x'.repeat(55)],
+    ['utf8', 'ü'.repeat(28), 'ü'.repeat(28)],
+    ['utf8', 'x'.repeat(5000), 'x'.repeat(5000)],
     ['int64', '9007199254740993', '9007199254740993'],
     ['bool', 'true', 'true'],
     ['decimal(10,2)', '1.50', '1.50'],
