@@ -58,6 +58,7 @@ export class CopyOut implements Submittable {
     this.#fail(new NebulaError('aborted', { message: 'Reading was left early.' }))
     this.#ready?.release()
     this.#ready = undefined
+    this.#framer.close()
   }
 
   submit(connection: Connection): void {
@@ -154,7 +155,7 @@ export class CopyOut implements Submittable {
     if (this.#state !== 'open') return
     this.#state = 'failed'
     this.#error = error
-    this.#framer.take()?.release()
+    this.#framer.close()
     this.#wake?.()
   }
 }

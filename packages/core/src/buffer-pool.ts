@@ -46,6 +46,7 @@ export class BufferPool {
       return buffer
     }
     this.#misses++
+    this.#evict()
     return new Uint8Array(new ArrayBuffer(size))
   }
 
@@ -55,7 +56,7 @@ export class BufferPool {
     this.#used -= size
     const kept = this.#idle.get(size) ?? []
     if (kept.length === 0) this.#idle.set(size, kept)
-    if (kept.length < IDLE_PER_CLASS && this.#idleBytes + size <= this.limit / 4) {
+    if (kept.length < IDLE_PER_CLASS && this.#used + this.#idleBytes + size <= this.limit) {
       kept.push(buffer)
       this.#idleBytes += size
     }
@@ -63,6 +64,13 @@ export class BufferPool {
       const waiting = this.#waiting
       this.#waiting = []
       for (const wake of waiting) wake()
+    }
+  }
+
+  /** Idle buffers make room for those in use: together they stay below the limit, as far as it is kept. */
+  #evict(): void {
+    for (const [size, buffers] of this.#idle) {
+      while (this.#idleBytes > 0 && this.#used + this.#idleBytes > this.limit && buffers.pop()) this.#idleBytes -= size
     }
   }
 

@@ -51,11 +51,15 @@ describe('take and give', () => {
     expect(pool.statistics).toMatchObject({ used: 4096, idle: 8192 })
   })
 
-  test('idle buffers stay below a quarter of the limit, and below eight of a class', () => {
-    const small = new BufferPool(4096 * 8)
-    const some = Array.from({ length: 4 }, () => small.take(4096))
+  test('idle buffers and those in use stay below the limit together, and idle ones below eight of a class', () => {
+    const small = new BufferPool(4096 * 4)
+    const some = Array.from({ length: 6 }, () => small.take(4096))
     for (const buffer of some) small.give(buffer)
-    expect(small.statistics.idle).toBe(4096 * 2)
+    expect(small.statistics).toMatchObject({ used: 0, idle: 4096 * 4 })
+    small.take(8192)
+    expect(small.statistics).toMatchObject({ used: 8192, idle: 4096 * 2 })
+    small.take(16_384)
+    expect(small.statistics).toMatchObject({ used: 24_576, idle: 0 })
     const large = new BufferPool(1e9)
     const many = Array.from({ length: 20 }, () => large.take(4096))
     for (const buffer of many) large.give(buffer)

@@ -8,6 +8,7 @@ export const BINARY_HEADER: Uint8Array = Uint8Array.from('PGCOPY\n\xff\r\n\0\0\0
   letter.charCodeAt(0),
 )
 const TRAILER = -1
+const NOTHING = new Uint8Array(0)
 /** Room behind the limit of a batch, for its last row. */
 const SLACK = 65_536
 
@@ -37,8 +38,9 @@ export class CopyFramer {
   #kept = 0
   /** The file header of a binary copy has been seen. */
   #headed: boolean
-  /** Bytes that wait for a buffer. */
-  #tail: Uint8Array = new Uint8Array(0)
+  /** Bytes that wait for a batch, in a buffer of their own. */
+  #tail: Uint8Array = NOTHING
+  #tailEnd = 0
 
   constructor(options: FramerOptions) {
     this.#options = options
@@ -48,17 +50,16 @@ export class CopyFramer {
   /** Takes a buffer, and puts in what the last one could not hold. */
   begin(): void {
     const { pool, limits } = this.#options
-    const tail = this.#tail
-    this.#hold(pool.take(Math.max(limits.bytes, tail.length) + SLACK)).set(tail)
+    this.#end = this.#tailEnd
+    this.#hold(pool.take(Math.max(limits.bytes, this.#end) + SLACK)).set(this.#tail.subarray(0, this.#end))
+    this.#dropTail()
     this.#offsets = new Int32Array(pool.take((limits.rows + 1) * 4).buffer)
-    this.#end = tail.length
-    this.#tail = new Uint8Array(0)
     this.#rows = this.#at = this.#kept = 0
   }
 
   /** Adds bytes. False when the batch has no room for them: it is to be taken, and they are to be pushed again. */
   push(chunk: Uint8Array): boolean {
-    if (!this.#data) this.#tail = Buffer.concat([this.#tail, chunk])
+    if (!this.#data) this.#wait(chunk)
     const needed = this.#end + chunk.length
     if (this.#data && needed > this.#data.length && this.#rows === 0) this.#grow(this.#data, needed)
     if (!this.#data || needed > this.#data.length) return !this.#data
@@ -91,9 +92,9 @@ export class CopyFramer {
 
   /** All that has arrived behind the last message. */
   rest(): Uint8Array {
-    const rest = this.#data?.slice(this.#at, this.#end) ?? this.#tail
+    const rest = this.#data?.slice(this.#at, this.#end) ?? this.#tail.slice(0, this.#tailEnd)
     this.#at = this.#end
-    this.#tail = new Uint8Array(0)
+    this.#dropTail()
     return rest
   }
 
@@ -104,7 +105,7 @@ export class CopyFramer {
     if (!data) return undefined
     const offsets = this.#offsets
     this.#data = undefined
-    this.#tail = data.slice(this.#at, this.#end)
+    this.#wait(data.subarray(this.#at, this.#end))
     const release = (): void => {
       pool.give(data)
       pool.give(new Uint8Array(offsets.buffer))
@@ -112,6 +113,31 @@ export class CopyFramer {
     if (this.#rows > 0) return { data, offsets, rows: this.#rows, release }
     release()
     return undefined
+  }
+
+  /** Gives back what waits for a batch that will not be. */
+  close(): void {
+    this.take()?.release()
+    this.#dropTail()
+  }
+
+  #wait(bytes: Uint8Array): void {
+    const { pool } = this.#options
+    const end = this.#tailEnd + bytes.length
+    if (end > this.#tail.length) {
+      const larger = pool.take(end + SLACK)
+      larger.set(this.#tail.subarray(0, this.#tailEnd))
+      if (this.#tail !== NOTHING) pool.give(this.#tail)
+      this.#tail = larger
+    }
+    this.#tail.set(bytes, this.#tailEnd)
+    this.#tailEnd = end
+  }
+
+  #dropTail(): void {
+    if (this.#tail !== NOTHING) this.#options.pool.give(this.#tail)
+    this.#tail = NOTHING
+    this.#tailEnd = 0
   }
 
   #keep(data: Uint8Array, start: number, end: number): void {
