@@ -4,7 +4,11 @@ import { createRequire } from 'node:module'
 
 const { version } = createRequire(import.meta.url)('../package.json') as { version: string }
 const [verb] = process.argv.slice(2)
-if (process.argv.length === 3 && ['version', '--version', '-V'].includes(verb ?? '')) {
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+if (major < 22 || (major === 22 && minor < 18)) {
+  process.stderr.write(`error: nebula needs Node 22.18 or newer, and this is ${process.versions.node}.\n`)
+  process.exitCode = 2
+} else if (process.argv.length === 3 && ['version', '--version', '-V'].includes(verb ?? '')) {
   process.stdout.write(`nebula ${version}\n`)
 } else {
   const { main } = await import('./main.ts')

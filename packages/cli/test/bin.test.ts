@@ -29,6 +29,17 @@ describe('bin', () => {
     },
   )
 
+  test.each([
+    ['22.17.9', 2],
+    ['20.20.2', 2],
+    ['22.18.0', 0],
+    ['25.0.0', 0],
+  ])('on Node %s ends with %i', async (version, expected) => {
+    const older = `data:text/javascript,Object.defineProperty(process,'versions',{value:{...process.versions,node:'${version}'}})`
+    const { code, stderr } = await run(['version'], ['--import', older])
+    expect([code, stderr.includes(`22.18 or newer, and this is ${version}`)]).toEqual([expected, expected === 2])
+  })
+
   test('passes arguments on, and ends with the exit code', async () => {
     const { code, stderr } = await run(['run'])
     expect(code).toBe(2)
