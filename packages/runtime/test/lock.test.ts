@@ -102,10 +102,12 @@ describe('takeLock', () => {
   })
 
   test('is taken over from a process that is dead, though nobody has asked how it died', async () => {
-    // The shell becomes a program that never waits for its child.
-    const parent = spawn('sh', ['-c', 'sleep 0 & echo $!; exec sleep 60'])
+    // The shell becomes a program that never waits for its child; only then is the child killed.
+    const parent = spawn('sh', ['-c', 'sleep 60 & echo $!; exec sleep 60'])
     const [output] = (await once(parent.stdout, 'data')) as [Buffer]
     const pid = Number(output.toString())
+    await vi.waitFor(() => expect(readFileSync(`/proc/${parent.pid}/comm`, 'utf8')).toBe('sleep\n'))
+    process.kill(pid, 'SIGKILL')
     await vi.waitFor(() => expect(processOf(pid).state).toBe('Z'))
     await leave({ pid, began: processOf(pid).began })
     await expect(takeLock(path())).resolves.toBeTypeOf('function')
