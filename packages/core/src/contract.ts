@@ -267,6 +267,6 @@ export interface DestinationDriver extends Lifecycle {
   finish?(run: Run, streams: readonly string[], context: Context): Promise<void>
   /** Staging and checkpoints of the streams are gone, targets as before. Idempotent. */
   discard?(run: Run, streams: readonly string[], context: Context): Promise<void>
-  /** From now on `recall` says that the run ended. Called after its report was shown; required beside `recall`. */
+  /** From now on `recall` says that the run ended. Called after its report was shown. Required where `recall` is. */
   end?(run: Run, context: Context): Promise<void>
 }

@@ -98,9 +98,12 @@ function sourceDriver({ source }: Pipeline): Drivers['source'] {
   return source.connector.source(source.config)
 }
 
-function destinationDriver({ destination }: Pipeline): Drivers['destination'] {
-  if (!destination.connector.destination) throw cannot(destination.connector.name, 'be written to')
-  return destination.connector.destination(destination.config)
+function destinationDriver({ destination: { connector, config } }: Pipeline): Drivers['destination'] {
+  if (!connector.destination) throw cannot(connector.name, 'be written to')
+  const driver = connector.destination(config)
+  // Its runs would never end: each would go on with the one before, and find nothing to do.
+  if (driver.recall && !driver.end) throw cannot(connector.name, 'end the runs that it recalls')
+  return driver
 }
 
 function cannot(connector: string, what: string): NebulaError {

@@ -6,7 +6,7 @@ import type { Report, RunEvent } from '../src/index.ts'
 import { runPipeline } from '../src/index.ts'
 import { field, numbered, pipelineOf, useFolder } from './harness.ts'
 import { Faults, memoryConnector } from './memory-connector.ts'
-import { MemoryTarget } from './memory-destination.ts'
+import { memoryDestination, MemoryTarget } from './memory-destination.ts'
 import { Ledger } from './memory-source.ts'
 
 const folder = useFolder()
@@ -228,6 +228,15 @@ describe('before the first row', () => {
     await expect(runPipeline({ ...pipeline, destination: writeOnly })).rejects.toMatchObject({
       code: 'unsupported',
       message: 'The connector write-only cannot be written to.',
+    })
+    const { end: _, ...endless } = memoryDestination({ target: new MemoryTarget() })
+    const recalling = {
+      connector: memoryConnector('endless', { destination: () => endless }),
+      config: BaseConfig.parse({}),
+    }
+    await expect(runPipeline({ ...pipeline, destination: recalling })).rejects.toMatchObject({
+      code: 'unsupported',
+      message: 'The connector endless cannot end the runs that it recalls.',
     })
   })
 
