@@ -229,7 +229,8 @@ describe('before the first row', () => {
       code: 'unsupported',
       message: 'The connector write-only cannot be written to.',
     })
-    const { end: _, ...endless } = memoryDestination({ target: new MemoryTarget() })
+    const endless = memoryDestination({ target: new MemoryTarget() })
+    delete endless.end
     const recalling = {
       connector: memoryConnector('endless', { destination: () => endless }),
       config: BaseConfig.parse({}),
