@@ -102,8 +102,13 @@ export class Session implements SqlSession, Pooled {
 export function sessionPool(config: PostgresConfig): Pool<Session> {
   return new Pool(Math.max(2, config.performance.maxConcurrency), async (signal) => {
     const session = await login(resolveLogin(config), config.timeouts.connection)
-    await session.query(settings(config.timeouts.request), undefined, signal)
-    return session
+    try {
+      await session.query(settings(config.timeouts.request), undefined, signal)
+      return session
+    } catch (error) {
+      session.destroy()
+      throw error
+    }
   })
 }
 
@@ -111,8 +116,9 @@ export function sessionPool(config: PostgresConfig): Pool<Session> {
 async function login(to: Login, timeoutMs: number): Promise<Session> {
   const { mode } = to.tls
   const plain = mode === 'disable' || to.host.startsWith('/')
+  const ssl = plain ? false : tlsOptions(to.tls, to.host)
   try {
-    return await connect(to, timeoutMs, plain ? false : tlsOptions(to.tls, to.host))
+    return await connect(to, timeoutMs, ssl)
   } catch (error) {
     const preferred = mode === 'prefer' && !plain && errorCode(error) === 'tls_failed'
     if (preferred) return login({ ...to, tls: { ...to.tls, mode: 'disable' } }, timeoutMs)

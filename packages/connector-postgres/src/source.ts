@@ -92,7 +92,7 @@ export class PostgresSource implements SourceDriver {
     } catch (error) {
       if (context.signal.aborted)
         throw new NebulaError('aborted', { message: 'Reading was interrupted.', cause: error })
-      throw postgresError(error).at({ stream: task.partition.stream, partition: task.partition.id })
+      throw postgresError(error).at({ connector: 'postgres', stream: partition.stream, partition: partition.id })
     } finally {
       context.signal.removeEventListener('abort', stop)
       copy.close()
@@ -110,7 +110,7 @@ export class PostgresSource implements SourceDriver {
       if (name === undefined || session.state === name) return session
       try {
         await session.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY', undefined, signal)
-        await session.query(`SET TRANSACTION SNAPSHOT '${name}'`, undefined, signal)
+        await session.query(`SET TRANSACTION SNAPSHOT '${name.replaceAll("'", "''")}'`, undefined, signal)
         session.state = name
         return session
       } catch (error) {

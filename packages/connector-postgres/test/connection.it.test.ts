@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { createContext } from '@nebula/base'
 import { BufferPool, isNebulaError, NebulaError } from '@nebula/core'
-import { describe, expect, inject, test } from 'vitest'
+import { describe, expect, inject, test, vi } from 'vitest'
 import { PostgresConfig } from '../src/config.ts'
 import { sessionPool } from '../src/connection.ts'
 import { PostgresSource } from '../src/source.ts'
@@ -51,6 +51,22 @@ describe.each(['18', '14'] as const)('PostgreSQL %s', (version) => {
       'tls_failed',
     )
     await opening({ url: server, security: { tls: { mode: 'disable' } } })
+    const missing = await failure(
+      opening({ url: server, security: { tls: { mode: 'verify-ca', ca: '/no/such.pem' } } }),
+    )
+    expect([missing.code, missing.message]).toEqual(['config_invalid', 'The file of security.tls.ca cannot be read.'])
+  })
+
+  test('a session whose settings the server refuses is closed', async () => {
+    await using db = await Database.create(server)
+    // Longer than lock_timeout can be.
+    const config = PostgresConfig.parse({ url: db.url, timeouts: { request: '1000h' } })
+    const pool = sessionPool(config)
+    const error = await failure(pool.acquire(new AbortController().signal))
+    expect(error.message).toContain('invalid value for parameter')
+    const others = `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`
+    await vi.waitFor(async () => expect(await db.query(others)).toEqual([]))
+    await pool.close()
   })
 
   test('a server that never answers is given up', async () => {

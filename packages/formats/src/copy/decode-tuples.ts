@@ -107,7 +107,7 @@ function locate(view: DataView, starts: Int32Array, places: readonly Int32Array[
     }
     if (at !== start + 1 + view.getInt32(start + 1)) {
       const message = 'The server sent a row that does not fit its types.'
-      throw new NebulaError('data_invalid', { message, connector: 'postgres' })
+      throw new NebulaError('data_invalid', { message })
     }
   }
 }
