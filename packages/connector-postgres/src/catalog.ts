@@ -20,8 +20,6 @@ interface TableColumn {
   readonly field: Field
   /** Not sent and not NULL: the server fills it in. */
   readonly filled: boolean
-  /** GENERATED ALWAYS AS IDENTITY: written only when the statement overrides it. */
-  readonly identity: boolean
   /** The binary form is the same on every server. */
   readonly binarySafe: boolean
 }
@@ -38,7 +36,6 @@ interface ColumnRow {
   readonly declared: string
   readonly required: boolean
   readonly generated: boolean
-  readonly identity: string
   readonly filled: boolean
   readonly comment: string | null
 }
@@ -52,7 +49,7 @@ function tablesQuery(filter: string): string {
     WHERE i.indrelid = c.oid AND i.indisprimary AND a.attrelid = c.oid AND k.place <= i.indnkeyatts) AS key,
   (SELECT json_agg(json_build_object('name', a.attname, 'type', a.atttypid::int8, 'modifier', a.atttypmod,
       'declared', format_type(a.atttypid, a.atttypmod), 'required', a.attnotnull, 'generated', a.attgenerated <> '',
-      'identity', a.attidentity, 'filled', a.atthasdef OR a.attidentity <> '',
+      'filled', a.atthasdef OR a.attidentity <> '',
       'comment', col_description(c.oid, a.attnum)) ORDER BY a.attnum)
     FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace CROSS JOIN LATERAL (
@@ -152,7 +149,7 @@ class Types {
   }
 
   column(row: ColumnRow): TableColumn {
-    const { name, declared, generated, comment, filled, identity } = row
+    const { name, declared, generated, comment, filled } = row
     const type = this.#rows.get(row.type)
     const binarySafe = this.#binarySafe(row.type)
     const modelled = type?.schema === 'pg_catalog' ? logicalType(type.name, row.modifier, declared) : native(declared)
@@ -169,7 +166,7 @@ class Types {
       ...(generated ? { generated } : {}),
       ...(comment === null ? {} : { comment }),
     }
-    return { field, filled, identity: identity === 'a', binarySafe }
+    return { field, filled, binarySafe }
   }
 
   /** Arrays carry the number of their element type and composites those of their columns: stable only when built in. */

@@ -5,6 +5,11 @@ import type { Column } from './column.ts'
 import { isNull } from './column.ts'
 import { NebulaError } from './errors.ts'
 
+/** The rows of a batch of `rows` that are not among `leftOut`, in order. */
+export function rowsWithout(rows: number, leftOut: ReadonlyMap<number, unknown>): Int32Array {
+  return Int32Array.from({ length: rows }, (_, row) => row).filter((row) => !leftOut.has(row))
+}
+
 /** The given rows of a column, in that order, in the memory of `builder`, which is of the same type. */
 export function gatherColumn(column: Column, rows: Int32Array, builder: ColumnBuilder): Column {
   builder.start(rows.length)

@@ -9,6 +9,7 @@ import {
   formatColumn,
   gatherColumn,
   gatherWire,
+  rowsWithout,
   SHORT_SHA256_BYTES,
   typeName,
   utf8,
@@ -82,7 +83,7 @@ export class Transformer {
       const place = (row: number): string => batch.place(row)
       return createBatch({ ...shared, rows: batch.rows, columns, rejected, place, ...(wire ? { wire } : {}) })
     }
-    const kept = Int32Array.from({ length: batch.rows }, (_, row) => row).filter((row) => !faults.has(row))
+    const kept = rowsWithout(batch.rows, faults)
     const inOrder = [...faults].sort(([a], [b]) => a - b)
     return createBatch({
       ...shared,

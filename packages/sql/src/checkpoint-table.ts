@@ -49,9 +49,9 @@ export class CheckpointTable<Session extends SqlSession> {
       `SELECT part, content FROM ${this.#table} WHERE pipeline = ? ORDER BY part`,
       [pipeline],
     )
-    const content = rows.find(({ part }) => part === '')?.content
-    if (!content) return undefined
-    const { version, ...stored } = content as StoredRun & { readonly version: number }
+    const run = rows.find(({ part }) => part === '')
+    if (!run) return undefined
+    const { version, ...stored } = run.content as StoredRun & { readonly version: number }
     if (version > VERSION) {
       const message = `${this.#table} has version ${version}; this Nebula reads up to ${VERSION}.`
       throw new NebulaError('state_newer', { message, place: this.#table })

@@ -58,10 +58,14 @@ export class SqlDestination<Session extends SqlSession & Pooled> implements Dest
       const owned = await this.#checkpoints.owned(session)
       const infos: (TargetInfo | undefined)[] = []
       for (const table of await this.#dialect.describe(session, tables)) {
-        const name = table && names.table(table)
-        const ours = table === undefined || owned.get(names.table(table)) === table.id
+        if (!table) {
+          infos.push(undefined)
+          continue
+        }
+        const name = names.table(table)
+        const ours = owned.get(name) === table.id
         const rows = ours ? [] : await session.query(`SELECT 1 FROM ${name} LIMIT 1`)
-        infos.push(table && { schema: table.columns, foreignRows: rows.length > 0 })
+        infos.push({ schema: table.columns, foreignRows: rows.length > 0 })
       }
       return infos
     })

@@ -1,5 +1,5 @@
 import type { BufferPool, Column, Field, RecordBatch, Rejection, Schema } from '@nebula/core'
-import { columnBuilder, createBatch, gatherWire, NebulaError, typeName } from '@nebula/core'
+import { columnBuilder, createBatch, gatherWire, NebulaError, rowsWithout, typeName } from '@nebula/core'
 import type { DecodedField } from './decode-tuples.ts'
 import { decodeTuples } from './decode-tuples.ts'
 import { BINARY_WIRE } from './frame.ts'
@@ -60,7 +60,7 @@ export class TupleBatches {
       rejected.set(row, { column: name, code: 'row_rejected', reason, place: place(row), raw })
     })
     let wire = format === undefined ? undefined : { format, offsets, data }
-    const kept = rejected.size === 0 ? undefined : rowsWithout(rejected, rows)
+    const kept = rejected.size === 0 ? undefined : rowsWithout(rows, rejected)
     if (kept) {
       tuples = { data, starts: kept.map((row) => offsets[row] as number), rows: kept.length }
       columns = decodeTuples(tuples, fields, () => {})
@@ -110,8 +110,4 @@ export class TupleBatches {
 
 function free(fields: readonly (DecodedField | undefined)[]): void {
   for (const field of fields) field?.builder.free()
-}
-
-function rowsWithout(rejected: ReadonlyMap<number, unknown>, rows: number): Int32Array {
-  return Int32Array.from({ length: rows }, (_, row) => row).filter((row) => !rejected.has(row))
 }
