@@ -17,10 +17,11 @@ export function reportText(report: Report): string {
     s.status === 'finished_before' ? 'finished before' : s.status,
     countText(s.read),
     countText(s.written),
+    countText(s.filtered),
     countText(s.rejected),
     bytesText(s.bytes),
   ])
-  const lines = [table([['stream', '', 'status', 'read', 'written', 'rejected', 'bytes'], ...rows], 3), '']
+  const lines = [table([['stream', '', 'status', 'read', 'written', 'filtered', 'rejected', 'bytes'], ...rows], 3), '']
   for (const stream of report.streams) {
     if (stream.error) lines.push(errorText({ ...stream.error, stream: stream.stream } as never, process.stdout), '')
   }

@@ -5,7 +5,7 @@ import { reportText } from '../src/report-text.ts'
 type Stream = Report['streams'][number]
 
 function stream(name: string, more: Partial<Stream> = {}): Stream {
-  const counts = { read: 1234, written: 1234, rejected: 0, bytes: 56_789, resumed: 0 }
+  const counts = { read: 1234, written: 1234, filtered: 0, rejected: 0, bytes: 56_789, resumed: 0 }
   return {
     stream: name,
     target: name,
@@ -46,9 +46,9 @@ describe('reportText', () => {
       ),
     ).toBe(
       [
-        'stream                  status            read  written  rejected    bytes',
-        'orders                  done             1,234    1,234         0  56.8 kB',
-        'public.lines  -> lines  finished before      0        0         0      0 B',
+        'stream                  status            read  written  filtered  rejected    bytes',
+        'orders                  done             1,234    1,234         0         0  56.8 kB',
+        'public.lines  -> lines  finished before      0        0         0         0      0 B',
         '',
         'done: 1,234 rows in 12.3 s (100 rows/s, 384 per CPU second), CPU 3.2 s, peak memory 123.4 MB, waited 2.5 s for the source, 1.0 s for the destination',
       ].join('\n'),

@@ -169,7 +169,7 @@ describe.each(['18', '14'] as const)('PostgreSQL %s', (version) => {
       partition: plan.partitions[0] as never,
       stream: read,
       snapshot: plan.snapshot as string,
-      batch: { rows: 100, bytes: 1e6 },
+      batch: { rows: 100, bytes: 1e6, delayMs: 10_000 },
     }
     const kill = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`
     const error = await failure(
@@ -200,7 +200,7 @@ describe.each(['18', '14'] as const)('PostgreSQL %s', (version) => {
       partition: plan.partitions[0] as never,
       stream: read,
       snapshot: plan.snapshot as string,
-      batch: { rows: 100, bytes: 1e6 },
+      batch: { rows: 100, bytes: 1e6, delayMs: 10_000 },
     }
     for (let i = 0; i < 4; i++) {
       for await (const batch of route.source.read(task, route.context)) {
@@ -237,7 +237,7 @@ describe.each(['18', '14'] as const)('PostgreSQL %s', (version) => {
       partition: plan.partitions[0] as never,
       stream: read,
       snapshot: plan.snapshot as string,
-      batch: { rows: 1000, bytes: 100_000 },
+      batch: { rows: 1000, bytes: 100_000, delayMs: 10_000 },
     }
     const pool = new BufferPool(500_000)
     let rows = 0

@@ -184,13 +184,13 @@ export class Route implements AsyncDisposable {
     let rows = 0
     try {
       const snapshot = run.plan.snapshot === undefined ? {} : { snapshot: run.plan.snapshot }
-      const batch = { rows: batchRows, bytes: 100_000 }
+      const batch = { rows: batchRows, bytes: 100_000, delayMs: 10_000 }
       for await (const rowsOf of this.source.read({ partition, stream: read, batch, ...snapshot }, this.context)) {
         rejected.push(...rowsOf.rejected, ...(await writer.write(rowsOf, 0, rowsOf.rows)))
         rows += rowsOf.rows + rowsOf.rejected.length
         rowsOf.release()
       }
-      const counts = { read: rows, written: rows - rejected.length, rejected: rejected.length, bytes: 0 }
+      const counts = { read: rows, written: rows - rejected.length, filtered: 0, rejected: rejected.length, bytes: 0 }
       await writer.commit({ partition: partition.id, sequence: 1, done: true, counts })
     } catch (error) {
       await writer.abort(error)

@@ -48,7 +48,12 @@ async function readIds(
   snapshot: unknown,
 ) {
   const ids: number[] = []
-  const task = { partition, stream: read, snapshot: snapshot as string, batch: { rows: 50, bytes: 1_000_000 } }
+  const task = {
+    partition,
+    stream: read,
+    snapshot: snapshot as string,
+    batch: { rows: 50, bytes: 1_000_000, delayMs: 10_000 },
+  }
   for await (const batch of route.source.read(task, route.context)) {
     for (let row = 0; row < batch.rows; row++) ids.push(batch.record(row).get('id') as number)
     batch.release()

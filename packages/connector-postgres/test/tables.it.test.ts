@@ -203,7 +203,7 @@ describe.each(['18', '14'] as const)('PostgreSQL %s', (version) => {
       partition: plan.partitions[0] as never,
       stream: { ...read, wire: 'csv' },
       snapshot: plan.snapshot as string,
-      batch: { rows: 10, bytes: 1e6 },
+      batch: { rows: 10, bytes: 1e6, delayMs: 10_000 },
     }
     const lines: string[] = []
     for await (const { wire, rows } of route.source.read(task, route.context)) {

@@ -3,7 +3,7 @@ import { describe, expect, inject, test } from 'vitest'
 import { Session } from '../src/connection.ts'
 import { codeOf, Database, Route } from './harness.ts'
 
-const COUNTS = { read: 0, written: 0, rejected: 0, bytes: 0 }
+const COUNTS = { read: 0, written: 0, filtered: 0, rejected: 0, bytes: 0 }
 
 /** A run of one stream, prepared, and all batches of its first partition. */
 async function prepared(route: Route, options: Parameters<Route['agree']>[1] = {}) {
@@ -13,7 +13,12 @@ async function prepared(route: Route, options: Parameters<Route['agree']>[1] = {
   const [partition] = plan.partitions
   if (!partition) throw new Error('no partition')
   const batches: RecordBatch[] = []
-  const task = { partition, stream: read, snapshot: plan.snapshot as string, batch: { rows: 1000, bytes: 1e6 } }
+  const task = {
+    partition,
+    stream: read,
+    snapshot: plan.snapshot as string,
+    batch: { rows: 1000, bytes: 1e6, delayMs: 10_000 },
+  }
   for await (const batch of route.source.read(task, route.context)) batches.push(batch)
   return { run, stream, partition, batches, task: taskOf(run, stream) }
 }

@@ -37,18 +37,67 @@ export function secret(): z.ZodType<Secret, string | Secret> {
 
 const tlsModes = ['disable', 'prefer', 'require', 'verify-ca', 'verify-full'] as const
 
+const count = z.int().positive()
+const flag = z.boolean()
+
 const performance = z.strictObject({
-  batchSize: z.int().positive().default(10_000).describe('rows of a batch, at most'),
-  batchBytes: size('2MB').describe('bytes of a batch, at most; a larger row is a batch of its own'),
-  maxConcurrency: z.int().positive().default(10).describe('connections at once, at most'),
+  batchSize: count.default(10_000).describe('rows of a batch, at most'),
+  batchBytes: size('8MB').describe(
+    'bytes of a batch, at most, and an eighth of the memory of a task; a larger row is a batch of its own',
+  ),
+  bufferBytes: size()
+    .optional()
+    .describe('bytes that are read ahead of the writer, at most; default: those of a batch'),
+  workers: count.optional().describe('partition tasks at once, where the pipeline has no parallel; default: the cores'),
+  maxConcurrency: count.default(10).describe('connections at once, at most'),
+  flushInterval: duration('10s').describe('a batch that has rows goes on its way after so long, though it is not full'),
+  checkpointInterval: duration('10s').describe(
+    'a partition that cannot be cut is committed after so long, behind the next position',
+  ),
+  limit: count.optional().describe('rows of a stream, at most'),
 })
 
 const timeouts = z.strictObject({
   connection: duration('10s').describe('until a connection is made and the login accepted'),
   request: duration('30s').describe('until a request is answered; an export or a load may take as long as it needs'),
+  queryTimeout: duration('30s').describe('until the first rows of a task arrive, beside flush_interval'),
+  read: duration('30s').describe('between two batches of a task, beside flush_interval'),
+  write: duration('30s').describe('until the destination has taken a batch'),
+  idle: duration('5m').describe('a connection that nobody uses is closed after so long'),
+  maxLifetime: duration().optional().describe('a connection is replaced after so long; default: never'),
+  keepAlive: duration('30s').describe('a silent connection is probed after so long'),
+})
+
+const circuitBreaker = z.strictObject({
+  enabled: flag.default(false).describe('stop asking a system that keeps failing, for a while'),
+  threshold: count.default(5).describe('failures in a row that open the breaker'),
+  timeout: duration('60s').describe('how long it stays open before it lets requests try'),
+  halfOpenRequests: count.default(1).describe('requests that try at once then'),
 })
 
 const reliability = z.strictObject({
+  maxRetries: z.int().nonnegative().default(3).describe('how often a request that may succeed later is tried again'),
+  retryDelay: duration('1s').describe('the longest wait before the first retry; the wait is drawn at random'),
+  retryMultiplier: z.number().min(1).default(2).describe('how much longer each next wait may be'),
+  maxRetryDelay: duration('60s').describe('the longest wait before any retry'),
+  circuitBreaker: z
+    .preprocess((value) => (typeof value === 'boolean' ? { enabled: value } : value), circuitBreaker)
+    .prefault({}),
+  rateLimit: z
+    .strictObject({
+      recordsPerSec: z.number().positive().optional().describe('rows a second, at most'),
+      bytesPerSec: size().optional().describe('bytes a second, at most'),
+      burst: duration('1s').describe('how much of an unused rate is saved up'),
+    })
+    .prefault({}),
+  healthCheck: z
+    .strictObject({
+      enabled: flag.default(false).describe('ask the system during a run whether it answers'),
+      interval: duration('30s').describe('how often it is asked'),
+      timeout: duration('5s').describe('how long it may take to answer'),
+    })
+    .prefault({}),
+  failFast: flag.default(false).describe('the first failure is final: nothing is tried again, and the run stops'),
   maxErrors: z
     .int()
     .nonnegative()
@@ -69,25 +118,56 @@ const security = z.strictObject({
 })
 
 const observability = z.strictObject({
+  metrics: flag.default(true).describe('count through the OpenTelemetry API, where a program collects it'),
+  tracing: flag.default(false).describe('spans for plan, task and commit through the OpenTelemetry API'),
   logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('warn').describe('least level that is logged'),
+  metricsInterval: duration('1s').describe('how often the progress of a run is recorded for its report and its page'),
 })
 
 const memory = z.strictObject({
+  recordPoolSize: count.default(1024).describe('records that are kept for reuse, at most'),
   bufferPoolBytes: size('32MB').describe(
     'bytes of batches under way, and 16 MB for each task at least; over it nothing new is read',
   ),
+  maxMemory: size().optional().describe('bytes of the whole process; buffers are made small enough for it'),
 })
 
 const advanced = z.strictObject({
   partitionBytes: size().optional().describe('bytes of a partition, about; default: what the destination asks for'),
+  compression: z
+    .strictObject({
+      algorithm: z.enum(['none', 'gzip', 'zstd']).default('none').describe('how files are compressed that are written'),
+      level: z.int().min(1).max(22).optional().describe('more is smaller and slower; default: that of the algorithm'),
+    })
+    .prefault({}),
+  storageMode: z
+    .enum(['row', 'columnar', 'hybrid'])
+    .default('hybrid')
+    .describe('how rows are kept between the two ends; hybrid chooses for each batch'),
+  schemaEvolution: z
+    .enum(['freeze'])
+    .default('freeze')
+    .describe('freeze: columns of a target that differ from those of its stream are an error'),
+  debug: flag.default(false).describe('log each request and batch'),
 })
+
+/** The same keys by their own names instead of aliases; an alias beside its own name stays, and is an unknown key. */
+function renamed(value: unknown, names: { readonly [alias: string]: string }): unknown {
+  if (typeof value !== 'object' || value === null) return value
+  return Object.fromEntries(
+    Object.entries(value).map(([key, item]: [string, unknown]) => {
+      const name = names[key]
+      return [name === undefined || name in value ? key : name, item]
+    }),
+  )
+}
 
 /** What every connector's configuration has beside its own keys. Names are camelCase; files may use snake_case. */
 export const BaseConfig = z.strictObject({
   name: z.string().optional().describe('a name for people'),
   performance: performance.prefault({}),
   timeouts: timeouts.prefault({}),
-  reliability: reliability.prefault({}),
+  reliability: z.preprocess((value) => renamed(value, { retryAttempts: 'maxRetries' }), reliability).prefault({}),
   security: security.prefault({}),
   observability: observability.prefault({}),
   memory: memory.prefault({}),

@@ -117,6 +117,8 @@ export interface ReadTask {
 export interface BatchLimits {
   readonly rows: number
   readonly bytes: number
+  /** Milliseconds after which a batch that has rows goes on its way. */
+  readonly delayMs: number
 }
 
 /** A source, as its author writes it. Methods may run concurrently. */
@@ -220,10 +222,12 @@ export interface WriteTask {
   readonly isolate: boolean
 }
 
-/** What a stream did so far; `read` = `written` + `rejected`. */
+/** What a stream did so far; `read` = `written` + `filtered` + `rejected`. */
 export interface Counts {
   readonly read: number
   readonly written: number
+  /** Rows that the pipeline did not ask for; those that the source left out itself are not among `read`. */
+  readonly filtered: number
   readonly rejected: number
   readonly bytes: number
 }

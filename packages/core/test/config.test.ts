@@ -12,7 +12,7 @@ function problems(schema: z.ZodType, value: unknown): [string, string][] {
 describe('BaseConfig', () => {
   test('needs nothing, and has every default', () => {
     const config = BaseConfig.parse({})
-    expect(config.performance).toMatchObject({ batchSize: 10_000, batchBytes: 2_000_000 })
+    expect(config.performance).toMatchObject({ batchSize: 10_000, batchBytes: 8_000_000 })
     expect(config.timeouts).toMatchObject({ connection: 10_000, request: 30_000 })
     expect(config.reliability.maxErrors).toBe(0)
     expect(config.security.tls).toMatchObject({ mode: 'prefer' })

@@ -94,7 +94,7 @@ export async function readPartition(
   stream: ReadStream,
   context = testContext(),
 ): Promise<ReadRows> {
-  const task: ReadTask = { partition, stream, batch: { rows: 100, bytes: 100_000 } }
+  const task: ReadTask = { partition, stream, batch: { rows: 100, bytes: 100_000, delayMs: 10_000 } }
   const result: ReadRows = { rows: [], rejected: [], places: [] }
   for await (const batch of source.read(task, context)) {
     for (let row = 0; row < batch.rows; row++) {

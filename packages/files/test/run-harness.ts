@@ -76,7 +76,7 @@ export function batchOf(texts: readonly string[], context: Context = testContext
 }
 
 export function counts(rows: number): Counts {
-  return { read: rows, written: rows, rejected: 0, bytes: rows }
+  return { read: rows, written: rows, filtered: 0, rejected: 0, bytes: rows }
 }
 
 export function writerOf(

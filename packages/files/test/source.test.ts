@@ -302,7 +302,7 @@ describe('read', () => {
     const [partition] = (await planOf(source, [read])).partitions
     if (!partition) throw new Error('no partition')
     const batches = source
-      .read({ partition, stream: read, batch: { rows: 10, bytes: 1000 } }, testContext())
+      .read({ partition, stream: read, batch: { rows: 10, bytes: 1000, delayMs: 10_000 } }, testContext())
       [Symbol.asyncIterator]()
     const first = await batches.next()
     first.value?.release()
@@ -326,7 +326,7 @@ describe('read', () => {
     await readPartition(source, partition, read, testContext(undefined, pool))
     expect(pool.statistics.used).toBe(0)
     for await (const batch of source.read(
-      { partition, stream: read, batch: { rows: 10, bytes: 1000 } },
+      { partition, stream: read, batch: { rows: 10, bytes: 1000, delayMs: 10_000 } },
       testContext(undefined, pool),
     )) {
       batch.release()

@@ -86,6 +86,8 @@ interface SchemaNode {
     readonly valueType?: SchemaNode
     readonly options?: readonly SchemaNode[]
     readonly in?: SchemaNode
+    readonly out?: SchemaNode
+    readonly type?: string
   }
 }
 
@@ -103,8 +105,9 @@ function nodesAt(schema: z.ZodType, path: Path): SchemaNode[] {
 }
 
 function unwrapped(node: SchemaNode): SchemaNode[] {
-  const { innerType, options, in: input } = node.def
+  const { innerType, options, in: input, out } = node.def
   if (innerType) return unwrapped(innerType)
-  if (input) return unwrapped(input)
+  // What stands before a preprocessed schema is a function.
+  if (input) return unwrapped(input.def.type === 'transform' && out ? out : input)
   return options ? options.flatMap(unwrapped) : [node]
 }

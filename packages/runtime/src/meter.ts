@@ -6,6 +6,7 @@ export interface StreamProgress {
   readonly target: string
   readonly read: number
   readonly written: number
+  readonly filtered: number
   readonly rejected: number
   readonly bytes: number
   readonly durable: number
@@ -20,8 +21,8 @@ export class StreamMeter {
   readonly target: string
   readonly partitions: number
   readonly estimatedRows: number | undefined
-  #committed: Counts = { read: 0, written: 0, rejected: 0, bytes: 0 }
-  #underWay: Counts = { read: 0, written: 0, rejected: 0, bytes: 0 }
+  #committed: Counts = NOTHING
+  #underWay: Counts = NOTHING
   partitionsDone = 0
   /** Milliseconds that tasks waited for the source, and for the destination. */
   sourceMs = 0
@@ -68,12 +69,13 @@ export class StreamMeter {
   }
 }
 
-export const NOTHING: Counts = { read: 0, written: 0, rejected: 0, bytes: 0 }
+export const NOTHING: Counts = { read: 0, written: 0, filtered: 0, rejected: 0, bytes: 0 }
 
 export function add(a: Counts, b: Counts, sign: 1 | -1): Counts {
   return {
     read: a.read + sign * b.read,
     written: a.written + sign * b.written,
+    filtered: a.filtered + sign * b.filtered,
     rejected: a.rejected + sign * b.rejected,
     bytes: a.bytes + sign * b.bytes,
   }

@@ -8,9 +8,10 @@ export interface StreamReport {
   readonly target: string
   readonly mode: string
   readonly status: StreamStatus
-  /** `read` = `written` + `rejected`. */
+  /** `read` = `written` + `filtered` + `rejected`. */
   readonly read: number
   readonly written: number
+  readonly filtered: number
   readonly rejected: number
   readonly bytes: number
   /** Of `read`: rows that an interrupted run had brought before. */

@@ -113,6 +113,7 @@ export class Scheduler {
       batch: {
         rows: performance.batchSize,
         bytes: Math.min(performance.batchBytes, contexts.source.pool.limit / BATCHES_PER_TASK),
+        delayMs: performance.flushInterval,
       },
       maxErrors: lane.agreed.options.maxErrors ?? reliability.maxErrors,
       commitBytes: lane.plan.accepted.partitionBytes ?? LEAST_TASK_BYTES,

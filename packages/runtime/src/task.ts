@@ -174,6 +174,7 @@ class Attempt {
       this.#count({
         read: ready.rows + ready.rejected.length,
         written: ready.rows - refused.length,
+        filtered: 0,
         rejected: rejected.length,
         bytes,
       })

@@ -100,7 +100,7 @@ describe('DeadLetters', () => {
     partition,
     sequence,
     done: false,
-    counts: { read: 0, written: 0, rejected: 0, bytes: 0 },
+    counts: { read: 0, written: 0, filtered: 0, rejected: 0, bytes: 0 },
   })
   const files = async (): Promise<string[]> =>
     (await readdir(folder(), { recursive: true })).filter((name) => name.endsWith('.jsonl')).sort()

@@ -86,7 +86,7 @@ describe('a plan that cannot be run', () => {
     }
     const source = { ...pipeline.source, connector: { ...connector, source: spying } }
     await runPipeline({ ...pipeline, source })
-    const small = { ...source.config, advanced: { partitionBytes: 1234 } }
+    const small = { ...source.config, advanced: { ...source.config.advanced, partitionBytes: 1234 } }
     await runPipeline({ ...pipeline, source: { ...source, config: small } })
     await runPipeline({
       ...pipeline,

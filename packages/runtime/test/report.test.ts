@@ -18,7 +18,7 @@ const facts: RunFacts = {
 function outcome(name: string, more: Partial<StreamOutcome> & { read?: number } = {}): StreamOutcome {
   const { read = 0, ...rest } = more
   const meter = new StreamMeter(name, name, 1, undefined)
-  const counts = { read, written: read, rejected: 0, bytes: read * 10 }
+  const counts = { read, written: read, filtered: 0, rejected: 0, bytes: read * 10 }
   meter.moved(counts)
   meter.committed(counts)
   return { meter, mode: 'overwrite', status: 'done', resumed: 0, error: undefined, ...rest }
@@ -90,7 +90,7 @@ describe('createReport', () => {
 })
 
 describe('StreamMeter', () => {
-  const some = { read: 3, written: 2, rejected: 1, bytes: 30 }
+  const some = { read: 3, written: 2, filtered: 0, rejected: 1, bytes: 30 }
 
   test('takes back what an attempt did, and keeps what is committed', () => {
     const meter = new StreamMeter('orders', 'target', 4, 100)
@@ -109,7 +109,7 @@ describe('StreamMeter', () => {
     expect(meter.progress).toMatchObject({ read: 3, durable: 3 })
     meter.moved(some)
     meter.committed(some)
-    expect(meter.counts).toEqual({ read: 6, written: 4, rejected: 2, bytes: 60 })
+    expect(meter.counts).toEqual({ read: 6, written: 4, filtered: 0, rejected: 2, bytes: 60 })
     expect(meter.progress).toMatchObject({
       stream: 'orders',
       target: 'target',

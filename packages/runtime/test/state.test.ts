@@ -22,7 +22,7 @@ function run(more: Partial<Run> = {}): Run {
 }
 
 function checkpoint(partition: string, sequence = 1): Checkpoint {
-  return { partition, sequence, done: true, counts: { read: 1, written: 1, rejected: 0, bytes: 1 } }
+  return { partition, sequence, done: true, counts: { read: 1, written: 1, filtered: 0, rejected: 0, bytes: 1 } }
 }
 
 describe('LocalState', () => {

@@ -17,7 +17,7 @@ export interface FramerOptions {
   readonly format: 'binary' | 'text' | 'csv'
   /** Fields of a row; a binary tuple must have as many. */
   readonly columns: number
-  readonly limits: BatchLimits
+  readonly limits: Pick<BatchLimits, 'rows' | 'bytes'>
   readonly pool: BufferPool
 }
 
@@ -86,7 +86,7 @@ export class CopyFramer {
     }
   }
 
-  #isFull({ rows, bytes }: BatchLimits): boolean {
+  #isFull({ rows, bytes }: FramerOptions['limits']): boolean {
     return this.#rows === rows || (this.#rows > 0 && this.#kept - (this.#offsets[0] as number) >= bytes)
   }
 
