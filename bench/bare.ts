@@ -1,7 +1,16 @@
 // Moves lineitem by the drivers alone, or by the runtime around them. Arguments: bare | runtime, ROUTE, a folder.
 // Prints the CPU seconds between the loaded modules and the closed connections.
 import { join } from 'node:path'
-import type { Context, Partition, ReadStream, Run, StreamPlan } from '@nebula/core'
+import type {
+  Context,
+  DestinationDriver,
+  Field,
+  Partition,
+  ReadStream,
+  Run,
+  StreamInfo,
+  StreamPlan,
+} from '@nebula/core'
 import { BufferPool, parseType, utf8 } from '@nebula/core'
 import type { Endpoint, Pipeline } from '@nebula/runtime'
 import { loadEndpoint, runPipeline } from '@nebula/runtime'
@@ -35,24 +44,18 @@ async function pipelineOf([from, to]: readonly string[]): Promise<Pipeline> {
 async function moveBare({ source: from, destination: to }: Pipeline): Promise<void> {
   const source = from.connector.source?.(from.config)
   const destination = to.connector.destination?.(to.config)
-  if (!source?.plan || !destination?.accept || !destination.finish) throw new Error('a driver lacks what is needed')
+  if (!source?.plan || !destination?.finish) throw new Error('a driver lacks what is needed')
   const context = bareContext()
   await Promise.all([source.open?.(context), destination.open?.(context)])
   const { streams } = await source.discover(context, [])
   const info = streams.find(({ name }) => name.endsWith('lineitem'))
   if (!info) throw new Error('no lineitem')
-  const offered = info.schema.fields.map((field) => ({
-    ...field,
-    type: info.untyped ? (types[field.name] ?? utf8) : field.type,
-  }))
-  const request = { stream: info.name, mode: 'overwrite', columns: offered.map(({ name }) => name), key: [] } as const
-  const accepted = destination.accept(request, { fields: offered }, info.wire)
-  const schema = { fields: offered.map((field, i) => ({ ...field, type: accepted.columns[i]?.as ?? field.type })) }
+  const { request, accepted, schema } = agree(info, destination)
   const wire = accepted.wire === undefined ? {} : { wire: accepted.wire }
   const read: ReadStream = {
     request,
     schema,
-    decode: accepted.wire === undefined ? offered.map((_, i) => i) : [],
+    decode: accepted.wire === undefined ? schema.fields.map((_, i) => i) : [],
     ...wire,
   }
   const plan = await source.plan([read], accepted.partitionBytes ?? 2 * TASK_BYTES, undefined, context)
@@ -82,6 +85,16 @@ async function moveBare({ source: from, destination: to }: Pipeline): Promise<vo
   )
   await destination.finish(run, [info.name], context)
   await Promise.all([source.close?.(), destination.close?.()])
+}
+
+function agree(info: StreamInfo, destination: DestinationDriver): Pick<StreamPlan, 'request' | 'accepted' | 'schema'> {
+  const typed = (field: Field): Field => ({ ...field, type: types[field.name] ?? utf8 })
+  const offered = info.untyped ? info.schema.fields.map(typed) : info.schema.fields
+  const request = { stream: info.name, mode: 'overwrite', columns: offered.map(({ name }) => name), key: [] } as const
+  const accepted = destination.accept?.(request, { fields: offered }, info.wire)
+  if (!accepted) throw new Error('the destination does not say what it accepts')
+  const fields = offered.map((field, i) => ({ ...field, type: accepted.columns[i]?.as ?? field.type }))
+  return { request, accepted, schema: { fields } }
 }
 
 function bareContext(): Context {
