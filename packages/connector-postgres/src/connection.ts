@@ -3,6 +3,7 @@ import type { Pooled } from '@nebula/base'
 import { LendingSocket, Pool, tlsOptions } from '@nebula/base'
 import { NebulaError } from '@nebula/core'
 import type { SqlSession } from '@nebula/sql'
+import { finishTransaction } from '@nebula/sql'
 import { Client } from 'pg'
 import type { Login, PostgresConfig } from './config.ts'
 import { resolveLogin } from './config.ts'
@@ -55,14 +56,7 @@ export class Session implements SqlSession, Pooled {
 
   async transaction<T>(work: () => Promise<T>, access?: 'READ ONLY'): Promise<T> {
     await this.begin(access)
-    try {
-      const result = await work()
-      await this.execute('COMMIT')
-      return result
-    } catch (error) {
-      if (!this.#broken) await this.execute('ROLLBACK').catch(() => this.destroy())
-      throw error
-    }
+    return finishTransaction(this, work)
   }
 
   async reset(signal: AbortSignal): Promise<void> {

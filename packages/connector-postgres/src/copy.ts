@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream'
 import { LendingSocket } from '@nebula/base'
 import { NebulaError } from '@nebula/core'
 import type { CopiedRows, FramerOptions } from '@nebula/formats'
-import { BINARY_HEADER, CopyFramer, FRAME_HEAD, frameCopyData } from '@nebula/formats'
+import { BINARY_HEADER, copyData, CopyFramer } from '@nebula/formats'
 import type { Client, Connection, Submittable } from 'pg'
 import { postgresError } from './errors.ts'
 
@@ -233,11 +233,4 @@ export class CopyIn implements Submittable {
     this.#opened.reject(error)
     this.#ended.reject(error)
   }
-}
-
-function copyData(payload: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(FRAME_HEAD + payload.length)
-  bytes.set(payload, FRAME_HEAD)
-  frameCopyData({ bytes, view: new DataView(bytes.buffer) }, bytes.length)
-  return bytes
 }

@@ -95,8 +95,7 @@ interface Snapshot extends Omit<Proof, 'streams'> {
 async function openSnapshot(session: Session, names: readonly TableName[]): Promise<Snapshot> {
   const lockable = await session.query<TableName>(
     `SELECT n.nspname AS schema, c.relname AS table FROM unnest($1::text[], $2::text[]) s(nsp, rel)
-     JOIN pg_namespace n ON n.nspname = s.nsp JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = s.rel
-     WHERE c.relkind IN ('r', 'p')`,
+     JOIN pg_namespace n ON n.nspname = s.nsp JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = s.rel WHERE c.relkind IN ('r', 'p')`,
     [names.map(({ schema }) => schema), names.map(({ table }) => table)],
   )
   await session.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')

@@ -11,7 +11,8 @@ import type {
 } from '@nebula/core'
 import { isNebulaError, NebulaError } from '@nebula/core'
 import { BINARY_WIRE, TEXT_WIRE, TupleBatches } from '@nebula/formats'
-import { readableTables } from './catalog.ts'
+import { serverVersion } from '@nebula/sql'
+import { allTables } from './catalog.ts'
 import type { PostgresConfig } from './config.ts'
 import type { Session } from './connection.ts'
 import { sessionPool } from './connection.ts'
@@ -42,13 +43,19 @@ export class PostgresSource implements SourceDriver {
     await this.#pool.use(context, (session) => session.query('SELECT 1'))
   }
 
+  async version(context: Context): Promise<string> {
+    return this.#pool.use(context, (session) => serverVersion(session, NAMES.vendor))
+  }
+
   async close(): Promise<void> {
     await this.#pool.close()
   }
 
   async discover(context: Context): Promise<Catalog> {
-    const tables = await this.#pool.use(context, (session) => readableTables(session))
-    const streams = tables.map((table) => ({
+    const tables = await this.#pool.use(context, (session) => allTables(session))
+    const denied = tables.filter((table) => !table.readable).map((table) => NAMES.spell(table))
+    const readable = tables.filter((table) => table.readable)
+    const streams = readable.map((table) => ({
       name: NAMES.spell(table),
       schema: { fields: table.columns.map(({ field }) => field) },
       key: table.key,
@@ -57,7 +64,7 @@ export class PostgresSource implements SourceDriver {
       wire: table.columns.every(({ binarySafe }) => binarySafe) ? [BINARY_WIRE, TEXT_WIRE, 'csv'] : [TEXT_WIRE, 'csv'],
       ...(table.comment === null ? {} : { comment: table.comment }),
     }))
-    return { streams }
+    return { streams, denied }
   }
 
   async plan(

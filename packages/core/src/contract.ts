@@ -39,6 +39,8 @@ export interface Lifecycle {
   open?(context: Context): Promise<void>
   /** A cheap request that shows that the system answers. */
   ping?(context: Context): Promise<void>
+  /** Product and version of the system, for people: `PostgreSQL 18.1`. */
+  version?(context: Context): Promise<string>
   /** Releases every socket, file and timer; idempotent. */
   close?(): Promise<void>
 }
@@ -170,6 +172,20 @@ export interface Problem {
   readonly column?: string
 }
 
+/** A target that a stream would be written to. */
+export interface TargetRequest {
+  readonly target: string
+  readonly mode: Mode
+}
+
+/** What a destination says of a target's name, and of what its user may do there, whatever the stream. */
+export interface TargetCheck {
+  /** Equal for targets that are one and the same there: with the default schema, after folding. */
+  readonly identity: string
+  /** With any but `permission_denied` the target cannot be described. */
+  readonly problems: readonly Problem[]
+}
+
 /** What stands at a target before the run. */
 export interface TargetInfo {
   readonly schema: Schema
@@ -258,6 +274,8 @@ export interface Writer {
 
 /** A destination, as its author writes it. */
 export interface DestinationDriver extends Lifecycle {
+  /** Names that it cannot keep, privileges that are missing: one answer per target. Left out: nothing is known of them. */
+  check?(requests: readonly TargetRequest[], context: Context): Promise<TargetCheck[]>
   /** What stands at each target; undefined where nothing does. */
   describe?(targets: readonly string[], context: Context): Promise<(TargetInfo | undefined)[]>
   /** How it would keep a stream. Pure. Left out: every column as text, append. */

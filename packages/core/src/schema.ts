@@ -50,6 +50,8 @@ export interface StreamInfo {
 
 export interface Catalog {
   readonly streams: readonly StreamInfo[]
+  /** Names of streams that are there and that the user may not read. */
+  readonly denied?: readonly string[]
 }
 
 /** The index of a column by name, or -1. */

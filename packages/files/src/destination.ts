@@ -2,12 +2,15 @@ import type {
   Acceptance,
   Context,
   DestinationDriver,
+  Problem,
   Recalled,
   Run,
   Schema,
   StreamPlan,
   StreamRequest,
+  TargetCheck,
   TargetInfo,
+  TargetRequest,
   Writer,
   WriteTask,
 } from '@nebula/core'
@@ -39,6 +42,20 @@ export class FileDestination implements DestinationDriver {
     this.#store = store
     this.#format = format
     this.#folder = folder
+  }
+
+  async check(requests: readonly TargetRequest[]): Promise<TargetCheck[]> {
+    const { folds } = this.#store
+    const writable = (await this.#store.writable?.(this.#folder)) ?? true
+    return requests.map(({ target }, i) => {
+      const fault = nameFault(target)
+      const problems: Problem[] = []
+      if (fault !== undefined) problems.push({ code: 'target_incompatible', message: `The target ${fault}.` })
+      // Of the run as a whole, so it is told once.
+      if (!writable && i === 0)
+        problems.push({ code: 'permission_denied', message: `No file can be made in ${this.#folder}.` })
+      return { identity: folds ? target.normalize('NFC').toLowerCase() : target, problems }
+    })
   }
 
   async describe(targets: readonly string[], context: Context): Promise<(TargetInfo | undefined)[]> {
@@ -172,16 +189,18 @@ function plansOf(run: Run, streams: readonly string[]): StreamPlan[] {
 
 /** Throws `config_invalid` for targets that are no file names, all of them at once. */
 function refuseNames(targets: readonly string[]): void {
-  const encoder = new TextEncoder()
-  const problems = targets.flatMap((target) => {
-    if (/[/\0]/.test(target)) return [`"${target.replaceAll('\0', '\\0')}" holds a slash or a NUL`]
-    if (target.startsWith('.') || target === '') return [`"${target}" is empty or begins with a dot`]
-    const tooLong = encoder.encode(target).length > LONGEST_NAME - SUFFIX_LENGTH
-    return tooLong ? [`"${target}" is longer than ${LONGEST_NAME - SUFFIX_LENGTH} bytes`] : []
-  })
+  const problems = targets.flatMap((target) => nameFault(target) ?? [])
   if (problems.length === 0) return
   throw new NebulaError('config_invalid', {
     message: `These targets are no names of files: ${problems.join('; ')}.`,
     fix: 'Give the streams another target.',
   })
+}
+
+/** Why a target is no file name; undefined when it is one. */
+function nameFault(target: string): string | undefined {
+  if (/[/\0]/.test(target)) return `"${target.replaceAll('\0', '\\0')}" holds a slash or a NUL`
+  if (target.startsWith('.') || target === '') return `"${target}" is empty or begins with a dot`
+  const tooLong = Buffer.byteLength(target) > LONGEST_NAME - SUFFIX_LENGTH
+  return tooLong ? `"${target}" is longer than ${LONGEST_NAME - SUFFIX_LENGTH} bytes` : undefined
 }

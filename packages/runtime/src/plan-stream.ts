@@ -1,4 +1,4 @@
-import type { Acceptance, Field, LogicalType, Problem, Schema, StreamRequest, TargetInfo } from '@nebula/core'
+import type { Acceptance, ErrorCode, Field, LogicalType, Schema, StreamRequest, TargetInfo } from '@nebula/core'
 import { fieldIndex, sameType, typeName, utf8 } from '@nebula/core'
 import { nearest } from './keys.ts'
 import type { StreamOptions } from './pipeline.ts'
@@ -26,8 +26,12 @@ export interface AgreedStream {
 
 type Accept = (request: StreamRequest, schema: Schema, wire: readonly string[], target?: TargetInfo) => Acceptance
 
+/** Why a pipeline cannot be run. */
 export interface StreamProblem {
-  readonly code: Problem['code'] | 'column_not_found' | 'config_invalid'
+  readonly code: ErrorCode
+  /** Left out where it is about none, or about several. */
+  readonly stream?: string
+  readonly column?: string
   readonly text: string
 }
 
@@ -93,12 +97,22 @@ function withoutWire({ wire: _wire, replaced: _replaced, ...rest }: Acceptance):
 }
 
 function acceptanceProblems(accepted: Acceptance, names: readonly string[], options: StreamOptions): StreamProblem[] {
-  const problems: StreamProblem[] = accepted.problems.map(({ code, message }) => ({ code, text: message }))
+  const problems: StreamProblem[] = accepted.problems.map(({ code, message, column }) => ({
+    code,
+    ...(column === undefined ? {} : { column }),
+    text: message,
+  }))
   return problems.concat(
     accepted.columns.flatMap((column, i) => {
       const name = names[i] ?? ''
       if (column.fidelity !== 'lossy' || options.allowLoss?.includes(name)) return []
-      return [{ code: 'loss_refused' as const, text: `column ${name}: ${column.why ?? 'it would lose something'}` }]
+      return [
+        {
+          code: 'loss_refused' as const,
+          column: name,
+          text: `column ${name}: ${column.why ?? 'it would lose something'}`,
+        },
+      ]
     }),
   )
 }
@@ -201,5 +215,5 @@ function reconcile({ field, steps }: Shaped, source: Field, wanted: LogicalType)
   }
   const verb = { sha256: 'masked', cast: 'cast', none: `written as ${typeName(wanted)}` }[steps[0]?.kind ?? 'none']
   const text = `column ${source.name}: ${typeName(source.type)} cannot be ${verb}`
-  return { read: source, written, steps: [], problem: { code: 'unsupported', text } }
+  return { read: source, written, steps: [], problem: { code: 'unsupported', column: source.name, text } }
 }

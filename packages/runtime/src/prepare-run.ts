@@ -15,13 +15,14 @@ import type {
   StreamPlan,
   StreamRequest,
   TargetInfo,
+  TargetRequest,
 } from '@nebula/core'
 import { BaseConfig, NebulaError, schemaFingerprint, Secret, utf8 } from '@nebula/core'
 import type { Endpoint, Pipeline } from './pipeline.ts'
 import type { AgreedStream, StreamProblem } from './plan-stream.ts'
 import { agreeStream } from './plan-stream.ts'
 import type { SelectedStream } from './select-streams.ts'
-import { definedStreams, selectStreams } from './select-streams.ts'
+import { chooseStreams, definedStreams } from './select-streams.ts'
 
 /** A run that the destination has not been told of yet. */
 export interface PreparedRun {
@@ -45,16 +46,49 @@ export interface Drivers {
 
 const DEFAULT_PARTITION_BYTES = 32_000_000
 
+/** What the ends of a pipeline agree about, and everything that stands against it. */
+export interface Agreement {
+  readonly catalog: Catalog
+  readonly agreed: readonly AgreedStream[]
+  readonly problems: readonly StreamProblem[]
+}
+
+interface Contexts {
+  readonly source: Context
+  readonly destination: Context
+}
+
 /** Discovers, agrees and plans; changes nothing at either end. Every problem of every stream is one error. */
 export async function prepareRun(
   pipeline: Pipeline,
-  { source, destination }: Drivers,
+  drivers: Drivers,
   recalled: Recalled | undefined,
-  contexts: { readonly source: Context; readonly destination: Context },
+  contexts: Contexts,
 ): Promise<PreparedRun> {
+  const agreement = await agreePipeline(pipeline, drivers, contexts)
+  refuse(agreement)
+  return planRun(pipeline, { source: drivers.source, context: contexts.source }, agreement, recalled)
+}
+
+/** Discovers, and asks the destination about every stream that is to be read; changes nothing at either end. */
+export async function agreePipeline(
+  pipeline: Pipeline,
+  { source, destination }: Drivers,
+  contexts: Contexts,
+): Promise<Agreement> {
   const catalog = await source.discover(contexts.source, definedStreams(pipeline))
-  const selected = selectStreams(catalog, pipeline)
-  const agreed = await agreeAll(selected, destination, contexts.destination)
+  const { selected, problems } = chooseStreams(catalog, pipeline)
+  const found = await agreeAll(selected, destination, contexts.destination)
+  return { catalog, agreed: found.agreed, problems: [...problems, ...found.problems] }
+}
+
+/** The run of streams that nothing stands against: cut into partitions, or gone on with where it was interrupted. */
+export async function planRun(
+  pipeline: Pipeline,
+  { source, context }: { readonly source: SourceDriver; readonly context: Context },
+  { agreed, catalog }: Agreement,
+  recalled: Recalled | undefined,
+): Promise<PreparedRun> {
   const fingerprint = fingerprintOf(pipeline, agreed)
   const { resuming, obsolete } = judge(recalled, fingerprint)
   const finished = new Set(resuming?.finished)
@@ -62,7 +96,7 @@ export async function prepareRun(
   const changed = resuming ? changedStreams(resuming.run, left) : []
   const previous = resuming && previousPlan(resuming, [...finished, ...changed.map(({ stream }) => stream)])
   const partitionBytes = pipeline.source.config.advanced.partitionBytes ?? askedBytes(agreed)
-  const plan = await planAll(source, { reads: left.map(readStream), partitionBytes, previous }, contexts.source)
+  const plan = await planAll(source, { reads: left.map(readStream), partitionBytes, previous }, context)
   const restarted = [...changed, ...plan.restart]
   const again = new Set(restarted.map(({ stream }) => stream))
   const streams = agreed.map((stream) => streamPlan(stream, resuming?.run, again.has(stream.request.stream)))
@@ -96,31 +130,45 @@ async function agreeAll(
   selected: readonly SelectedStream[],
   destination: DestinationDriver,
   context: Context,
-): Promise<AgreedStream[]> {
-  const targets = selected.map(({ info, options }) => options.target ?? info.name)
-  refuseCollisions(selected, targets)
-  const existing = (await destination.describe?.(targets, context)) ?? []
+): Promise<Pick<Agreement, 'agreed' | 'problems'>> {
+  const targets = selected.map(({ info, options: { target = info.name, mode = 'overwrite' } }) => ({ target, mode }))
+  const checks = (await destination.check?.(targets, context)) ?? []
+  const sound = targets.filter((_, i) => checks[i]?.problems.every(({ code }) => code === 'permission_denied') ?? true)
+  const names = [...new Set(sound.map(({ target }) => target))]
+  const described = (await destination.describe?.(names, context)) ?? []
+  const existing = new Map(names.map((name, i) => [name, described[i]]))
   const accept = destination.accept?.bind(destination) ?? acceptAsText
-  const results = selected.map((stream, i) => agreeStream(stream, targets[i] as string, existing[i], accept))
-  const problems = results.flatMap(({ problems: found, agreed }) =>
-    found.map((problem): StreamProblem => ({ ...problem, text: `${agreed.request.stream}: ${problem.text}` })),
-  )
-  const [first] = problems
-  if (first) {
-    throw new NebulaError(first.code, {
-      message: problems.map(({ text }) => text).join('\n'),
-      ...(results.length === 1 ? { stream: results[0]?.agreed.request.stream ?? '' } : {}),
-    })
-  }
-  return results.map(({ agreed }) => agreed)
+  const results = selected.map((stream, i) => {
+    const { target } = targets[i] as TargetRequest
+    return agreeStream(stream, target, existing.get(target), accept)
+  })
+  const problems = results.flatMap(({ problems: found, agreed: { request } }, i) => [
+    ...(checks[i]?.problems ?? []).map(({ code, message }) => ({ code, stream: request.stream, text: message })),
+    ...found.map((problem): StreamProblem => ({ ...problem, stream: request.stream })),
+  ])
+  const identities = targets.map(({ target }, i) => checks[i]?.identity ?? target)
+  return { agreed: results.map(({ agreed }) => agreed), problems: [...collisions(selected, identities), ...problems] }
 }
 
-function refuseCollisions(selected: readonly SelectedStream[], targets: readonly string[]): void {
-  const streams = Map.groupBy(selected, (_, i) => targets[i] as string)
-  const problems = [...streams]
+function collisions(selected: readonly SelectedStream[], identities: readonly string[]): StreamProblem[] {
+  const streams = Map.groupBy(selected, (_, i) => identities[i] as string)
+  return [...streams]
     .filter(([, sharing]) => sharing.length > 1)
-    .map(([target, sharing]) => `${sharing.map(({ info }) => info.name).join(' and ')} would be written to ${target}.`)
-  if (problems.length > 0) throw new NebulaError('target_collision', { message: problems.join('\n') })
+    .map(([target, sharing]) => {
+      const text = `${sharing.map(({ info }) => info.name).join(' and ')} would be written to ${target}.`
+      return { code: 'target_collision', text }
+    })
+}
+
+/** Throws all problems as one error. */
+function refuse({ agreed, problems }: Agreement): void {
+  const [first] = problems
+  if (!first) return
+  const [only] = agreed
+  throw new NebulaError(first.code, {
+    message: problems.map(({ stream, text }) => (stream === undefined ? text : `${stream}: ${text}`)).join('\n'),
+    ...(only && agreed.length === 1 ? { stream: only.request.stream } : {}),
+  })
 }
 
 /** How a destination without `accept` keeps a stream: every column as text. */
