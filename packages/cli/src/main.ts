@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander'
 import { connectorsCommand } from './connectors-command.ts'
 import { discoverCommand } from './discover-command.ts'
+import { planCommand } from './plan-command.ts'
 import { reportError } from './report-error.ts'
 import { runCommand } from './run-command.ts'
 
@@ -27,6 +28,7 @@ export async function main(args: readonly string[], version: string): Promise<nu
     .exitOverride()
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'nebula: ')) })
   program.addCommand(runCommand(finished))
+  program.addCommand(planCommand(finished))
   program.addCommand(discoverCommand())
   program.addCommand(connectorsCommand())
   program

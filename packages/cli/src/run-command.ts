@@ -2,7 +2,8 @@ import { resolve } from 'node:path'
 import type { Pipeline, RunEvent } from '@nebula/runtime'
 import { Command, InvalidArgumentError, Option } from 'commander'
 
-interface RunFlags {
+/** What says which pipeline is meant, beside a file. */
+export interface PipelineFlags {
   readonly from?: string
   readonly to?: string
   readonly mode?: 'overwrite' | 'append'
@@ -12,8 +13,10 @@ interface RunFlags {
   readonly state?: string
   readonly envFile?: string
   readonly json?: boolean
+}
+
+interface RunFlags extends PipelineFlags {
   readonly quiet?: boolean
-  readonly debug?: boolean
 }
 
 const EXAMPLES = `
@@ -45,34 +48,26 @@ export function runCommand(finished: (exitCode: number) => void): Command {
     .action(async (file: string | undefined, flags: RunFlags) => finished(await run(file, flags)))
 }
 
-function commaSeparated(text: string): string[] {
+/** Names of an option, without the blanks around them. */
+export function commaSeparated(text: string): string[] {
   return text.split(',').map((name) => name.trim())
 }
 
-function positive(text: string): number {
+/** A whole number above 0. Throws a usage error. */
+export function positive(text: string): number {
   const value = Number(text)
   if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError('It is a whole number above 0.')
   return value
 }
 
 async function run(file: string | undefined, flags: RunFlags): Promise<number> {
-  const [{ NebulaError }, { setVariables }, { lineLogger }, runtime, { watchRun }, { reportText }] = await Promise.all([
-    import('@nebula/core'),
-    import('./env-file.ts'),
+  const [{ lineLogger }, runtime, { watchRun }, { reportText }] = await Promise.all([
     import('@nebula/base'),
     import('@nebula/runtime'),
     import('./progress.ts'),
     import('./report-text.ts'),
   ])
-  if (flags.envFile !== undefined) setVariables(flags.envFile)
-  const ends = [flags.from, flags.to].filter((end) => end !== undefined)
-  if (ends.length !== (file === undefined ? 2 : 0)) {
-    throw new NebulaError('usage', {
-      message: 'nebula run takes a pipeline file, or --from and --to.',
-      fix: 'See nebula run --help.',
-    })
-  }
-  const pipeline = await load(runtime, file, flags)
+  const pipeline = await pipelineOf('run', file, flags)
   const stop = new AbortController()
   const interrupt = (): void => stop.abort()
   process.once('SIGINT', interrupt)
@@ -95,7 +90,21 @@ async function run(file: string | undefined, flags: RunFlags): Promise<number> {
   }
 }
 
-function load(runtime: typeof import('@nebula/runtime'), file: string | undefined, flags: RunFlags): Promise<Pipeline> {
+/** The pipeline of a file, or of `--from` and `--to`. Throws `usage` for anything else; `verb` is who asks. */
+export async function pipelineOf(verb: string, file: string | undefined, flags: PipelineFlags): Promise<Pipeline> {
+  const [{ NebulaError }, { setVariables }, runtime] = await Promise.all([
+    import('@nebula/core'),
+    import('./env-file.ts'),
+    import('@nebula/runtime'),
+  ])
+  if (flags.envFile !== undefined) setVariables(flags.envFile)
+  const ends = [flags.from, flags.to].filter((end) => end !== undefined)
+  if (ends.length !== (file === undefined ? 2 : 0)) {
+    throw new NebulaError('usage', {
+      message: `nebula ${verb} takes a pipeline file, or --from and --to.`,
+      fix: `See nebula ${verb} --help.`,
+    })
+  }
   const { mode, limit, parallel, streams } = flags
   const stateFolder = flags.state === undefined ? {} : { stateFolder: resolve(flags.state) }
   const chosen = { ...(mode ? { mode } : {}), ...(limit === undefined ? {} : { limit }) }

@@ -17,7 +17,7 @@ import type {
   TargetInfo,
   TargetRequest,
 } from '@nebula/core'
-import { BaseConfig, NebulaError, schemaFingerprint, Secret, utf8 } from '@nebula/core'
+import { BaseConfig, isNebulaError, NebulaError, schemaFingerprint, Secret, utf8 } from '@nebula/core'
 import type { Endpoint, Pipeline } from './pipeline.ts'
 import type { AgreedStream, StreamProblem } from './plan-stream.ts'
 import { agreeStream } from './plan-stream.ts'
@@ -50,6 +50,8 @@ const DEFAULT_PARTITION_BYTES = 32_000_000
 export interface Agreement {
   readonly catalog: Catalog
   readonly agreed: readonly AgreedStream[]
+  /** What stands at the target of each of them. */
+  readonly standing: readonly (TargetInfo | undefined)[]
   readonly problems: readonly StreamProblem[]
 }
 
@@ -79,14 +81,14 @@ export async function agreePipeline(
   const catalog = await source.discover(contexts.source, definedStreams(pipeline))
   const { selected, problems } = chooseStreams(catalog, pipeline)
   const found = await agreeAll(selected, destination, contexts.destination)
-  return { catalog, agreed: found.agreed, problems: [...problems, ...found.problems] }
+  return { ...found, catalog, problems: [...problems, ...found.problems] }
 }
 
 /** The run of streams that nothing stands against: cut into partitions, or gone on with where it was interrupted. */
 export async function planRun(
   pipeline: Pipeline,
   { source, context }: { readonly source: SourceDriver; readonly context: Context },
-  { agreed, catalog }: Agreement,
+  { agreed, catalog }: Pick<Agreement, 'agreed' | 'catalog'>,
   recalled: Recalled | undefined,
 ): Promise<PreparedRun> {
   const fingerprint = fingerprintOf(pipeline, agreed)
@@ -130,12 +132,16 @@ async function agreeAll(
   selected: readonly SelectedStream[],
   destination: DestinationDriver,
   context: Context,
-): Promise<Pick<Agreement, 'agreed' | 'problems'>> {
+): Promise<Omit<Agreement, 'catalog'>> {
   const targets = selected.map(({ info, options: { target = info.name, mode = 'overwrite' } }) => ({ target, mode }))
   const checks = (await destination.check?.(targets, context)) ?? []
   const sound = targets.filter((_, i) => checks[i]?.problems.every(({ code }) => code === 'permission_denied') ?? true)
   const names = [...new Set(sound.map(({ target }) => target))]
-  const described = (await destination.describe?.(names, context)) ?? []
+  const described = await describeTargets(destination, names, context).catch((error: unknown) => {
+    // What cannot be looked at because of a problem that is told anyway is no error of its own.
+    if (checks.some(({ problems }) => problems.length > 0) && isNebulaError(error)) return []
+    throw error
+  })
   const existing = new Map(names.map((name, i) => [name, described[i]]))
   const accept = destination.accept?.bind(destination) ?? acceptAsText
   const results = selected.map((stream, i) => {
@@ -147,7 +153,19 @@ async function agreeAll(
     ...found.map((problem): StreamProblem => ({ ...problem, stream: request.stream })),
   ])
   const identities = targets.map(({ target }, i) => checks[i]?.identity ?? target)
-  return { agreed: results.map(({ agreed }) => agreed), problems: [...collisions(selected, identities), ...problems] }
+  return {
+    agreed: results.map(({ agreed }) => agreed),
+    standing: targets.map(({ target }) => existing.get(target)),
+    problems: [...collisions(selected, identities), ...problems],
+  }
+}
+
+async function describeTargets(
+  destination: DestinationDriver,
+  targets: readonly string[],
+  context: Context,
+): Promise<(TargetInfo | undefined)[]> {
+  return (await destination.describe?.(targets, context)) ?? []
 }
 
 function collisions(selected: readonly SelectedStream[], identities: readonly string[]): StreamProblem[] {

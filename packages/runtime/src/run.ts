@@ -38,7 +38,7 @@ export async function runPipeline(pipeline: Pipeline, options: RunOptions = {}):
   const cpu = process.cpuUsage()
   const release = await takeLock(join(pipeline.stateFolder, `${fileName(pipeline.name)}.lock`))
   try {
-    const open = await openBoth(pipeline, options)
+    const open = await openPipeline(pipeline, options)
     try {
       return await runOpen(pipeline, options, open, { startedAt, cpu })
     } finally {
@@ -49,14 +49,15 @@ export async function runPipeline(pipeline: Pipeline, options: RunOptions = {}):
   }
 }
 
-interface Open {
+/** Both ends of a pipeline, connected. */
+export interface OpenPipeline {
   readonly drivers: Drivers
   readonly contexts: { readonly source: Context; readonly destination: Context }
   close(): Promise<void>
 }
 
-/** Constructs and opens both drivers; closes both when one cannot be opened. */
-async function openBoth(pipeline: Pipeline, options: RunOptions): Promise<Open> {
+/** Constructs and opens both drivers; closes both when one cannot be opened. The caller closes what it was given. */
+export async function openPipeline(pipeline: Pipeline, options: RunOptions): Promise<OpenPipeline> {
   const { source, destination } = pipeline
   const signal = options.signal ?? new AbortController().signal
   const { logger, clock } = options
@@ -113,7 +114,7 @@ function cannot(connector: string, what: string): NebulaError {
 async function runOpen(
   pipeline: Pipeline,
   options: RunOptions,
-  { drivers, contexts }: Open,
+  { drivers, contexts }: OpenPipeline,
   began: { startedAt: number; cpu: NodeJS.CpuUsage },
 ): Promise<Report> {
   const state = drivers.destination.recall ? undefined : new LocalState(pipeline.stateFolder, pipeline.name)

@@ -30,7 +30,7 @@ export async function checkTargets<Session extends SqlSession>(
     const ofRun = i === 0 ? (own?.missing ?? []) : []
     if (!('schema' in table)) return { identity: requests[i]?.target ?? '', problems: [table, ...denied(ofRun)] }
     const { missing = [], otherKind = false } = found.shift() ?? {}
-    const problems = denied([...new Set([...ofRun, ...missing])])
+    const problems = denied([...new Set([...ofRun, ...(otherKind ? [] : missing)])])
     const fault = RESERVED.test(table.table)
       ? 'has a name that Nebula keeps for itself'
       : otherKind
