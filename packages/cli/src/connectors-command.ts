@@ -1,3 +1,4 @@
+import type { Connector } from '@nebula/core'
 import { Command } from 'commander'
 import { table } from './style.ts'
 
@@ -10,6 +11,18 @@ export function connectorsCommand(): Command {
     .option('--json', 'print as JSON')
     .addHelpText('after', '\nExamples:\n  nebula connectors\n  nebula connectors --json')
     .action(connectors)
+}
+
+/** Nebula's own connectors that are installed here. */
+export async function installedConnectors(): Promise<Connector[]> {
+  const [{ isNebulaError }, { loadConnector }] = await Promise.all([import('@nebula/core'), import('@nebula/runtime')])
+  const loaded = OWN.map((name) =>
+    loadConnector(name, process.cwd()).catch((error: unknown) => {
+      if (!isNebulaError(error, 'connector_not_found')) throw error
+      return undefined
+    }),
+  )
+  return (await Promise.all(loaded)).filter((connector) => connector !== undefined)
 }
 
 async function connectors(flags: { readonly json?: boolean }): Promise<void> {

@@ -1,9 +1,11 @@
 import { Command, CommanderError } from 'commander'
 import { connectorsCommand } from './connectors-command.ts'
 import { discoverCommand } from './discover-command.ts'
+import { explainCommand } from './explain-command.ts'
 import { planCommand } from './plan-command.ts'
 import { reportError } from './report-error.ts'
 import { runCommand } from './run-command.ts'
+import { schemaCommand } from './schema-command.ts'
 
 const EXAMPLES = `
 Examples:
@@ -31,6 +33,8 @@ export async function main(args: readonly string[], version: string): Promise<nu
   program.addCommand(planCommand(finished))
   program.addCommand(discoverCommand())
   program.addCommand(connectorsCommand())
+  program.addCommand(schemaCommand())
+  program.addCommand(explainCommand())
   program
     .command('version')
     .description('print the version')

@@ -1,3 +1,4 @@
+export { connectorFileSchema, pipelineFileSchema } from './config-schema.ts'
 export { ASSUMED_BYTES_PER_SECOND, planPipeline } from './plan-pipeline.ts'
 export type {
   PipelinePlan,
@@ -7,3 +8,6 @@ export type {
   PlannedStream,
   PlanProblem,
 } from './plan-pipeline.ts'
+export { withEnd } from './open-end.ts'
+export { diffStreams } from './schema-diff.ts'
+export type { ColumnChange, StreamChange } from './schema-diff.ts'

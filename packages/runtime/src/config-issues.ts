@@ -1,5 +1,6 @@
+import { snakeCase } from '@nebula/core'
 import type { z } from 'zod'
-import { isTree, nearest, snakeCase } from './keys.ts'
+import { isTree, nearest } from './keys.ts'
 
 type Path = readonly PropertyKey[]
 

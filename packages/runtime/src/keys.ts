@@ -9,11 +9,6 @@ export function camelCase(key: string): string {
   return key.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase())
 }
 
-/** `batchSize` as `batch_size`: how files and messages spell a key. */
-export function snakeCase(key: string): string {
-  return key.replace(/(?<!^)[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
-}
-
 /** The nearest of `names` when it is near enough to be what was meant. */
 export function nearest(name: string, names: Iterable<string>): string | undefined {
   let best: string | undefined

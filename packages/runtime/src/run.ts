@@ -12,6 +12,7 @@ import { prepareRun } from './prepare-run.ts'
 import type { Report } from './report.ts'
 import { createReport } from './report.ts'
 import { Scheduler } from './scheduler.ts'
+import { recordSchemas } from './schema-record.ts'
 import { fileName, LocalState } from './state.ts'
 
 export interface RunOptions {
@@ -124,6 +125,7 @@ async function runOpen(
   if (obsolete) await discardObsolete(pipeline, { drivers, state }, obsolete, contexts.destination)
   await state?.prepare(run)
   await drivers.destination.prepare(run, contexts.destination)
+  await recordSchemas(pipeline, prepared)
   const deadLetters = await resumedLetters(pipeline, prepared)
   const scheduler = new Scheduler({
     pipeline,

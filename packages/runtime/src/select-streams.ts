@@ -8,8 +8,11 @@ export interface SelectedStream {
   readonly options: StreamOptions
 }
 
+/** What a pipeline says of its streams. */
+type Asked = Pick<Pipeline, 'defaults' | 'streams' | 'only'>
+
 /** The streams that exist only in the pipeline: those with a pattern of their own. */
-export function definedStreams(pipeline: Pipeline): StreamDefinition[] {
+export function definedStreams(pipeline: Pick<Pipeline, 'streams'>): StreamDefinition[] {
   return Object.entries(pipeline.streams ?? {}).flatMap(([stream, options]) =>
     options && options.path !== undefined ? [{ stream, path: options.path }] : [],
   )
@@ -27,7 +30,7 @@ interface SelectionProblem {
 }
 
 /** `chooseStreams`, where an entry that cannot be had is an error. */
-export function selectStreams(catalog: Catalog, pipeline: Pipeline): readonly SelectedStream[] {
+export function selectStreams(catalog: Catalog, pipeline: Asked): readonly SelectedStream[] {
   const { selected, problems } = chooseStreams(catalog, pipeline)
   const [first] = problems
   if (first) throw new NebulaError(first.code, { message: problems.map(({ text }) => text).join('\n') })
@@ -38,7 +41,7 @@ export function selectStreams(catalog: Catalog, pipeline: Pipeline): readonly Se
  * The streams of the catalog that the pipeline asks for, with their options: defaults, then every entry that matches,
  * in the order of the file. An entry that matches nothing is a problem.
  */
-export function chooseStreams(catalog: Catalog, pipeline: Pipeline): Selection {
+export function chooseStreams(catalog: Catalog, pipeline: Asked): Selection {
   const entries = Object.entries(pipeline.streams ?? {})
   const problems = unmatched(catalog, [...entries.map(([pattern]) => pattern), ...(pipeline.only ?? [])])
   const selected: SelectedStream[] = []
