@@ -1,8 +1,11 @@
 import { Command, CommanderError } from 'commander'
+import { checkCommand } from './check-command.ts'
 import { connectorsCommand } from './connectors-command.ts'
 import { discoverCommand } from './discover-command.ts'
 import { explainCommand } from './explain-command.ts'
+import { initCommand } from './init-command.ts'
 import { planCommand } from './plan-command.ts'
+import { previewCommand } from './preview-command.ts'
 import { reportError } from './report-error.ts'
 import { runCommand } from './run-command.ts'
 import { schemaCommand } from './schema-command.ts'
@@ -31,6 +34,9 @@ export async function main(args: readonly string[], version: string): Promise<nu
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'nebula: ')) })
   program.addCommand(runCommand(finished))
   program.addCommand(planCommand(finished))
+  program.addCommand(initCommand())
+  program.addCommand(checkCommand(finished))
+  program.addCommand(previewCommand())
   program.addCommand(discoverCommand())
   program.addCommand(connectorsCommand())
   program.addCommand(schemaCommand())

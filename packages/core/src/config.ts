@@ -157,7 +157,8 @@ const advanced = z.strictObject({
   debug: flag.default(false).describe('log each request and batch'),
 })
 
-const ALIASES = { retryAttempts: 'maxRetries' }
+/** Keys that may be written in place of others, in any section. */
+export const CONFIG_ALIASES: { readonly [alias: string]: string } = { retryAttempts: 'maxRetries' }
 
 /** The same keys by their own names instead of aliases; an alias beside its own name stays, and is an unknown key. */
 function renamed(value: unknown, names: { readonly [alias: string]: string }): unknown {
@@ -176,8 +177,8 @@ export const BaseConfig = z.strictObject({
   performance: performance.prefault({}),
   timeouts: timeouts.prefault({}),
   reliability: z
-    .preprocess((value) => renamed(value, ALIASES), reliability)
-    .meta({ aliases: ALIASES })
+    .preprocess((value) => renamed(value, CONFIG_ALIASES), reliability)
+    .meta({ aliases: CONFIG_ALIASES })
     .prefault({}),
   security: security.prefault({}),
   observability: observability.prefault({}),

@@ -29,7 +29,7 @@ export type {
   ListColumn,
   StructColumn,
 } from './column.ts'
-export { BaseConfig, duration, secret, size } from './config.ts'
+export { BaseConfig, CONFIG_ALIASES, duration, secret, size } from './config.ts'
 export type { TlsConfig } from './config.ts'
 export type { Connector } from './connector.ts'
 export type * from './contract.ts'

@@ -1,13 +1,14 @@
 export { connectorFileSchema, pipelineFileSchema } from './config-schema.ts'
 export { ASSUMED_BYTES_PER_SECOND, planPipeline } from './plan-pipeline.ts'
-export type {
-  PipelinePlan,
-  PlanEstimate,
-  PlannedColumn,
-  PlannedSchema,
-  PlannedStream,
-  PlanProblem,
-} from './plan-pipeline.ts'
+export type { PipelinePlan, PlanEstimate, PlannedColumn, PlannedSchema, PlannedStream } from './plan-pipeline.ts'
 export { withEnd } from './open-end.ts'
 export { diffStreams } from './schema-diff.ts'
 export type { ColumnChange, StreamChange } from './schema-diff.ts'
+export type { PlanProblem } from './problems.ts'
+export { checkEnds } from './check-ends.ts'
+export type { CheckedEnd, CheckResult, EndsToCheck } from './check-ends.ts'
+export { previewStreams } from './preview-streams.ts'
+export type { StreamPreview } from './preview-streams.ts'
+export { streamCalled } from './stream-called.ts'
+export { starterFile } from './starter-file.ts'
+export type { Starter, StarterEnd, StarterFile } from './starter-file.ts'

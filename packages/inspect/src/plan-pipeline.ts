@@ -1,18 +1,11 @@
 import { join } from 'node:path'
 import { readJsonFile } from '@nebula/base'
-import type { ErrorCode, Fidelity, Guarantee, Mode, Recalled, Schema } from '@nebula/core'
-import { ERROR_CODES, isNebulaError, schemaFingerprint, typeName } from '@nebula/core'
-import type {
-  AgreedStream,
-  Agreement,
-  OpenPipeline,
-  Pipeline,
-  PreparedRun,
-  Report,
-  RunOptions,
-  StreamProblem,
-} from '@nebula/runtime'
+import type { Fidelity, Guarantee, Mode, Recalled, Schema } from '@nebula/core'
+import { schemaFingerprint, typeName } from '@nebula/core'
+import type { AgreedStream, Agreement, OpenPipeline, Pipeline, PreparedRun, Report, RunOptions } from '@nebula/runtime'
 import { agreePipeline, fileName, LocalState, openPipeline, planRun } from '@nebula/runtime'
+import type { PlanProblem } from './problems.ts'
+import { exitCodeOf, problemOf, withFix } from './problems.ts'
 
 /** Bytes a second of a pipeline that has no report yet: what a laptop moves between two databases. */
 export const ASSUMED_BYTES_PER_SECOND = 50_000_000
@@ -40,14 +33,6 @@ export interface PlanEstimate {
   readonly seconds?: number
   /** Where the seconds come from: the speed of the last run, or `ASSUMED_BYTES_PER_SECOND`. */
   readonly speed: 'last run' | 'assumed'
-}
-
-export interface PlanProblem {
-  readonly code: ErrorCode
-  readonly stream?: string
-  readonly column?: string
-  readonly text: string
-  readonly fix: string
 }
 
 /** The columns of one side, for people. */
@@ -107,10 +92,9 @@ export async function planPipeline(pipeline: Pipeline, options: RunOptions = {})
   const open = await openPipeline(pipeline, options)
   try {
     const agreement = await agreePipeline(pipeline, open.drivers, open.contexts)
-    const problems = agreement.problems.map(told)
+    const problems = agreement.problems.map(withFix)
     const prepared = await tryPlan(pipeline, open, agreement).catch((error: unknown) => {
-      if (!isNebulaError(error)) throw error
-      problems.push({ code: error.code, text: error.message, fix: error.fix })
+      problems.push(problemOf(error))
       return undefined
     })
     const streams = agreement.agreed.map((stream, i) => plannedStream(stream, i, agreement, prepared))
@@ -124,7 +108,7 @@ export async function planPipeline(pipeline: Pipeline, options: RunOptions = {})
       denied: agreement.catalog.denied ?? [],
       estimate: estimate(streams, await lastReport(pipeline)),
       problems,
-      exitCode: exitCode(problems),
+      exitCode: exitCodeOf(problems),
     }
   } finally {
     await open.close()
@@ -155,16 +139,6 @@ async function lastReport(pipeline: Pipeline): Promise<Report | undefined> {
   return (await readJsonFile(join(pipeline.stateFolder, `${fileName(pipeline.name)}.report.json`))) as
     | Report
     | undefined
-}
-
-function told(problem: StreamProblem): PlanProblem {
-  return { ...problem, fix: ERROR_CODES[problem.code].fix }
-}
-
-/** That of privileges only where nothing else is wrong. */
-function exitCode(problems: readonly PlanProblem[]): number {
-  const exits = problems.map(({ code }) => ERROR_CODES[code].exit)
-  return exits.length === 0 ? 0 : Math.min(...exits)
 }
 
 function plannedStream(

@@ -1,7 +1,9 @@
 import { basename, dirname, resolve } from 'node:path'
+import { snakeCase } from '@nebula/core'
 import { z } from 'zod'
 import { readConfigFile } from './config-file.ts'
-import { camelCase } from './keys.ts'
+import type { ConfigIssue } from './config-issues.ts'
+import { camelCase, nearest } from './keys.ts'
 import type { LoadOptions } from './load-pipeline.ts'
 import { check, loaded, loadSection, nothingFound, refuse } from './load-pipeline.ts'
 import type { Endpoint } from './pipeline.ts'
@@ -36,7 +38,7 @@ export async function loadConnectorFile(path: string, options: LoadOptions = {})
   const at = nothingFound()
   const own = check(ConnectorFileSchema, tree, at)
   const [endpoint] = await Promise.allSettled([loadSection(section, dirname(resolve(path)), at)])
-  refuse(file, at.issues, { '': endpoint })
+  refuse(file, at.issues.map(meaningOwn), { '': endpoint })
   const { name, type, tableName } = { name: undefined, ...tree, ...own } as z.output<typeof ConnectorFileSchema> & {
     readonly name: string | undefined
   }
@@ -46,4 +48,12 @@ export async function loadConnectorFile(path: string, options: LoadOptions = {})
     endpoint: loaded(endpoint),
     stream: tableName,
   }
+}
+
+/** The connector's schema does not know the keys that stand beside its own. */
+function meaningOwn(issue: ConfigIssue): ConfigIssue {
+  const key = String(issue.path[0])
+  const near = nearest(snakeCase(key), Object.keys(ConnectorFileSchema.shape).map(snakeCase))
+  if (!issue.unknownKey || issue.path.length > 1 || near === undefined) return issue
+  return { ...issue, text: `unknown key ${snakeCase(key)}; did you mean ${near}?` }
 }

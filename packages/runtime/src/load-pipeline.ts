@@ -90,7 +90,7 @@ export function check<T>(schema: z.ZodType<T>, tree: unknown, at: Findings): T |
   const first = schema.safeParse(tree)
   const result = first.success ? first : schema.safeParse(retyped(tree, first.error))
   if (result.success) return result.data
-  at.issues.push(...describeIssues(result.error, schema, at.path))
+  at.issues.push(...describeIssues(result.error, schema, { tree, prefix: at.path }))
   return undefined
 }
 
