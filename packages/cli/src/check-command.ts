@@ -52,7 +52,14 @@ function endText({
     ...(streams === undefined ? [] : [`${countText(streams)} streams to read`]),
     ...(denied.length > 0 ? [`not readable: ${denied.join(', ')}`] : []),
   ]
-  const state = !reachable ? 'does not answer' : problems.length > 0 ? 'lacks privileges' : 'ok'
+  const denies = problems.every(({ code }) => code === 'permission_denied')
+  const state = !reachable
+    ? 'does not answer'
+    : problems.length === 0
+      ? 'ok'
+      : denies
+        ? 'lacks privileges'
+        : 'has problems'
   const colour = state === 'ok' ? 'green' : 'red'
   const head = `${role} ${connector}: ${style(colour, state, process.stdout)}${facts.length > 0 ? `, ${facts.join(', ')}` : ''}`
   return [head, ...problems.map(({ code, text, fix }) => `  ${code}: ${text}\n    what to do: ${fix}`)].join('\n')

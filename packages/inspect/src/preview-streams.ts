@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type {
   Acceptance,
   DestinationDriver,
+  ErrorCode,
   Field,
   LogicalType,
   Problem,
@@ -71,7 +72,7 @@ interface Preview {
 }
 
 function previewOf({ stream, rejected, error }: Report['streams'][number], found: Preview | undefined): StreamPreview {
-  if (error) throw new NebulaError('query_failed', { ...error, stream })
+  if (error) throw new NebulaError(error.code as ErrorCode, { ...error, stream })
   const { schema, rows } = found ?? { schema: { fields: [] }, rows: [] }
   return { stream, columns: schema.fields.map(({ name, type }) => ({ name, type: typeName(type) })), rows, rejected }
 }

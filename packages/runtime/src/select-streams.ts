@@ -73,7 +73,7 @@ function unmatched({ streams, denied = [] }: Catalog, patterns: readonly string[
   return patterns
     .filter((pattern) => !names.some((name) => matches(pattern, name)))
     .map((pattern) => {
-      const there = denied.find((name) => matches(pattern, name))
+      const there = denied.find((name) => matches(pattern, name) || lastPart(name) === pattern)
       if (there === undefined)
         return { code: 'stream_not_found', text: `No stream "${pattern}" at the source; ${advice(pattern, names)}` }
       return { code: 'permission_denied', text: `The user may not read ${there}.` }
@@ -81,11 +81,16 @@ function unmatched({ streams, denied = [] }: Catalog, patterns: readonly string[
 }
 
 function advice(pattern: string, names: readonly string[]): string {
-  const near = nearest(pattern, names) ?? names.find((name) => name.split('.').at(-1) === pattern)
+  const parts = new Map(names.map((name) => [lastPart(name), name]))
+  const near = nearest(pattern, names) ?? parts.get(nearest(pattern, parts.keys()) ?? '')
   if (near !== undefined) return `did you mean ${near}?`
   if (names.length === 0) return 'it has none that this user can read.'
   const shown = names.slice(0, 10).join(', ')
   return `it has ${shown}${names.length > 10 ? ` and ${names.length - 10} more` : ''}.`
+}
+
+function lastPart(name: string): string {
+  return name.slice(name.lastIndexOf('.') + 1)
 }
 
 /** A name, or a glob in which `*` stands for any characters and `?` for one. */
