@@ -1,6 +1,6 @@
 import type { PipelinePlan, PlannedColumn, PlannedStream, PlanProblem } from '@nebula/inspect'
 import { ASSUMED_BYTES_PER_SECOND } from '@nebula/inspect'
-import { bytesText, countText, plural, style, table } from './style.ts'
+import { bytesText, countText, oneLine, plural, style, table } from './style.ts'
 
 const RUNS: Readonly<Record<PipelinePlan['run'], string>> = {
   new: 'a new run',
@@ -14,7 +14,7 @@ export function planText(plan: PipelinePlan): string {
   return [
     `${plan.pipeline}: ${plan.source} -> ${plan.destination}, ${RUNS[plan.run]}`,
     ...plan.streams.map(streamText),
-    ...(denied.length > 0 ? [`not readable, so left out: ${denied.join(', ')}`] : []),
+    ...(denied.length > 0 ? [`not readable, so left out: ${oneLine(denied.join(', '))}`] : []),
     ...(problems.length > 0
       ? [[`${plural(problems.length, 'problem')}; nothing was written:`, ...problems.map(problemText)].join('\n')]
       : [estimateText(plan)]),
@@ -37,20 +37,20 @@ function streamText(stream: PlannedStream): string {
     ...(stream.restarted === undefined ? [] : [`begins again: ${stream.restarted}`]),
   ]
   const columns = table([['  column', 'source', 'steps', 'target', 'fidelity'], ...stream.columns.map(columnRow)], 5)
-  const ddl = stream.ddl.map((statement) => `\n  ${statement}`).join('')
-  return `${stream.stream} -> ${stream.target} (${facts.join(', ')})\n${columns}${ddl}`
+  const ddl = stream.ddl.map((statement) => `\n  ${oneLine(statement)}`).join('')
+  return `${oneLine(stream.stream)} -> ${oneLine(stream.target)} (${oneLine(facts.join(', '))})\n${columns}${ddl}`
 }
 
 function columnRow({ name, source, from, steps, type, fidelity, why }: PlannedColumn): string[] {
   const renamed = source === undefined || source === name ? '' : `${source} `
   const lost = why === undefined ? fidelity : `${fidelity}: ${why}`
-  return [`  ${name}`, `${renamed}${from ?? 'added'}`, steps.join(', '), type, lost]
+  return [`  ${name}`, `${renamed}${from ?? 'added'}`, steps.join(', '), type, lost].map(oneLine)
 }
 
 function problemText({ code, stream, column, text, fix }: PlanProblem): string {
   const where = [stream, column].filter((part) => part !== undefined).join(', ')
   const head = style('red', code, process.stdout)
-  return `${head}${where ? ` (${where})` : ''}: ${text}\n  ${style('bold', 'what to do:', process.stdout)} ${fix}`
+  return `${head}${where ? ` (${oneLine(where)})` : ''}: ${oneLine(text)}\n  ${style('bold', 'what to do:', process.stdout)} ${fix}`
 }
 
 function estimateText({ estimate: { rows, bytes, seconds, speed } }: PipelinePlan): string {

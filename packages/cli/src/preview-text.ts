@@ -1,5 +1,5 @@
 import type { StreamPreview } from '@nebula/inspect'
-import { plural, style } from './style.ts'
+import { oneLine, plural, style } from './style.ts'
 
 /** Columns of a terminal that one value takes, at most. */
 const WIDEST_CELL = 40
@@ -15,24 +15,31 @@ export function previewText({ stream, columns, rows, rejected }: StreamPreview, 
     return [shown(name), type, ...values.map((value) => (value === null ? NULL : shown(value)))]
   })
   const bad = rejected > 0 ? `, ${plural(rejected, 'row')} cannot be read` : ''
-  const head = style('bold', stream, process.stdout)
+  const head = style('bold', oneLine(stream), process.stdout)
   const blocks = folded(cells, width).map(blockText)
   return [`${head} (${plural(rows.length, 'row')}${bad})`, ...blocks].join('\n\n').replace('\n\n', '\n')
 }
 
-/** In one line, without what would move the cursor, and cut. */
+/** In one line, and cut. */
 function shown(value: string): string {
-  const line = value.replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, (control) => JSON.stringify(control).slice(1, -1))
-  let used = 0
-  for (const [i, character] of [...line].entries()) {
-    used += WIDE.test(character) ? 2 : 1
-    if (used > WIDEST_CELL) return `${[...line].slice(0, i - 1).join('')}…`
+  const line = oneLine(value)
+  if (widthOf(line) <= WIDEST_CELL) return line
+  let kept = ''
+  let used = 1
+  for (const { segment } of characters.segment(line)) {
+    used += widthOf(segment)
+    if (used > WIDEST_CELL) break
+    kept += segment
   }
-  return line
+  return `${kept}…`
 }
 
+const characters = new Intl.Segmenter()
+
 function widthOf(text: string): number {
-  return [...text].reduce((sum, character) => sum + (WIDE.test(character) ? 2 : 1), 0)
+  let width = 0
+  for (const { segment } of characters.segment(text)) width += WIDE.test(segment) ? 2 : 1
+  return width
 }
 
 /** Groups of columns, each as wide as the terminal at most, unless one column is wider. */

@@ -54,39 +54,34 @@ async function refusal(load: (path: string) => Promise<unknown>, text: string): 
   )
 }
 
-/** The error of each wrong value names the file, the line and the column of its key, and nothing else. */
-async function expectRefused(load: (path: string) => Promise<unknown>, before: string, leaf: Leaf): Promise<void> {
+/** Wrong values that are taken, or whose errors name anything but the file, the line and the column of their key. */
+async function misplaced(load: (path: string) => Promise<unknown>, before: string, leaf: Leaf): Promise<unknown[]> {
   const key = leaf.path.join('.')
+  const found: unknown[] = []
   for (const value of wrongValues(leaf)) {
     const { text, place } = fileWith(before, leaf.path, value)
     const error = await refusal(load, text)
-    expect([key, value, error?.code]).toEqual([key, value, 'config_invalid'])
     const start = `${join(folder(), 'wrong.yaml')}:${place}: ${key}`
-    for (const line of error?.message.split('\n') ?? []) expect(line.slice(0, start.length)).toBe(start)
+    const lines = error?.message.split('\n') ?? []
+    if (error?.code !== 'config_invalid' || !lines.every((line) => line.startsWith(start))) found.push([value, error])
   }
+  return found
 }
 
+const named = (all: readonly Leaf[]): (readonly [string, Leaf])[] => all.map((leaf) => [leaf.path.join('.'), leaf])
+
 describe.each([csv, postgres])('a wrong value of a key of $name is refused with its line and column:', (connector) => {
-  const { name } = connector
-  const before = `type: source\nconnector: ${name}\n`
-  test.each(leaves(jsonSchemaOf(connector.config)).map((leaf) => [leaf.path.join('.'), leaf] as const))(
-    '%s',
-    async (_, leaf) => {
-      await expectRefused(loadConnectorFile, before, leaf)
-    },
-  )
+  const before = `type: source\nconnector: ${connector.name}\n`
+  test.each(named(leaves(jsonSchemaOf(connector.config))))('%s', async (_, leaf) => {
+    expect(await misplaced(loadConnectorFile, before, leaf)).toEqual([])
+  })
 })
 
 describe('a wrong value of a key of a pipeline file is refused with its line and column:', () => {
   const before = 'source: { connector: csv }\ndestination: { connector: csv, path: ./out }\n'
   const { source: _, destination: __, streams: ___, ...own } = jsonSchemaOf(PipelineSchema).properties ?? {}
-  const ofPipeline = leaves({ properties: own })
-  const defaults = jsonSchemaOf(PipelineSchema).properties?.['defaults'] ?? {}
-  const ofStream = leaves(defaults).map(({ path, schema }) => ({ path: ['streams', 'orders', ...path], schema }))
-  test.each([...ofPipeline, ...ofStream].map((leaf) => [leaf.path.join('.'), leaf] as const))(
-    '%s',
-    async (_name, leaf) => {
-      await expectRefused(loadPipeline, before, leaf)
-    },
-  )
+  const ofStream = leaves(own['defaults'] ?? {}).map((leaf) => ({ ...leaf, path: ['streams', 'orders', ...leaf.path] }))
+  test.each(named([...leaves({ properties: own }), ...ofStream]))('%s', async (_name, leaf) => {
+    expect(await misplaced(loadPipeline, before, leaf)).toEqual([])
+  })
 })

@@ -4,6 +4,7 @@ import type { PipelinePlan } from '@nebula/inspect'
 import { createDatabase } from '@nebula/testkit'
 import pg from 'pg'
 import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest'
+import { oneLine } from '../src/style.ts'
 import { nebula, useFolder } from './harness.ts'
 
 const folder = useFolder()
@@ -186,7 +187,7 @@ describe('nebula plan, between real servers', () => {
       'target_incompatible | public.wide | ctid | column ctid: its name is reserved; PostgreSQL has a column of its own under it',
     ])
     expect(planned.problems.every(({ fix }) => fix.length > 0)).toBe(true)
-    for (const { text: what } of planned.problems) expect(text).toContain(what)
+    for (const { text: what } of planned.problems) expect(text).toContain(oneLine(what))
     expect(planned.run).toBe('unknown')
     expect(planned.streams.find(({ stream }) => stream === 'public.wide')?.source.columns).toHaveLength(200)
     expect([await scene.contents(0), await scene.contents(1)]).toEqual(before)

@@ -12,17 +12,18 @@ const RESERVED = /^nebula_(checkpoints$|stage_)/
 
 /** Which targets cannot be tables, and which privileges the user lacks; `schema` is that of the checkpoint table. */
 export async function checkTargets<Session extends SqlSession>(
-  { names, rights }: SqlDialect<Session>,
+  dialect: SqlDialect<Session>,
   session: Session,
   schema: string,
   requests: readonly TargetRequest[],
 ): Promise<TargetCheck[]> {
+  const { names } = dialect
   const parsed = requests.map(({ target }) => parse(names, target, schema))
   const tables = parsed.flatMap((table, i) =>
     'schema' in table ? [{ ...table, privileges: NEEDED[requests[i]?.mode ?? 'overwrite'] }] : [],
   )
   const checkpoints = { schema, table: 'nebula_checkpoints', privileges: CHECKPOINTS }
-  const [own, ...found] = await rights(session, [checkpoints, ...tables])
+  const [own, ...found] = await dialect.rights(session, [checkpoints, ...tables])
   const denied = (missing: readonly string[]): Problem[] =>
     missing.map((what) => ({ code: 'permission_denied', message: `The user lacks ${what}.` }))
   return parsed.map((table, i) => {
