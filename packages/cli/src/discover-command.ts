@@ -72,9 +72,9 @@ function changeText({ stream, change, columns, key }: StreamChange): string {
   return [`${stream} ${change}`, ...lines, ...keys].join('\n')
 }
 
-function catalogText({ streams }: Catalog): string {
-  if (streams.length === 0) return 'no streams'
-  return streams.map(streamText).join('\n\n')
+function catalogText({ streams, denied = [] }: Catalog): string {
+  const texts = streams.length === 0 ? ['no streams'] : streams.map(streamText)
+  return [...texts, ...(denied.length > 0 ? [`not readable: ${denied.join(', ')}`] : [])].join('\n\n')
 }
 
 function streamText(stream: StreamInfo): string {

@@ -14,7 +14,10 @@ const EXAMPLES = `
 Examples:
   nebula run shop.yaml                                  run a pipeline file, or go on with its interrupted run
   nebula run --from csv:./in --to '\${TARGET_URL}'       every CSV file of a folder into a database
+  nebula plan shop.yaml                                 what a run would do, and all that stands against it
+  nebula init postgres csv                              write a pipeline file to begin with
   nebula discover --from '\${SOURCE_URL}'                what a source has
+  nebula explain CODE                                   what an error means, and what fixes it
   nebula run --help                                     options and more examples
 
 Exit codes: 0 done, 1 internal, 2 configuration or usage, 3 connection, 4 data,

@@ -194,6 +194,23 @@ describe('nebula plan, between real servers', () => {
     expect(await readdir(folder())).toEqual(['shop.yaml'])
   })
 
+  test('shows a loss that the pipeline accepts by name, and refuses it otherwise', async () => {
+    await scene.query(1, 'CREATE TABLE kept (id integer, document jsonb); ALTER TABLE kept OWNER TO USER')
+    const stream = { target: 'kept', columns: ['id', 'document'], mode: 'append' }
+    const refused = await plan({ 'public.standing': stream })
+    expect([refused.code, refused.plan.problems.map(({ code, column }) => [code, column])]).toEqual([
+      2,
+      [['loss_refused', 'document']],
+    ])
+    const { code, plan: planned, text } = await plan({ 'public.standing': { ...stream, allow_loss: ['document'] } })
+    expect([code, planned.problems]).toEqual([0, []])
+    expect(planned.streams[0]?.columns.map(({ name, fidelity, why }) => [name, fidelity, why])).toEqual([
+      ['id', 'exact', undefined],
+      ['document', 'lossy', 'jsonb keeps neither spaces nor repeated keys'],
+    ])
+    expect(text).toContain('lossy: jsonb keeps neither spaces nor repeated keys')
+  })
+
   test('missing privileges alone are exit code 3', async () => {
     await scene.query(1, 'REVOKE CREATE ON SCHEMA public FROM USER')
     const { code, plan: planned } = await plan({ 'public.a': {}, 'public.secrets': {} })
@@ -202,6 +219,18 @@ describe('nebula plan, between real servers', () => {
       ['permission_denied', 'The user may not read public.secrets.'],
       ['permission_denied', 'The user lacks CREATE on schema public.'],
     ])
+    expect(planned.denied).toEqual([])
+  })
+
+  test('what may not be read and is not named is left out, and told', async () => {
+    const { code, plan: planned } = await plan({ 'public.sec*': { target: 'x' } })
+    expect([code, planned.problems.map(({ text: what }) => what)]).toEqual([
+      3,
+      ['The user may not read public.secrets.'],
+    ])
+    const other = await plan({ '*': {}, 'public.standing': false })
+    expect([other.code, other.plan.denied]).toEqual([0, ['public.secrets']])
+    expect(other.text).toContain('not readable, so left out: public.secrets')
   })
 
   test('what a run would do is said, and the run then does it: 200 columns of hostile names', async () => {

@@ -3,7 +3,7 @@ import { readJsonFile } from '@nebula/base'
 import type { Fidelity, Guarantee, Mode, Recalled, Schema } from '@nebula/core'
 import { schemaFingerprint, typeName } from '@nebula/core'
 import type { AgreedStream, Agreement, OpenPipeline, Pipeline, PreparedRun, Report, RunOptions } from '@nebula/runtime'
-import { agreePipeline, fileName, LocalState, openPipeline, planRun } from '@nebula/runtime'
+import { agreePipeline, chooseStreams, fileName, LocalState, openPipeline, planRun } from '@nebula/runtime'
 import type { PlanProblem } from './problems.ts'
 import { exitCodeOf, problemOf, withFix } from './problems.ts'
 
@@ -18,7 +18,7 @@ export interface PipelinePlan {
   /** `resume`: it goes on with an interrupted run. `unknown`: problems stand against it. */
   readonly run: 'new' | 'resume' | 'unknown'
   readonly streams: readonly PlannedStream[]
-  /** Streams that a glob of the pipeline may mean, and that its user may not read. */
+  /** Streams that the pipeline asks for by a glob or as a part of all, and that its user may not read. */
   readonly denied: readonly string[]
   readonly estimate: PlanEstimate
   /** Everything that stands against the run; empty: it can begin. */
@@ -105,7 +105,7 @@ export async function planPipeline(pipeline: Pipeline, options: RunOptions = {})
       destination: pipeline.destination.connector.name,
       run: !sound ? 'unknown' : prepared?.resumed ? 'resume' : 'new',
       streams,
-      denied: agreement.catalog.denied ?? [],
+      denied: leftOut(pipeline, agreement),
       estimate: estimate(streams, await lastReport(pipeline)),
       problems,
       exitCode: exitCodeOf(problems),
@@ -127,6 +127,14 @@ async function tryPlan(
   const reading = { source: open.drivers.source, context: open.contexts.source }
   const recalled = problems.length === 0 ? await recall(pipeline, open) : undefined
   return planRun(pipeline, reading, { agreed: sound, catalog }, recalled)
+}
+
+/** What may not be read and is asked for, but not by its name: that is a problem. */
+function leftOut(pipeline: Pipeline, { catalog }: Agreement): string[] {
+  const denied = (catalog.denied ?? []).map((name) => ({ name, schema: { fields: [] }, key: [], wire: [] }))
+  const named = new Set([...Object.keys(pipeline.streams ?? {}), ...(pipeline.only ?? [])])
+  const { selected } = chooseStreams({ streams: denied }, pipeline)
+  return selected.map(({ info }) => info.name).filter((name) => !named.has(name))
 }
 
 function recall(pipeline: Pipeline, { drivers, contexts }: OpenPipeline): Promise<Recalled | undefined> {
