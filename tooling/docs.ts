@@ -5,23 +5,18 @@ import { csv } from '@nebula/connector-csv'
 import { postgres } from '@nebula/connector-postgres'
 import type { JsonSchema } from '@nebula/core'
 import { BaseConfig, ERROR_CODES, jsonSchemaOf, snakeCase } from '@nebula/core'
+import { configOptions } from '@nebula/inspect'
 import { PipelineSchema } from '@nebula/runtime'
 
 const root = join(import.meta.dirname, '..')
 const NOTE = '<!-- Written by `npm run docs`. -->\n'
 
-/** Rows of a table: a key, its default, what it does; keys of sections with the section before them. */
-function rows({ properties = {} }: JsonSchema, prefix = ''): string[] {
-  return Object.entries(properties).flatMap(([key, value]) => {
-    const section = sectionOf(value)
-    if (section) return rows(section, `${prefix}${key}.`)
-    const initial = value.default === undefined ? '' : `\`${JSON.stringify(value.default).replaceAll('|', '\\|')}\``
-    return [`| \`${prefix}${key}\` | ${initial} | ${(value.description ?? '').replaceAll('|', '\\|')} |`]
+/** Rows of a table: a key, its default, what it does. */
+function rows(schema: JsonSchema): string[] {
+  return configOptions(schema).map(({ key, initial, description }) => {
+    const shown = initial === '' ? '' : `\`${initial.replaceAll('|', '\\|')}\``
+    return `| \`${key}\` | ${shown} | ${description.replaceAll('|', '\\|')} |`
   })
-}
-
-function sectionOf(value: JsonSchema): JsonSchema | undefined {
-  return [value, ...(value.anyOf ?? [])].find(({ properties }) => properties !== undefined)
 }
 
 function optionsTable(lines: readonly string[]): string {

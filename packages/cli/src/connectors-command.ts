@@ -7,10 +7,23 @@ const OWN = ['csv', 'postgres']
 
 export function connectorsCommand(): Command {
   return new Command('connectors')
-    .description('list the connectors that are installed')
+    .description('list the connectors that are installed, or the keys of one')
+    .argument('[connector]', 'name of a connector, or a package')
     .option('--json', 'print as JSON')
-    .addHelpText('after', '\nExamples:\n  nebula connectors\n  nebula connectors --json')
+    .addHelpText('after', '\nExamples:\n  nebula connectors\n  nebula connectors --json\n  nebula connectors postgres')
     .action(connectors)
+}
+
+/** What a connector's configuration may say. */
+async function keysOf(name: string, flags: { readonly json?: boolean }): Promise<void> {
+  const [{ jsonSchemaOf }, { configOptions }, { loadConnector }] = await Promise.all([
+    import('@nebula/core'),
+    import('@nebula/inspect'),
+    import('@nebula/runtime'),
+  ])
+  const options = configOptions(jsonSchemaOf((await loadConnector(name, process.cwd())).config))
+  const rows = options.map(({ key, initial, description }) => [key, initial, description])
+  process.stdout.write(`${flags.json ? JSON.stringify(options) : table([['key', 'default', ''], ...rows], 3)}\n`)
 }
 
 /** Nebula's own connectors that are installed here. */
@@ -25,7 +38,8 @@ export async function installedConnectors(): Promise<Connector[]> {
   return (await Promise.all(loaded)).filter((connector) => connector !== undefined)
 }
 
-async function connectors(flags: { readonly json?: boolean }): Promise<void> {
+async function connectors(name: string | undefined, flags: { readonly json?: boolean }): Promise<void> {
+  if (name !== undefined) return keysOf(name, flags)
   const [{ isNebulaError }, { loadConnector }] = await Promise.all([import('@nebula/core'), import('@nebula/runtime')])
   const found = await Promise.all(
     OWN.map(async (name) => {

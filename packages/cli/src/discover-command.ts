@@ -6,6 +6,7 @@ import { countText, table } from './style.ts'
 
 interface DiscoverFlags {
   readonly from?: string
+  readonly state?: string
   readonly envFile?: string
   readonly diff?: boolean
   readonly json?: boolean
@@ -24,6 +25,7 @@ export function discoverCommand(): Command {
     .argument('[file]', 'pipeline file (YAML), for its source; or the file of a source')
     .option('--from <source>', 'CONNECTOR:PATH-OR-URL, a URL, or a path')
     .option('--diff', 'show what changed since the last run of the pipeline')
+    .option('--state <folder>', 'where the last run recorded its streams (default: .nebula)')
     .option('--env-file <file>', 'set variables from a file of NAME=VALUE lines')
     .option('--json', 'print the catalog as JSON')
     .option('--debug', 'errors with their causes and stack')

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import type { Endpoint, Pipeline, StreamOptions } from '@nebula/runtime'
 
 /** What a file or `--from` names, for verbs that look at one end or both. */
@@ -14,6 +15,7 @@ export interface Ends {
 
 interface EndsFlags {
   readonly from?: string
+  readonly state?: string
   readonly envFile?: string
 }
 
@@ -36,7 +38,10 @@ export async function endsOf(verb: string, file: string | undefined, flags: Ends
     const { type, endpoint, stream } = await runtime.loadConnectorFile(file)
     return type === 'source' ? { source: endpoint, stream } : { destination: endpoint, stream }
   }
-  const pipeline = await runtime.loadPipeline(file)
+  const pipeline = await runtime.loadPipeline(
+    file,
+    flags.state === undefined ? {} : { stateFolder: resolve(flags.state) },
+  )
   const { source, destination, defaults, streams } = pipeline
   return { pipeline, source, destination, defaults, streams }
 }

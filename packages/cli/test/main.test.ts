@@ -54,7 +54,7 @@ describe('nebula', () => {
     [['run', '--mode', 'replace'], 'overwrite, append'],
     [['run', '--from'], 'argument missing'],
     [['discover', '--limit', '1'], 'unknown option'],
-    [['connectors', 'csv'], 'too many arguments'],
+    [['connectors', 'csv', 'postgres'], 'too many arguments'],
   ])('%j is a usage error', async (args, text) => {
     const { code, stdout, stderr } = await nebula(...args)
     expect(code).toBe(2)

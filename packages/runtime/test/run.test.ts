@@ -53,7 +53,7 @@ describe('a run', () => {
     const target = new MemoryTarget()
     const scene = { source, destination: { target }, folder: folder() }
     const first = await runPipeline(pipelineOf(scene))
-    expect(await readdir(join(folder(), '.nebula'))).toEqual(['shop.report.json'])
+    expect(await readdir(join(folder(), '.nebula'))).toEqual(['shop.report.json', 'shop.schemas.json'])
     source.streams = [numbered('orders', 7)]
     const second = await runPipeline(pipelineOf(scene))
     expect(second.resumed).toBe(false)
