@@ -30,7 +30,7 @@ export type {
   StructColumn,
 } from './column.ts'
 export { BaseConfig, duration, secret, size } from './config.ts'
-export type { TlsConfig } from './config.ts'
+export type { CompressionConfig, TlsConfig } from './config.ts'
 export type { Connector } from './connector.ts'
 export type * from './contract.ts'
 export { ERROR_CODES } from './error-codes.ts'
