@@ -25,22 +25,26 @@ export class Record {
   #pool: RecordPool | undefined
   #live = true
 
-  /** A view of a row of `batch`, valid until that batch is released. */
-  static view(batch: RecordBatch, row: number): Record {
-    const record = new Record()
+  /** A view of a row of `batch`, valid until that batch is released; of a pool, for `RecordPool` only. */
+  static view(batch: RecordBatch, row: number, pool?: RecordPool, reuse?: Record): Record {
+    const record = reuse ?? new Record()
+    record.#begin(pool, batch.stream)
     record.#batch = batch
     record.#row = row
-    record.#metadata.source = batch.stream
     return record
   }
 
   /** A record of `pool`, cleared; for `RecordPool` only. */
   static pooled(pool: RecordPool, reuse?: Record): Record {
     const record = reuse ?? new Record()
-    record.#pool = pool
-    record.#live = true
-    record.#metadata = { source: '', timestamp: 0 }
+    record.#begin(pool, '')
     return record
+  }
+
+  #begin(pool: RecordPool | undefined, source: string): void {
+    this.#pool = pool
+    this.#live = true
+    this.#metadata = { source, timestamp: 0 }
   }
 
   /** The value of a column; undefined when the record has no such column, null when the value is null. */
@@ -120,11 +124,20 @@ export class RecordPool {
 
   /** An empty record; `release` brings it back. */
   get(): Record {
+    return Record.pooled(this, this.#reused())
+  }
+
+  /** A view of a row of `batch`, valid until that batch is released; `release` brings it back. */
+  view(batch: RecordBatch, row: number): Record {
+    return Record.view(batch, row, this, this.#reused())
+  }
+
+  #reused(): Record | undefined {
     const reuse = this.#idle.pop()
     if (reuse) this.#hits++
     else this.#misses++
     this.#lent++
-    return Record.pooled(this, reuse)
+    return reuse
   }
 
   /** Called by `Record.release`. */
