@@ -19,7 +19,7 @@ export interface Table {
   readonly rejected?: readonly Rejection[]
 }
 
-export function fieldsOf(columns: Table['columns']): Field[] {
+function fieldsOf(columns: Table['columns']): Field[] {
   return Object.entries(columns).map(([name, text]) => {
     const type = parseType(text)
     if (!type) throw new Error(`${text} is no type`)

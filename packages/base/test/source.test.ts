@@ -1,5 +1,5 @@
 import type { Record, RecordBatch, SchemaChange, Value } from '@nebula/core'
-import { BaseConfig, valueAt } from '@nebula/core'
+import { BaseConfig, createBatch, valueAt } from '@nebula/core'
 import fc from 'fast-check'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { BaseSource } from '../src/index.ts'
@@ -126,11 +126,11 @@ describe('read', () => {
     const reading = source.read('t', { signal: own.signal })[Symbol.asyncIterator]()
     ;((await reading.next()) as { value: RecordBatch }).value.release()
     own.abort()
-    await expect(reading.next()).rejects.toThrow()
+    await expect(reading.next()).rejects.toThrow('abort')
     const other = source.read('t')[Symbol.asyncIterator]()
     ;((await other.next()) as { value: RecordBatch }).value.release()
     stop.abort()
-    await expect(other.next()).rejects.toThrow()
+    await expect(other.next()).rejects.toThrow('abort')
     expect([memory.freed, memory.opened - memory.closed]).toEqual([2, 1])
   })
 })
@@ -264,13 +264,14 @@ describe('readChanges', () => {
       ...memory.driver(),
       async *readChanges(position) {
         seen.push(position)
+        yield createBatch({ stream: 't', schema: { fields: [] }, rows: 0, columns: [], position: '0/2' })
       },
     })
     const source = new BaseSource({ name: 'memory', config: BaseConfig.parse({}), driver })
     onTestFinished(() => source.close())
     await source.initialize()
-    for await (const batch of source.readChanges('0/1')) batch.release()
-    expect(seen).toEqual(['0/1'])
+    for await (const { position } of source.readChanges('0/1')) seen.push(position)
+    expect(seen).toEqual(['0/1', '0/2'])
   })
 })
 
