@@ -37,12 +37,14 @@ const { values } = parseArgs({
 
 async function main(): Promise<number> {
   if (values.help) {
-    console.log('npm run bench -- [--rows N] [--pairs N] [--only ROUTE,...] [--record] [--overhead] [--storage] [--smoke]')
+    console.log(
+      'npm run bench -- [--rows N] [--pairs N] [--only ROUTE,...] [--record] [--overhead] [--storage] [--smoke]',
+    )
     console.log(`routes: ${ROUTES.map(({ name }) => name).join(', ')}`)
     return 0
   }
   if (values.storage) {
-    benchStorage()
+    await benchStorage()
     return 0
   }
   const rows = Number(values.rows ?? (values.smoke ? SMOKE_ROWS : 2_000_000))

@@ -156,14 +156,13 @@ export class StreamWriter {
 
   async #write(batch: RecordBatch): Promise<void> {
     const { rows, byteLength: bytes, rejected } = batch
-    const ready = this.#cast(batch)
-    await this.#attempt((writer) => writer.write(ready, 0, rows))
+    await this.#attempt((writer) => writer.write(this.#cast(batch), 0, rows))
     const read = rows + rejected.length
     this.#counts = sum(this.#counts, { read, written: rows, filtered: 0, rejected: rejected.length, bytes })
     this.#input.onWritten(batch)
   }
 
-  /** When a call of the writer fails, nothing since the last commit is left. */
+  /** When something fails on the way to the writer, or there, nothing since the last commit is left. */
   async #attempt<T>(work: (writer: Writer) => Promise<T>): Promise<T> {
     const { run, plan, driver, context } = this.#input
     try {

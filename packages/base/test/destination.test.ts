@@ -189,6 +189,49 @@ describe('prepare', () => {
   })
 })
 
+describe('a destination that takes other types', () => {
+  test('is given those, and a value that does not fit names row and column', async () => {
+    const target = new MemoryTarget()
+    target.accepted = { id: { as: { kind: 'utf8' } }, text: { as: { kind: 'int32' } } }
+    const destination = await preparedOf(target, { performance: { batchSize: 2 } })
+    await destination.write([
+      { id: 1, text: '7' },
+      { id: null, text: '-8' },
+    ])
+    await expect(
+      destination.write([
+        { id: 3, text: '9' },
+        { id: 4, text: 'x' },
+      ]),
+    ).rejects.toMatchObject({ code: 'row_rejected', message: 'row 4: column "text": the value does not fit int32.' })
+    expect(target.rows).toEqual([
+      ['1', 7],
+      [null, -8],
+    ])
+    // What was not committed is gone, as one: nothing of it is counted.
+    expect(target.aborts).toBe(1)
+    await destination.write({ id: 5, text: '10' })
+    await destination.finish()
+    expect(target.commits.map(({ counts }) => counts.written)).toEqual([1])
+  })
+
+  test('is asked first whether something would be lost', async () => {
+    const target = new MemoryTarget()
+    target.accepted = { text: { fidelity: 'lossy', why: 'letters are cut off' } }
+    const destination = await destinationOf(target)
+    const stream = { stream: 't', schema: columns }
+    await expect(destination.prepare(stream)).rejects.toMatchObject({
+      code: 'loss_refused',
+      message: 't: column text: letters are cut off',
+    })
+    const [prepared] = await destination.prepare({ ...stream, target: 'u', allowLoss: ['text'] })
+    expect(prepared).toMatchObject({ stream: 't', target: 'u' })
+    expect((await destination.health()).status).toBe('healthy')
+    await destination.discard()
+    expect(target.discarded).toEqual(['t'])
+  })
+})
+
 describe('advanced.storageMode', () => {
   const repeated = Array.from({ length: 1000 }, (_, i) => ({ id: i, text: `status ${i % 3}` }))
 

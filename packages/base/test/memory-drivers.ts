@@ -1,6 +1,7 @@
 import type {
   Catalog,
   Checkpoint,
+  ColumnAcceptance,
   Context,
   DestinationDriver,
   Field,
@@ -103,10 +104,17 @@ export class MemoryTarget {
   finished: string[] = []
   discarded: string[] = []
   failNext: Error | undefined
+  /** How a column is kept, by its name; others as they come. */
+  accepted: { readonly [column: string]: Partial<ColumnAcceptance> } = {}
   readonly driver = (): DestinationDriver => ({
     close: async () => void this.closed++,
     accept: (_request, schema) => ({
-      columns: schema.fields.map(({ type }) => ({ as: type, type: 'any', fidelity: 'exact' })),
+      columns: schema.fields.map(({ name, type }) => ({
+        as: type,
+        type: 'any',
+        fidelity: 'exact',
+        ...this.accepted[name],
+      })),
       ddl: [],
       guarantee: 'at_least_once',
       problems: [],

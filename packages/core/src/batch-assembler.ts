@@ -115,8 +115,7 @@ export class BatchAssembler {
     const scratch = (this.#scratch ??= new RowColumns(schema, pool, 1, false))
     const fault = scratch.add(object)
     if (fault && !open) return fault
-    const record = records.get()
-    record.setMetadata('source', this.#options.stream)
+    const record = records.get(this.#options.stream)
     if (fault) {
       this.#unstable = true
       for (const [name, value] of Object.entries(object)) record.setData(name, value as Value)

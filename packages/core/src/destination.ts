@@ -69,8 +69,9 @@ export interface Destination extends Endpoint {
   prepare(streams: WriteStream | readonly WriteStream[], options?: PrepareOptions): Promise<readonly PreparedStream[]>
   /**
    * Takes rows; the wait is the backpressure. A batch stays the caller's; records and objects are copied. Throws
-   * `row_rejected`, which names row and column, for a value that does not fit: the rows before it are in, that one is
-   * not. When the system refuses rows, here or in `commit`, all since the last commit are gone.
+   * `row_rejected`, which names row and column, for a value that is not of its column's type: the rows before it are
+   * in, that one is not. When one does not fit the type in which the destination takes it, or the system refuses rows,
+   * here or in `commit`, all since the last commit are gone.
    */
   write(rows: Rows, stream?: string): Promise<void>
   /** All rows so far are durable, and the position with them. */

@@ -22,6 +22,8 @@ export class Record {
   #row = 0
   #data = new Map<string, Value>()
   #metadata: RecordMetadata = { source: '', timestamp: 0 }
+  /** Somebody set metadata: the next use has its own. */
+  #marked = false
   #pool: RecordPool | undefined
   #live = true
 
@@ -35,16 +37,18 @@ export class Record {
   }
 
   /** A record of `pool`, cleared; for `RecordPool` only. */
-  static pooled(pool: RecordPool, reuse?: Record): Record {
+  static pooled(pool: RecordPool, source: string, reuse?: Record): Record {
     const record = reuse ?? new Record()
-    record.#begin(pool, '')
+    record.#begin(pool, source)
     return record
   }
 
   #begin(pool: RecordPool | undefined, source: string): void {
     this.#pool = pool
     this.#live = true
-    this.#metadata = { source, timestamp: 0 }
+    if (this.#marked) this.#metadata = { source, timestamp: 0 }
+    else this.#metadata.source = source
+    this.#marked = false
   }
 
   /** The value of a column; undefined when the record has no such column, null when the value is null. */
@@ -86,6 +90,7 @@ export class Record {
 
   setMetadata(name: string, value: unknown): void {
     this.#check()
+    this.#marked = true
     this.#metadata[name] = value
   }
 
@@ -100,7 +105,8 @@ export class Record {
     this.#check()
     this.#live = false
     this.#batch = undefined
-    this.#data.clear()
+    // Clearing costs as much as making a record, also where there is nothing.
+    if (this.#data.size > 0) this.#data.clear()
     this.#pool?.giveBack(this)
   }
 
@@ -122,9 +128,9 @@ export class RecordPool {
     this.capacity = capacity
   }
 
-  /** An empty record; `release` brings it back. */
-  get(): Record {
-    return Record.pooled(this, this.#reused())
+  /** An empty record, of a stream where one is given; `release` brings it back. */
+  get(source = ''): Record {
+    return Record.pooled(this, source, this.#reused())
   }
 
   /** A view of a row of `batch`, valid until that batch is released; `release` brings it back. */
