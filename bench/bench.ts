@@ -3,6 +3,7 @@
 //   npm run bench -- --rows 500000 --pairs 5 --only pg-pg,csv-pg
 //   npm run bench -- --record         also writes baseline.json and the table of docs/performance.md
 //   npm run bench -- --overhead      CPU of base and runtime: drivers alone against a run
+//   npm run bench -- --storage        the storage modes, in memory
 //   npm run bench -- --smoke          short; fails when a route is more than 40 % below the baseline
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -16,6 +17,7 @@ import type { Result } from './record.ts'
 import { belowBaseline, record, resultLine, TABLE_HEAD } from './record.ts'
 import type { Ground, Route } from './routes.ts'
 import { createLimitTable, ROUTES, withClient } from './routes.ts'
+import { benchStorage } from './storage.ts'
 import { createLineitem } from './tables.ts'
 
 const SMOKE_ROWS = 300_000
@@ -27,6 +29,7 @@ const { values } = parseArgs({
     only: { type: 'string' },
     smoke: { type: 'boolean', default: false },
     record: { type: 'boolean', default: false },
+    storage: { type: 'boolean', default: false },
     overhead: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
@@ -34,8 +37,14 @@ const { values } = parseArgs({
 
 async function main(): Promise<number> {
   if (values.help) {
-    console.log('npm run bench -- [--rows N] [--pairs N] [--only ROUTE,...] [--record] [--overhead] [--smoke]')
+    console.log(
+      'npm run bench -- [--rows N] [--pairs N] [--only ROUTE,...] [--record] [--overhead] [--storage] [--smoke]',
+    )
     console.log(`routes: ${ROUTES.map(({ name }) => name).join(', ')}`)
+    return 0
+  }
+  if (values.storage) {
+    await benchStorage()
     return 0
   }
   const rows = Number(values.rows ?? (values.smoke ? SMOKE_ROWS : 2_000_000))

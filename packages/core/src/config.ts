@@ -188,3 +188,4 @@ export const BaseConfig = z.strictObject({
 
 export type BaseConfig = z.output<typeof BaseConfig>
 export type TlsConfig = BaseConfig['security']['tls']
+export type CompressionConfig = BaseConfig['advanced']['compression']

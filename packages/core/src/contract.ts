@@ -136,6 +136,8 @@ export interface SourceDriver extends Lifecycle {
   ): Promise<Plan>
   /** Ends only at the true end; left early, it frees everything. */
   read(task: ReadTask, context: Context): AsyncIterable<RecordBatch>
+  /** Changes of all streams behind a position; without one, from now on. Ends only when it is left. */
+  readChanges?(position: Position | undefined, context: Context): AsyncIterable<RecordBatch>
 }
 
 export type Guarantee = 'exactly_once' | 'at_least_once'

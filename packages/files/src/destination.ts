@@ -16,7 +16,10 @@ import type {
 } from '@nebula/core'
 import { isNebulaError, NebulaError } from '@nebula/core'
 import type { Format } from '@nebula/formats'
+import type { FileTarget } from './accept.ts'
 import { acceptText } from './accept.ts'
+import { compressedExtensions } from './byte-stream.ts'
+import type { Compressor } from './compressor.ts'
 import { readHead } from './head.ts'
 import { publishedFiles, RunFiles } from './run-files.ts'
 import { StagedStream } from './staged-stream.ts'
@@ -35,13 +38,16 @@ export class FileDestination implements DestinationDriver {
   readonly #store: Store
   readonly #format: Format
   readonly #folder: string
+  readonly #compressor: Compressor | undefined
   readonly #files = new Map<string, RunFiles>()
   readonly #staged = new Map<string, Promise<StagedStream>>()
 
-  constructor(store: Store, format: Format, folder: string) {
+  /** Without a compressor, files are as the format has them. */
+  constructor(store: Store, format: Format, folder: string, compressor?: Compressor) {
     this.#store = store
     this.#format = format
     this.#folder = folder
+    this.#compressor = compressor
   }
 
   async check(requests: readonly TargetRequest[]): Promise<TargetCheck[]> {
@@ -62,10 +68,7 @@ export class FileDestination implements DestinationDriver {
     refuseNames(targets)
     const published = await publishedFiles(this.#store, this.#folder)
     const infos: (TargetInfo | undefined)[] = []
-    for (const target of targets) {
-      const name = `${target}${this.#extension}`
-      infos.push(await this.#describe(this.#store.join(this.#folder, name), published.get(name), context))
-    }
+    for (const target of targets) infos.push(await this.#find(target, published, context))
     return infos
   }
 
@@ -85,7 +88,7 @@ export class FileDestination implements DestinationDriver {
 
   async writer(task: WriteTask, context: Context): Promise<Writer> {
     const staged = await this.#stagedStream(task.run, task.stream, context)
-    return new StagedWriter(staged, this.#format, task, context)
+    return new StagedWriter(staged, { format: this.#format, compressor: this.#compressor }, task, context)
   }
 
   async finish(run: Run, streams: readonly string[], context: Context): Promise<void> {
@@ -120,8 +123,31 @@ export class FileDestination implements DestinationDriver {
     await Promise.allSettled(open.map(async (staged) => (await staged).close()))
   }
 
-  get #extension(): string {
+  get #plainExtension(): string {
     return this.#format.extensions[0] ?? ''
+  }
+
+  get #extension(): string {
+    return `${this.#plainExtension}${this.#compressor?.extension ?? ''}`
+  }
+
+  /** The file of a target; else the one that another compression made of it. */
+  async #find(
+    target: string,
+    published: ReadonlyMap<string, string>,
+    context: Context,
+  ): Promise<FileTarget | undefined> {
+    const own = `${target}${this.#extension}`
+    const others = ['', ...compressedExtensions].map((packed) => `${target}${this.#plainExtension}${packed}`)
+    const names = [own, ...others.filter((name) => name !== own)]
+    const standing: { name: string; info: TargetInfo }[] = []
+    for (const name of names) {
+      const info = await this.#describe(this.#store.join(this.#folder, name), published.get(name), context)
+      if (info) standing.push({ name, info })
+    }
+    const beside = standing.find(({ name }) => name !== own)
+    const found = standing[0]?.info
+    return found && { ...found, ...(beside ? { beside: { name: beside.name, own } } : {}) }
   }
 
   async #describe(path: string, published: string | undefined, context: Context): Promise<TargetInfo | undefined> {
@@ -134,7 +160,8 @@ export class FileDestination implements DestinationDriver {
       inference.observe(bytes, complete, preamble)
       const schema: Schema = { fields: inference.fields }
       inference.free()
-      return { schema, foreignRows: stored.size > preamble.size && stored.etag !== published }
+      const empty = complete && bytes.length <= preamble.size
+      return { schema, foreignRows: !empty && stored.etag !== published }
     } catch (error) {
       // What cannot be read is not ours; it stands in the way like any other file.
       if (isNebulaError(error, 'data_invalid')) return { schema: { fields: [] }, foreignRows: true }
@@ -167,7 +194,7 @@ export class FileDestination implements DestinationDriver {
     const files = this.#filesOf(run.pipeline)
     await files.check(run)
     const writer = this.#format.writer(plan.schema, pool)
-    const { preamble } = writer
+    const preamble = (await this.#compressor?.pack(writer.preamble)) ?? writer.preamble
     writer.free()
     const file = await this.#store.stage(files.stagedPath(run, plan))
     try {

@@ -1,3 +1,5 @@
+export { createDestination, createSource } from './create-endpoint.ts'
+export type { CreateOptions } from './create-endpoint.ts'
 export { nearest } from './keys.ts'
 export { interpolate } from './interpolate.ts'
 export type { Environment } from './interpolate.ts'

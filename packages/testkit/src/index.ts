@@ -1,3 +1,5 @@
+export { CertificateAuthority } from './certificates.ts'
+export type { CertificateFiles } from './certificates.ts'
 export { createDatabase } from './create-database.ts'
 export { postgres } from './postgres.ts'
 export type { PostgresOptions, PostgresServer, PostgresVersion } from './postgres.ts'
