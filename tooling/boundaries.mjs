@@ -9,7 +9,8 @@ const scope = '@nebula/'
 const allowed = {
   core: [],
   base: ['core'],
-  runtime: ['core', 'base'],
+  transforms: ['core'],
+  runtime: ['core', 'base', 'transforms'],
   cli: ['runtime', 'core', 'base'],
   formats: ['core'],
   files: ['core', 'base', 'formats'],

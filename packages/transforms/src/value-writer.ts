@@ -1,0 +1,130 @@
+import type { ColumnBuilder, Interval, LogicalType, Value } from '@nebula/core'
+import { BufferPool, columnBuilder, parseColumn, valueAt } from '@nebula/core'
+import type { OutputValue } from './define-transform.ts'
+
+/** What `toValue` gives for a value that is none of the type. */
+export const MISFIT: unique symbol = Symbol('misfit')
+
+const encoder = new TextEncoder()
+
+/** Brings what a function returned into the form in which `valueAt` gives values of a type. */
+export class ValueReader {
+  readonly #type: LogicalType
+  readonly #scratch: ColumnBuilder
+
+  constructor(type: LogicalType) {
+    this.#type = type
+    this.#scratch = columnBuilder(type, new BufferPool(0))
+  }
+
+  toValue(value: OutputValue): Value | typeof MISFIT {
+    const { kind } = this.#type
+    if (value === null) return null
+    if (value === undefined) return MISFIT
+    if (kind === 'json') return this.#parsed(typeof value === 'string' ? value : jsonText(value))
+    if (typeof value === 'string') return kind === 'utf8' ? wellFormed(value) : this.#parsed(value)
+    if (value instanceof Date) return this.#date(value)
+    if (value instanceof Uint8Array) return kind === 'binary' ? value : MISFIT
+    if (typeof value === 'object') return kind === 'interval' ? this.#interval(value) : MISFIT
+    return this.#scalar(value)
+  }
+
+  #scalar(value: boolean | number | bigint): Value | typeof MISFIT {
+    const { kind } = this.#type
+    if (typeof value === 'boolean') return kind === 'bool' ? value : MISFIT
+    switch (kind) {
+      case 'float64':
+        return typeof value === 'number' ? value : MISFIT
+      case 'float32':
+        return typeof value === 'number' && Object.is(Math.fround(value), value) ? value : this.#parsed(String(value))
+      case 'decimal':
+        return typeof value === 'bigint' ? this.#scaled(value) : this.#parsed(String(value))
+      case 'time':
+      case 'timestamp':
+        return typeof value === 'bigint' && BigInt.asIntN(64, value) === value ? value : MISFIT
+      case 'date':
+        return typeof value === 'number' && (value | 0) === value ? value : MISFIT
+      case 'bool':
+      case 'utf8':
+      case 'binary':
+      case 'uuid':
+      case 'interval':
+        return MISFIT
+      default:
+        return this.#parsed(String(value))
+    }
+  }
+
+  /** A decimal as the integer that it is without its point. */
+  #scaled(value: bigint): Value | typeof MISFIT {
+    const { precision } = this.#type as Extract<LogicalType, { kind: 'decimal' }>
+    return value > -(10n ** BigInt(precision)) && value < 10n ** BigInt(precision) ? value : MISFIT
+  }
+
+  #date(value: Date): Value | typeof MISFIT {
+    const { kind } = this.#type
+    const ms = value.getTime()
+    if (Number.isNaN(ms)) return MISFIT
+    if (kind === 'timestamp') return BigInt(ms) * 1000n
+    return kind === 'date' ? Math.floor(ms / 86_400_000) : MISFIT
+  }
+
+  #interval(value: object): Value | typeof MISFIT {
+    const { months, days, micros } = value as Partial<Interval>
+    const fits = (months ?? 0.5) === ((months ?? 0) | 0) && (days ?? 0.5) === ((days ?? 0) | 0)
+    return fits && typeof micros === 'bigint' && BigInt.asIntN(64, micros) === micros ? (value as Interval) : MISFIT
+  }
+
+  #parsed(text: string | undefined): Value | typeof MISFIT {
+    if (text === undefined) return MISFIT
+    const data = encoder.encode(text)
+    let fits = true
+    const slices = { data, starts: Int32Array.of(0), ends: Int32Array.of(data.length), base: 0, stride: 1, rows: 1 }
+    parseColumn(slices, this.#scratch, () => (fits = false))
+    return fits ? valueAt(this.#scratch.finish(), 0) : MISFIT
+  }
+}
+
+function wellFormed(text: string): string | typeof MISFIT {
+  return text.isWellFormed() ? text : MISFIT
+}
+
+function jsonText(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value)
+  } catch {
+    return undefined
+  }
+}
+
+/** Sets `row` to a value in the form of `valueAt`; rows of a bytes builder are set in order. */
+export function writeValue(builder: ColumnBuilder, row: number, value: Value): void {
+  if (builder.layout === 'bytes') {
+    if (value === null) builder.appendNull(row)
+    else {
+      const bytes = value instanceof Uint8Array ? value : encoder.encode(value as string)
+      builder.append(row, bytes, 0, bytes.length)
+    }
+  } else if (value === null) builder.setNull(row)
+  else if (builder.layout === 'bool') {
+    if (value === true) builder.setTrue(row)
+  } else if (builder.layout === 'fixed') builder.values[row] = value as number
+  else if (builder.layout === 'fixed64') writeLimbs(builder.words, row * 2, 2, value as bigint)
+  else if (builder.type.kind === 'decimal') writeLimbs(builder.words, row * 4, 4, value as bigint)
+  else if (builder.type.kind === 'uuid') writeUuid(builder.bytes, row * 16, value as string)
+  else {
+    const { months, days, micros } = value as Interval
+    builder.words[row * 4] = months
+    builder.words[row * 4 + 1] = days
+    writeLimbs(builder.words, row * 4 + 2, 2, micros)
+  }
+}
+
+function writeLimbs(words: Int32Array, at: number, count: number, value: bigint): void {
+  for (let i = 0; i < count; i++) words[at + i] = Number(BigInt.asIntN(32, value >> BigInt(i * 32)))
+}
+
+function writeUuid(bytes: Uint8Array, at: number, text: string): void {
+  const digits = text.replaceAll('-', '')
+  for (let i = 0; i < 16; i++) bytes[at + i] = Number.parseInt(digits.slice(i * 2, i * 2 + 2), 16)
+}
