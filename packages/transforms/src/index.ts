@@ -24,5 +24,6 @@ export type {
   Metadata,
   StreamTransform,
 } from './steps.ts'
+export { RowFilter } from './row-filter.ts'
 export { Transformer } from './transformer.ts'
 export type { TransformerInput } from './transformer.ts'
