@@ -61,7 +61,7 @@ function valueOf(name: string): fc.Arbitrary<string | null> {
 
 /** Some of them are no values of the column: those are refused, and not compared. */
 function literalOf(name: string): fc.Arbitrary<Literal> {
-  const [type = '', values = []] = COLUMNS[name] ?? []
+  const [type, values] = COLUMNS[name] ?? ['', []]
   if (type === 'boolean') return fc.boolean().map((value) => ({ kind: 'bool', value }))
   const numbers = /int|numeric|real|double/.test(type)
   const texts = numbers ? fc.constantFrom(...values, ...NUMBERS) : fc.constantFrom(...values)

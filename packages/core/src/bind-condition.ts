@@ -142,25 +142,34 @@ function canonical(literal: Literal, type: LogicalType): string | undefined {
   if (literal.kind === 'bool') return type.kind === 'bool' ? String(literal.value) : undefined
   const isNumber = EXACT_NUMBERS.has(type.kind) || FLOATS.has(type.kind)
   if (literal.kind === 'number' && !isNumber) return undefined
-  return EXACT_NUMBERS.has(type.kind) ? exactNumber(literal.text, type) : typedText(literal.text, type)
+  if (!EXACT_NUMBERS.has(type.kind)) return typedText(literal.text, type)
+  return isSpecial(literal.text, type) ? literal.text : exactNumber(literal.text)
+}
+
+/** A numeric may be infinite; a decimal of so many digits may not. */
+function isSpecial(text: string, { kind }: LogicalType): boolean {
+  if (text === 'NaN') return kind === 'decimal' || kind === 'numeric'
+  return kind === 'numeric' && /^-?Infinity$/.test(text)
 }
 
 /** The digits of a number without an exponent, a plus, or zeros that say nothing. */
-function exactNumber(text: string, type: LogicalType): string | undefined {
-  if (text === 'NaN') return type.kind === 'decimal' || type.kind === 'numeric' ? text : undefined
-  if (/^-?Infinity$/.test(text)) return type.kind === 'numeric' ? text : undefined
-  const [, sign, whole = '', fraction = '', exponent = '0'] =
-    /^([+-]?)(\d*)\.?(\d*)(?:[eE]([+-]?\d+))?$/.exec(text) ?? []
-  if (sign === undefined || whole + fraction === '') return undefined
-  const point = whole.length + Number(exponent)
-  if (Math.abs(point) > MAX_DIGITS || whole.length + fraction.length > MAX_DIGITS) return undefined
+function exactNumber(text: string): string | undefined {
+  const match = /^([+-]?)(\d*)\.?(\d*)(?:[eE]([+-]?\d+))?$/.exec(text)
+  const [, sign = '', whole = '', fraction = '', exponent = '0'] = match ?? []
   const digits = whole + fraction
+  const point = whole.length + Number(exponent)
+  if (digits === '' || Math.abs(point) > MAX_DIGITS || digits.length > MAX_DIGITS) return undefined
+  const number = plainNumber(digits, point)
+  return sign === '-' && number !== '0' ? `-${number}` : number
+}
+
+/** Digits with their point behind so many of them, which may be none or more than there are. */
+function plainNumber(digits: string, point: number): string {
   const padded = point <= 0 ? '0'.repeat(1 - point) + digits : digits.padEnd(point, '0')
   const cut = Math.max(point, 1)
   const before = padded.slice(0, cut).replace(/^0+(?=\d)/, '')
   const behind = padded.slice(cut).replace(/0+$/, '')
-  const number = behind === '' ? before : `${before}.${behind}`
-  return sign === '-' && number !== '0' ? `-${number}` : number
+  return behind === '' ? before : `${before}.${behind}`
 }
 
 /** What the text means in a type, written as that type is written. */

@@ -8,7 +8,7 @@ export interface Token {
   readonly at: number
 }
 
-export const KEYWORDS: ReadonlySet<string> = new Set('and or not in between is null like true false'.split(' '))
+const KEYWORDS: ReadonlySet<string> = new Set('and or not in between is null like true false'.split(' '))
 
 const TOKEN =
   /\s*(?:(?<word>[\p{L}_][\p{L}\p{N}_$]*)|"(?<name>(?:[^"]|"")+)"|'(?<text>(?:[^']|'')*)'|(?<number>[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?![\p{L}\p{N}_])|(?<symbol><>|!=|<=|>=|[=<>(),])|(?<unknown>\S+)|(?<end>$))/uy

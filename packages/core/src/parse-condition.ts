@@ -189,7 +189,7 @@ class Parser {
 
   #fault({ at }: Token, text: string): NebulaError {
     const before = this.#text.slice(0, at).split('\n')
-    const column = [...(before.at(-1) ?? '')].length + 1
+    const column = Array.from(before.at(-1) ?? '').length + 1
     return new NebulaError('config_invalid', {
       message: `line ${before.length}, column ${column} of the condition: ${text}`,
     })

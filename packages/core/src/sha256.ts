@@ -39,29 +39,31 @@ export function appendShortSha256(view: DataView, start: number, end: number, ou
   appendState(out)
 }
 
-/** A key of HMAC-SHA-256 (RFC 2104): the states behind its two blocks. */
-export interface HmacKey {
-  readonly inner: Int32Array
-  readonly outer: Int32Array
-}
+/** HMAC-SHA-256 (RFC 2104) of many short values under one key. */
+export class ShortHmac {
+  /** The states behind the two blocks of the key. */
+  readonly #inner: Int32Array
+  readonly #outer: Int32Array
 
-/** The states of a key of at most 64 bytes; a longer one is hashed before. */
-export function hmacKey(key: Uint8Array): HmacKey {
-  return { inner: stateBehind(key, 0x36), outer: stateBehind(key, 0x5c) }
-}
+  /** A key of at most 64 bytes; a longer one is hashed before. */
+  constructor(key: Uint8Array) {
+    this.#inner = stateBehind(key, 0x36)
+    this.#outer = stateBehind(key, 0x5c)
+  }
 
-/** `appendShortSha256`, keyed: HMAC-SHA-256 of at most `SHORT_SHA256_BYTES` bytes. */
-export function appendShortHmac(key: HmacKey, view: DataView, start: number, end: number, out: BytesBuilder): void {
-  scheduleLast(view, start, end, BLOCK_BYTES)
-  state.set(key.inner)
-  compress()
-  schedule.set(state)
-  schedule[8] = 0x80000000
-  schedule.fill(0, 9, 15)
-  schedule[15] = (BLOCK_BYTES + 32) << 3
-  state.set(key.outer)
-  compress()
-  appendState(out)
+  /** `appendShortSha256`, keyed. */
+  append(view: DataView, start: number, end: number, out: BytesBuilder): void {
+    scheduleLast(view, start, end, BLOCK_BYTES)
+    state.set(this.#inner)
+    compress()
+    schedule.set(state)
+    schedule[8] = 0x80000000
+    schedule.fill(0, 9, 15)
+    schedule[15] = (BLOCK_BYTES + 32) << 3
+    state.set(this.#outer)
+    compress()
+    appendState(out)
+  }
 }
 
 const BLOCK_BYTES = 64

@@ -103,7 +103,9 @@ async function agreeAll(
   refuseCollisions(selected, targets)
   const existing = (await destination.describe?.(targets, context)) ?? []
   const accept = destination.accept?.bind(destination) ?? acceptAsText
-  const code = await Promise.all(selected.map(({ options }) => options.transform && findTransform(options.transform)))
+  const code = await Promise.all(
+    selected.map(async ({ options }) => options.transform && findTransform(options.transform)),
+  )
   const results = selected.map((stream, i) =>
     agreeStream({ ...stream, code: code[i] || undefined }, targets[i] as string, existing[i], accept),
   )

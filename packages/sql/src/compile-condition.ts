@@ -8,7 +8,7 @@ export interface ConditionDialect {
   readonly names: Names
   readonly types: Pick<SqlTypes, 'columnType'>
   /** The text of a quoted column, so that it compares by code point and by no collation. */
-  text(column: string, declared: string | undefined): string
+  readonly text: (column: string, declared: string | undefined) => string
 }
 
 /** The condition as SQL that is true of exactly the rows of which the runtime says so; in parentheses. */

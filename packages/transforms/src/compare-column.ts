@@ -6,6 +6,8 @@ import type {
   Fixed128Column,
   Fixed64Column,
   FixedColumn,
+  Kind,
+  LogicalType,
 } from '@nebula/core'
 import {
   BufferPool,
@@ -26,39 +28,30 @@ export type Comparison = (column: Column, out: Uint8Array) => void
 
 /** The comparison of a column of this type with a literal, both chosen here and not in the loop. */
 export function comparisonWith(literal: string, { type }: ComparedColumn): Comparison {
-  switch (type.kind) {
-    case 'bool':
-      return bools(literal === 'true' ? 1 : 0)
-    case 'float32':
-    case 'float64':
-      return floats(type.kind === 'float32' ? Math.fround(Number(literal)) : Number(literal))
-    case 'date':
-      return integers(Number(typedValue(literal, type)), true)
-    case 'int64':
-    case 'uint64':
-      return words(halves(thresholdOf(literal, 0)), type.kind === 'uint64' ? unsigned : signed)
-    case 'time':
-      return words(halves({ floor: typedValue(literal, type) as bigint, exact: true }), signed)
-    case 'timestamp':
-      return timestamps(typedColumn(literal, type) as Fixed64Column)
-    case 'decimal':
-      return decimals(literal, type.scale)
-    case 'numeric':
-      return numerics(literal)
-    case 'uuid':
-      return uuids(typedColumn(literal, type) as Fixed128Column)
-    case 'utf8':
-      return bytes(new TextEncoder().encode(literal))
-    case 'binary':
-      return bytes(typedValue(literal, type) as Uint8Array)
-    default: {
-      const { floor, exact } = thresholdOf(literal, 0)
-      return integers(Number(floor), exact)
-    }
-  }
+  const choose = COMPARISONS[type.kind]
+  if (choose) return choose(literal, type)
+  const { floor, exact } = thresholdOf(literal, 0)
+  return integers(Number(floor), exact)
 }
 
-function typedColumn(text: string, type: ComparedColumn['type']): Column {
+/** Of all but integers of up to 32 bits. */
+const COMPARISONS: { readonly [kind in Kind]?: (literal: string, type: LogicalType) => Comparison } = {
+  bool: (literal) => bools(literal === 'true' ? 1 : 0),
+  float32: (literal) => floats(Math.fround(Number(literal))),
+  float64: (literal) => floats(Number(literal)),
+  date: (literal, type) => integers(typedValue(literal, type) as number, true),
+  int64: (literal) => words(halves(thresholdOf(literal, 0)), signed),
+  uint64: (literal) => words(halves(thresholdOf(literal, 0)), unsigned),
+  time: (literal, type) => words(halves({ floor: typedValue(literal, type) as bigint, exact: true }), signed),
+  timestamp: (literal, type) => timestamps(typedColumn(literal, type) as Fixed64Column),
+  decimal: (literal, type) => decimals(literal, type.kind === 'decimal' ? type.scale : 0),
+  numeric: numerics,
+  uuid: (literal, type) => uuids(typedColumn(literal, type) as Fixed128Column),
+  utf8: (literal) => bytes(new TextEncoder().encode(literal)),
+  binary: (literal, type) => bytes(typedValue(literal, type) as Uint8Array),
+}
+
+function typedColumn(text: string, type: LogicalType): Column {
   const data = new TextEncoder().encode(text)
   const builder = columnBuilder(type, new BufferPool(0))
   const slices = { data, starts: Int32Array.of(0), ends: Int32Array.of(data.length), base: 0, stride: 1, rows: 1 }
@@ -68,7 +61,7 @@ function typedColumn(text: string, type: ComparedColumn['type']): Column {
   return builder.finish()
 }
 
-function typedValue(text: string, type: ComparedColumn['type']): unknown {
+function typedValue(text: string, type: LogicalType): unknown {
   return valueAt(typedColumn(text, type), 0)
 }
 

@@ -60,18 +60,20 @@ export class NumericComparer {
 /** NaN lies above infinity, and both above every exponent; zero has no digits. */
 function takeApart(data: Uint8Array, start: number, end: number, parts: Parts): void {
   const first = data[start] as number
-  let at = first === MINUS || first === PLUS ? start + 1 : start
+  const at = first === MINUS || first === PLUS ? start + 1 : start
   parts.sign = first === MINUS ? -1 : 1
   parts.from = parts.to = end
   const letter = data[at] as number
-  if (letter > 0x39) {
-    parts.exponent = letter === 0x4e ? Infinity : Number.MAX_VALUE
-    return
-  }
-  let before = 0
-  let skipped = 0
+  if (letter > 0x39) parts.exponent = letter === 0x4e ? Infinity : Number.MAX_VALUE
+  else takeDigits(data, at, end, parts)
+}
+
+function takeDigits(data: Uint8Array, start: number, end: number, parts: Parts): void {
+  /** Digits before the point from the first that counts, less the zeros behind the point before it. */
+  let exponent = 0
   let counted = false
   let pointed = false
+  let at = start
   for (; at < end; at++) {
     const byte = data[at] as number
     if (byte === POINT) pointed = true
@@ -82,16 +84,11 @@ function takeApart(data: Uint8Array, start: number, end: number, parts: Parts): 
         counted = true
         parts.to = at + 1
       }
-      if (!pointed) before += counted ? 1 : 0
-      else if (!counted) skipped++
+      if (counted !== pointed) exponent += counted ? 1 : -1
     }
   }
-  if (!counted) {
-    parts.sign = 0
-    parts.exponent = 0
-    return
-  }
-  parts.exponent = before - skipped + (at < end ? exponentAt(data, at + 1, end) : 0)
+  if (!counted) parts.sign = 0
+  parts.exponent = counted ? exponent + (at < end ? exponentAt(data, at + 1, end) : 0) : 0
 }
 
 function exponentAt(data: Uint8Array, from: number, end: number): number {

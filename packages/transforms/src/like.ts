@@ -9,7 +9,7 @@ const ANY = -2
 export function compilePattern(pattern: string): Int16Array {
   const codes: number[] = []
   const encoder = new TextEncoder()
-  const characters = [...pattern]
+  const characters = Array.from(pattern)
   for (let i = 0; i < characters.length; i++) {
     const character = characters[i] as string
     if (character === '%') codes.push(ANY)

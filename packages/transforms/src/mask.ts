@@ -1,14 +1,6 @@
 import { createHash, createHmac, hash } from 'node:crypto'
-import type { BufferPool, BytesColumn, Column, HmacKey } from '@nebula/core'
-import {
-  appendShortHmac,
-  appendShortSha256,
-  BytesBuilder,
-  formatColumn,
-  hmacKey,
-  SHORT_SHA256_BYTES,
-  utf8,
-} from '@nebula/core'
+import type { BufferPool, BytesColumn, Column } from '@nebula/core'
+import { appendShortSha256, BytesBuilder, formatColumn, SHORT_SHA256_BYTES, ShortHmac, utf8 } from '@nebula/core'
 import type { MaskStep } from './steps.ts'
 
 /** Characters of a value that `partial` shows, and those that a value must have for it. */
@@ -62,9 +54,9 @@ function maskOf(step: MaskStep, builder: BytesBuilder): Mask {
 }
 
 function keyed(key: Uint8Array, builder: BytesBuilder): Mask {
-  const short: HmacKey = hmacKey(key.length > 64 ? createHash('sha256').update(key).digest() : key)
+  const short = new ShortHmac(key.length > 64 ? createHash('sha256').update(key).digest() : key)
   return (data, view, start, end) => {
-    if (end - start <= SHORT_SHA256_BYTES) appendShortHmac(short, view, start, end, builder)
+    if (end - start <= SHORT_SHA256_BYTES) short.append(view, start, end, builder)
     else appendAscii(builder, createHmac('sha256', key).update(data.subarray(start, end)).digest('hex'))
   }
 }

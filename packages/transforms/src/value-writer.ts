@@ -1,4 +1,4 @@
-import type { ColumnBuilder, Interval, LogicalType, Value } from '@nebula/core'
+import type { ColumnBuilder, Interval, Kind, LogicalType, Value } from '@nebula/core'
 import { BufferPool, columnBuilder, parseColumn, valueAt } from '@nebula/core'
 import type { OutputValue } from './define-transform.ts'
 
@@ -6,6 +6,8 @@ import type { OutputValue } from './define-transform.ts'
 export const MISFIT: unique symbol = Symbol('misfit')
 
 const encoder = new TextEncoder()
+/** Types that no number or boolean is a value of. */
+const TEXT_ONLY: ReadonlySet<Kind> = new Set<Kind>(['utf8', 'binary', 'uuid', 'interval'])
 
 /** Brings what a function returned into the form in which `valueAt` gives values of a type. */
 export class ValueReader {
@@ -31,28 +33,22 @@ export class ValueReader {
 
   #scalar(value: boolean | number | bigint): Value | typeof MISFIT {
     const { kind } = this.#type
-    if (typeof value === 'boolean') return kind === 'bool' ? value : MISFIT
-    switch (kind) {
-      case 'float64':
-        return typeof value === 'number' ? value : MISFIT
-      case 'float32':
-        return typeof value === 'number' && Object.is(Math.fround(value), value) ? value : this.#parsed(String(value))
-      case 'decimal':
-        return typeof value === 'bigint' ? this.#scaled(value) : this.#parsed(String(value))
-      case 'time':
-      case 'timestamp':
-        return typeof value === 'bigint' && BigInt.asIntN(64, value) === value ? value : MISFIT
-      case 'date':
-        return typeof value === 'number' && (value | 0) === value ? value : MISFIT
-      case 'bool':
-      case 'utf8':
-      case 'binary':
-      case 'uuid':
-      case 'interval':
-        return MISFIT
-      default:
-        return this.#parsed(String(value))
+    if (kind === 'bool' || typeof value === 'boolean') {
+      return kind === 'bool' && typeof value === 'boolean' ? value : MISFIT
     }
+    if (TEXT_ONLY.has(kind)) return MISFIT
+    if (typeof value === 'bigint') return this.#integer(value)
+    if (kind === 'date') return (value | 0) === value ? value : MISFIT
+    if (kind === 'time' || kind === 'timestamp') return MISFIT
+    const isFloat = kind === 'float64' || (kind === 'float32' && Object.is(Math.fround(value), value))
+    return isFloat ? value : this.#parsed(String(value))
+  }
+
+  #integer(value: bigint): Value | typeof MISFIT {
+    const { kind } = this.#type
+    if (kind === 'decimal') return this.#scaled(value)
+    if (kind === 'time' || kind === 'timestamp') return BigInt.asIntN(64, value) === value ? value : MISFIT
+    return kind === 'date' || kind === 'float32' || kind === 'float64' ? MISFIT : this.#parsed(String(value))
   }
 
   /** A decimal as the integer that it is without its point. */
