@@ -99,7 +99,7 @@ streams:
         at: '@',
       },
     ])
-    const loaded = (rows[0]?.['loaded_at'] as Date).getTime()
+    const loaded = Number(rows[0]?.['loaded_at'])
     expect(loaded).toBeGreaterThanOrEqual(new Date(report.startedAt).getTime())
     expect(loaded).toBeLessThanOrEqual(Date.now())
     const left = await leftBehind()

@@ -27,13 +27,13 @@ export function typed(name: string): LogicalType {
 }
 
 /** `id int64` as a field. */
-export function field(text: string): Field {
+function field(text: string): Field {
   const [name = '', type = 'utf8'] = text.split(' ')
   return { name, type: typed(type), nullable: true }
 }
 
 /** A column of canonical texts. Throws when one is no value of the type. */
-export function textColumn(texts: readonly (string | null)[], builder: ColumnBuilder): Column {
+function textColumn(texts: readonly (string | null)[], builder: ColumnBuilder): Column {
   const chunks = texts.map((text) => Buffer.from(text ?? ''))
   const ends = Int32Array.from(chunks.reduce<number[]>((all, chunk) => [...all, (all.at(-1) ?? 0) + chunk.length], []))
   const starts = ends.map((end, i) => (texts[i] === null ? -1 : end - (chunks[i]?.length ?? 0)))

@@ -183,12 +183,12 @@ describe('added columns', () => {
 
   test.each([
     ['@run_ids', 'add.a: there is no @run_ids; did you mean @run_id? (@@run_ids is that text)'],
-    ['@nothing at all', /^add\.a: there is no @nothing at all; known are @extracted_at,/],
-    [2 ** 53, /^add\.a has more digits/],
+    ['@nothing at all', 'add.a: there is no @nothing at all; known are @extracted_at,'],
+    [2 ** 53, 'add.a has more digits'],
     [Infinity, 'add.a is no finite number'],
     ['\ud800', 'add.a holds half a character'],
   ])('%s is refused', (value, message) => {
-    expect(addedColumn('a', value)).toEqual(typeof message === 'string' ? message : expect.stringMatching(message))
+    expect(addedColumn('a', value)).toContain(message)
   })
 })
 
@@ -199,7 +199,7 @@ describe('a function over rows', () => {
       record(row) {
         if (row['id'] === 4n) throw new Error('four is right out')
         if (row['email'] === null) return null
-        const [name = '', domain = ''] = String(row['email']).split('@')
+        const [name = '', domain = ''] = (row['email'] as string).split('@')
         return { domain, email: name }
       },
     })
@@ -219,7 +219,10 @@ describe('a function over rows', () => {
       batch: (batch) => {
         const emails = batch.values('email')
         expect(() => batch.column('id')).toThrow(expect.objectContaining({ code: 'transform_failed' }))
-        return { columns: { length: emails.map((email) => String(email).length) }, drop: emails.map((e) => e === null) }
+        return {
+          columns: { length: emails.map((email) => (email as string | null)?.length ?? 0) },
+          drop: emails.map((e) => e === null),
+        }
       },
     })
     const outcome = transformed(PEOPLE, { code, columns: ['length', 'id'] }, pool)
@@ -282,11 +285,12 @@ describe('a function over rows', () => {
     ['int64', null, null],
   ])('%s from %o', (type, value, text) => {
     const code = { columns: { made: type }, record: () => ({ made: value }) }
+    const misfit = `the value that the transform made for "made" does not fit ${type}`
     const { rows, rejected } = transformed({ 'id int64': ['1', '2'] }, { code }, pool)
-    expect(rows['made']).toEqual(text === undefined ? [] : [text, text])
-    const reason = `the value that the transform made for "made" does not fit ${typed(type).kind === 'decimal' ? type : typed(type).kind}`
-    if (text === undefined)
-      expect(rejected.map((rejection) => rejection.reason.replace(/tz$/, ''))).toEqual([reason, reason])
+    const fits = text !== undefined
+    expect(rows['made']).toEqual(fits ? [text, text] : [])
+    const reasons = rejected.map(({ reason }) => reason)
+    expect(reasons).toEqual(fits ? [] : [misfit, misfit])
   })
 
   test.each<[string, unknown, string]>([

@@ -25,7 +25,7 @@ export interface Outcome {
 }
 
 /** Whatever a pipeline asks, over batches of texts. */
-export class Stages {
+class Stages {
   readonly #transformer: Transformer
   readonly #schema: Schema
 
