@@ -9,7 +9,8 @@ const scope = '@nebula/'
 const allowed = {
   core: [],
   base: ['core'],
-  runtime: ['core', 'base'],
+  transforms: ['core'],
+  runtime: ['core', 'base', 'transforms'],
   inspect: ['core', 'base', 'runtime'],
   cli: ['runtime', 'inspect', 'core', 'base'],
   formats: ['core'],

@@ -61,6 +61,7 @@ export class PostgresSource implements SourceDriver {
       key: table.key,
       rows: table.rows,
       bytes: table.bytes,
+      filters: ['where', 'native'] as const,
       wire: table.columns.every(({ binarySafe }) => binarySafe) ? [BINARY_WIRE, TEXT_WIRE, 'csv'] : [TEXT_WIRE, 'csv'],
       ...(table.comment === null ? {} : { comment: table.comment }),
     }))

@@ -1,5 +1,6 @@
 import type { Position, RecordBatch, Rejection } from './batch.ts'
 import type { BufferPool } from './buffer-pool.ts'
+import type { BoundCondition } from './condition.ts'
 import type { Json } from './json.ts'
 import type { Catalog, Schema } from './schema.ts'
 import type { Fidelity, LogicalType } from './types.ts'
@@ -59,8 +60,12 @@ export interface StreamRequest {
   /** The columns to read, in order. */
   readonly columns: readonly string[]
   readonly key: readonly string[]
-  /** At most so many rows. */
+  /** At most so many rows, of those that are wanted. */
   readonly limit?: number
+  /** Only rows of which this is true: for sources whose stream says that they apply it, exactly. */
+  readonly where?: BoundCondition
+  /** A condition in the language of the system, as the user wrote it: for streams that say that they take it. */
+  readonly nativeFilter?: string
   /** The pattern of a stream that the pipeline defines. */
   readonly path?: string
 }
@@ -211,6 +216,8 @@ export interface Run {
   readonly id: string
   /** Raised by every process that takes the run over; `prepare` of a higher epoch fences the lower. */
   readonly epoch: number
+  /** When it was begun, in milliseconds since 1970; a resumed run keeps it. Left out by older versions. */
+  readonly startedAt?: number
   /** Equal for runs that may resume each other. */
   readonly fingerprint: string
   readonly plan: Plan

@@ -89,6 +89,20 @@ export const ERROR_CODES = {
     normal: 'After a typing mistake, or when a column was renamed.',
     fix: 'Use one of the columns that nebula discover prints.',
   },
+  transform_invalid: {
+    exit: 2,
+    retryable: false,
+    what: 'The file of a transform does not export one, or cannot be loaded.',
+    normal: 'While a transform is being written.',
+    fix: 'Export an object with record or batch: export default defineTransform({ record(row) { ... } }).',
+  },
+  transform_failed: {
+    exit: 4,
+    retryable: false,
+    what: 'A transform returned what it did not declare, or failed for a whole batch.',
+    normal: 'While a transform is being written.',
+    fix: 'Correct the function; the same command then begins the stream again.',
+  },
   target_collision: {
     exit: 2,
     retryable: false,

@@ -192,16 +192,22 @@ function progress(
   }
 }
 
-function plannedColumns({ readSchema, writeSchema, accepted, steps }: AgreedStream): PlannedColumn[] {
+function plannedColumns({ readSchema, writeSchema, accepted, transform }: AgreedStream): PlannedColumn[] {
+  const { origins, steps, function: code } = transform
   return writeSchema.fields.map((field, i) => {
-    const source = readSchema.fields[i]
+    const origin = origins[i]
+    const source = typeof origin === 'number' ? readSchema.fields[origin] : undefined
+    const made = typeof origin === 'number' ? (code ? ['function'] : []) : ['add']
     const kept = accepted.columns[i]
     return {
       name: field.name,
       ...(source ? { source: source.name, from: source.declared ?? typeName(source.type) } : {}),
       ...(source ? { read: typeName(source.type) } : {}),
       written: typeName(field.type),
-      steps: (steps[i] ?? []).map((step) => (step.kind === 'cast' ? `cast ${typeName(step.type)}` : step.kind)),
+      steps: [
+        ...(source ? [] : made),
+        ...(steps[i] ?? []).map((step) => (step.kind === 'cast' ? `cast ${typeName(step.type)}` : step.kind)),
+      ],
       type: kept?.type ?? '',
       fidelity: kept?.fidelity ?? 'exact',
       ...(kept?.why === undefined ? {} : { why: kept.why }),

@@ -81,8 +81,12 @@ export async function loadSection(section: unknown, folder: string, at: Findings
 }
 
 function resolvePath(keys: Tree, folder: string): Tree {
-  const { path } = keys
-  return typeof path === 'string' ? { ...keys, path: resolve(folder, path) } : keys
+  const { path, transform } = keys
+  return {
+    ...keys,
+    ...(typeof path === 'string' ? { path: resolve(folder, path) } : {}),
+    ...(typeof transform === 'string' ? { transform: resolve(folder, transform) } : {}),
+  }
 }
 
 /** The parsed value; undefined, and its issues, when the schema refuses it. */

@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from 'node:crypto'
+import { createHash, createHmac, randomUUID } from 'node:crypto'
 import type {
   Acceptance,
   Catalog,
@@ -17,10 +17,20 @@ import type {
   TargetInfo,
   TargetRequest,
 } from '@nebula/core'
-import { BaseConfig, isNebulaError, NebulaError, schemaFingerprint, Secret, utf8 } from '@nebula/core'
-import type { Endpoint, Pipeline } from './pipeline.ts'
+import {
+  BaseConfig,
+  conditionColumns,
+  fieldIndex,
+  isNebulaError,
+  NebulaError,
+  schemaFingerprint,
+  Secret,
+  utf8,
+} from '@nebula/core'
+import type { Endpoint, Mask, Pipeline } from './pipeline.ts'
 import type { AgreedStream, StreamProblem } from './plan-stream.ts'
 import { agreeStream } from './plan-stream.ts'
+import { findTransform } from './load-transform.ts'
 import type { SelectedStream } from './select-streams.ts'
 import { chooseStreams, definedStreams } from './select-streams.ts'
 
@@ -106,8 +116,9 @@ export async function planRun(
   const checkpoints = resuming?.checkpoints.filter(({ partition }) => kept.has(partition)) ?? []
   const epoch = (recalled?.run.epoch ?? 0) + 1
   const id = resuming?.run.id ?? randomUUID().slice(0, 8)
+  const startedAt = resuming?.run.startedAt ?? context.clock.now()
   return {
-    run: { pipeline: pipeline.name, id, epoch, fingerprint, plan, streams },
+    run: { pipeline: pipeline.name, id, epoch, startedAt, fingerprint, plan, streams },
     agreed,
     catalog,
     checkpoints: new Map(checkpoints.map((checkpoint) => [checkpoint.partition, checkpoint])),
@@ -144,9 +155,12 @@ async function agreeAll(
   })
   const existing = new Map(names.map((name, i) => [name, described[i]]))
   const accept = destination.accept?.bind(destination) ?? acceptAsText
+  const code = await Promise.all(
+    selected.map(async ({ options }) => options.transform && findTransform(options.transform)),
+  )
   const results = selected.map((stream, i) => {
     const { target } = targets[i] as TargetRequest
-    return agreeStream(stream, target, existing.get(target), accept)
+    return agreeStream({ ...stream, code: code[i] || undefined }, target, existing.get(target), accept)
   })
   const problems = results.flatMap(({ problems: found, agreed: { request } }, i) => [
     ...(checks[i]?.problems ?? []).map(({ code, message }) => ({ code, stream: request.stream, text: message })),
@@ -200,8 +214,10 @@ function acceptAsText(
   return { columns, ddl: [], guarantee: 'at_least_once', problems: [] }
 }
 
-export function readStream({ request, readSchema, wire, accepted }: AgreedStream): ReadStream {
-  const decode = wire === undefined ? readSchema.fields.map((_, index) => index) : (accepted.replaced ?? [])
+export function readStream({ request, readSchema, wire, accepted, transform }: AgreedStream): ReadStream {
+  const replaced = wire === undefined ? readSchema.fields.map((_, index) => index) : (accepted.replaced ?? [])
+  const looked = transform.where ? conditionColumns(transform.where).map((name) => fieldIndex(readSchema, name)) : []
+  const decode = looked.length === 0 ? replaced : [...new Set([...replaced, ...looked])]
   return { request, schema: readSchema, decode, ...(wire === undefined ? {} : { wire }) }
 }
 
@@ -262,12 +278,20 @@ function streamPlan(
  * for them. What the source has meanwhile is another question: see `changedStreams`.
  */
 function fingerprintOf(pipeline: Pipeline, agreed: readonly AgreedStream[]): string {
-  const streams = agreed.map(({ request: { stream, mode, path }, target, options }) => {
-    const { columns, exclude, rename, cast, mask, types, key, limit } = options
-    return { stream, mode, path, target, columns, exclude, rename, cast, mask, types, key, limit }
+  const streams = agreed.map(({ request: { stream, mode, path }, target, options, transform }) => {
+    const { columns, exclude, rename, cast, types, key, limit, where, nativeFilter, add } = options
+    const mask = options.mask && Object.entries(options.mask).map(([name, how]) => [name, maskIdentity(how)])
+    const code = transform.function?.hash
+    const shape = { columns, exclude, rename, cast, mask, types, key, limit, where, nativeFilter, add, code }
+    return { stream, mode, path, target, ...shape }
   })
   const identity = [identityOf(pipeline.source), identityOf(pipeline.destination), streams]
   return createHash('sha256').update(JSON.stringify(identity)).digest('hex').slice(0, 32)
+}
+
+/** Another key makes other values, and so another run; the key itself stands nowhere. */
+function maskIdentity(mask: Mask): string {
+  return typeof mask === 'string' ? mask : createHmac('sha256', mask.hmac.reveal()).update('nebula').digest('hex')
 }
 
 /** Which system an endpoint is, without its secrets: a new password or time limit does not make another pipeline. */

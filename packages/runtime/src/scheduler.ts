@@ -107,7 +107,7 @@ export class Scheduler {
       partition,
       read: readStream(lane.agreed),
       write: lane.plan,
-      steps: lane.agreed.steps,
+      transform: lane.agreed.transform,
       order,
       partitions: lane.partitions.length,
       batch: {

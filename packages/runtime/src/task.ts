@@ -15,14 +15,15 @@ import type {
   Writer,
 } from '@nebula/core'
 import { isNebulaError, NebulaError, toNebulaError } from '@nebula/core'
+import type { StreamTransform } from '@nebula/transforms'
+import { changesNothing, Transformer } from '@nebula/transforms'
 import type { DeadLetters } from './dead-letters.ts'
 import { deadLetter } from './dead-letters.ts'
 import type { StreamMeter } from './meter.ts'
 import { add, NOTHING } from './meter.ts'
 import { writeIsolated } from './isolate.ts'
 import type { LocalState } from './state.ts'
-import type { ColumnSteps } from './transform.ts'
-import { Transformer } from './transform.ts'
+import { loadTransform } from './load-transform.ts'
 
 /** A partition as a task. JSON: a task may run anywhere. */
 export interface Task {
@@ -30,8 +31,7 @@ export interface Task {
   readonly partition: Partition
   readonly read: ReadStream
   readonly write: StreamPlan
-  /** One list per column. */
-  readonly steps: readonly ColumnSteps[]
+  readonly transform: StreamTransform
   readonly order: number
   readonly partitions: number
   readonly batch: BatchLimits
@@ -107,7 +107,7 @@ class Attempt {
   async run({ source, destination }: TaskContexts, isolate: boolean): Promise<void> {
     const { run, partition, write: stream, order, partitions } = this.#task
     throwIfAborted(source.signal)
-    const transformer = this.#transformer(source)
+    const transformer = await this.#transformer(source)
     const task = { run, partition, stream, order, partitions, isolate }
     const writer = await this.#ports.destination.writer(task, destination)
     const queue = new ByteQueue<Held>(this.#task.batch.bytes, (held) => held.bytes)
@@ -132,9 +132,17 @@ class Attempt {
     }
   }
 
-  #transformer(context: Context): Transformer | undefined {
-    const { steps, write } = this.#task
-    return steps.some((list) => list.length > 0) ? new Transformer(write.schema, steps, context.pool) : undefined
+  async #transformer({ pool }: Context): Promise<Transformer | undefined> {
+    const { transform, read, write, run, partition } = this.#task
+    if (changesNothing(transform, read.schema.fields.length)) return undefined
+    const code = transform.function && (await loadTransform(transform.function))
+    const facts = {
+      '@extracted_at': new Date(run.startedAt ?? 0).toISOString(),
+      '@run_id': run.id,
+      '@stream': partition.stream,
+      '@partition': partition.id,
+    }
+    return new Transformer({ transform, readSchema: read.schema, writeSchema: write.schema, facts, code, pool })
   }
 
   /** Reads one batch ahead of the writer. Never rejects: an error travels through the queue. */
@@ -171,10 +179,11 @@ class Attempt {
         ? await writeIsolated(writer, ready, 0, ready.rows)
         : await writer.write(ready, 0, ready.rows)
       const rejected = [...ready.rejected, ...refused]
+      const filtered = transformer?.filtered ?? 0
       this.#count({
-        read: ready.rows + ready.rejected.length,
+        read: ready.rows + ready.rejected.length + filtered,
         written: ready.rows - refused.length,
-        filtered: 0,
+        filtered,
         rejected: rejected.length,
         bytes,
       })
