@@ -2,7 +2,11 @@ import { BaseConfig, BufferPool, NebulaError } from '@nebula/core'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { createContext, lineLogger, silentLogger, systemClock, withSignal } from '../src/index.ts'
 
-const config = BaseConfig.parse({ timeouts: { request: '2s' }, memory: { bufferPoolBytes: '1MB' } })
+const config = BaseConfig.parse({
+  timeouts: { request: '2s' },
+  memory: { bufferPoolBytes: '1MB' },
+  reliability: { maxRetries: 0 },
+})
 
 beforeEach(() => {
   vi.useFakeTimers()

@@ -22,6 +22,7 @@ export class StagedWriter implements Writer {
   readonly #staged: StagedStream
   readonly #task: WriteTask
   readonly #pool: BufferPool
+  readonly #wait: Context['wait']
   readonly #writer: FormatWriter
   /** The wire format whose rows are appended as they are. */
   readonly #wire: string | undefined
@@ -40,6 +41,7 @@ export class StagedWriter implements Writer {
     this.#staged = staged
     this.#task = task
     this.#pool = context.pool
+    this.#wait = (something) => context.wait(something)
     this.#writer = format.writer(task.stream.schema, context.pool)
     this.#wire = task.stream.accepted.wire
     this.#held = Math.min(HELD_BYTES, context.pool.limit / 4)
@@ -53,7 +55,7 @@ export class StagedWriter implements Writer {
     if (this.#error !== undefined) throw this.#error
     if (!this.#staged.isTurn(order)) {
       if (this.#bytes <= this.#held) return NOTHING
-      await this.#staged.turn(order, this.#signal)
+      await this.#wait(this.#staged.turn(order, this.#signal))
     }
     void this.#drain(CHUNK_BYTES)
     if (this.#bytes > AHEAD_BYTES) await this.#drained(CHUNK_BYTES)
@@ -68,7 +70,7 @@ export class StagedWriter implements Writer {
         partition: partition.id,
       })
     }
-    await this.#staged.turn(order, this.#signal)
+    await this.#wait(this.#staged.turn(order, this.#signal))
     await this.#drained(1)
     await this.#staged.commit(checkpoint)
     if (checkpoint.done) this.#end()

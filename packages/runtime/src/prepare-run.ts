@@ -53,7 +53,8 @@ export async function prepareRun(
   contexts: { readonly source: Context; readonly destination: Context },
 ): Promise<PreparedRun> {
   const catalog = await source.discover(contexts.source, definedStreams(pipeline))
-  const selected = selectStreams(catalog, pipeline)
+  const { limit } = pipeline.source.config.performance
+  const selected = selectStreams(catalog, { ...pipeline, defaults: { limit, ...pipeline.defaults } })
   const agreed = await agreeAll(selected, destination, contexts.destination)
   const fingerprint = fingerprintOf(pipeline, agreed)
   const { resuming, obsolete } = judge(recalled, fingerprint)
