@@ -1,6 +1,7 @@
-import { BaseConfig } from '@nebula/core'
-import { describe, expect, test } from 'vitest'
-import type { Pooled } from '../src/index.ts'
+import type { Context } from '@nebula/core'
+import { BaseConfig, NebulaError } from '@nebula/core'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import type { Pooled, PoolLimits } from '../src/index.ts'
 import { createContext, Pool, withSignal } from '../src/index.ts'
 
 const { signal } = new AbortController()
@@ -29,14 +30,14 @@ class Thing implements Pooled {
 }
 
 /** A pool, and all that it opened. */
-function pooled(limit: number): { pool: Pool<Thing>; opened: Thing[] } {
+function pooled(limit: number, times: Omit<PoolLimits, 'connections'> = {}): { pool: Pool<Thing>; opened: Thing[] } {
   const opened: Thing[] = []
   const open = async (): Promise<Thing> => {
     const thing = new Thing()
     opened.push(thing)
     return thing
   }
-  return { pool: new Pool({ connections: limit }, open), opened }
+  return { pool: new Pool({ connections: limit, ...times }, open), opened }
 }
 
 describe('lending', () => {
@@ -189,4 +190,136 @@ describe('use', () => {
     expect(opened[0]?.broken).toBe(true)
     expect(await pool.use(context, async (thing) => thing)).toBe(opened[1])
   })
+})
+
+describe('time', () => {
+  beforeEach(() => {
+    vi.useFakeTimers()
+  })
+  afterEach(() => {
+    vi.useRealTimers()
+  })
+
+  test('idle ones are closed after the idle time, unless they are in a state', async () => {
+    const { pool, opened } = pooled(3, { idleMs: 1000 })
+    const things = [await pool.acquire(context), await pool.acquire(context), await pool.acquire(context)]
+    const [plain, kept, lent] = things as [Thing, Thing, Thing]
+    kept.state = 'snapshot'
+    pool.release(plain)
+    pool.release(kept)
+    await vi.advanceTimersByTimeAsync(999)
+    expect(things.map(({ closes }) => closes)).toEqual([0, 0, 0])
+    await vi.advanceTimersByTimeAsync(1)
+    expect(things.map(({ closes }) => closes)).toEqual([1, 0, 0])
+    await vi.advanceTimersByTimeAsync(9000)
+    expect([kept.closes, lent.closes]).toEqual([0, 0])
+    expect(await pool.acquire(context, 'snapshot')).toBe(kept)
+    expect(opened).toHaveLength(3)
+  })
+
+  test('one that is used again is idle anew', async () => {
+    const { pool, opened } = pooled(1, { idleMs: 1000 })
+    for (let i = 0; i < 5; i++) {
+      pool.release(await pool.acquire(context))
+      await vi.advanceTimersByTimeAsync(900)
+    }
+    expect(opened).toHaveLength(1)
+  })
+
+  test('one that is older than its life is replaced once it is given back, and never while it is lent', async () => {
+    const { pool, opened } = pooled(1, { lifetimeMs: 1000 })
+    const first = await pool.acquire(context)
+    await vi.advanceTimersByTimeAsync(5000)
+    expect(first.closes).toBe(0)
+    pool.release(first)
+    expect(first.closes).toBe(1)
+    const second = await pool.acquire(context)
+    expect(opened).toEqual([first, second])
+    pool.release(second)
+    await vi.advanceTimersByTimeAsync(999)
+    expect(second.closes).toBe(0)
+    await vi.advanceTimersByTimeAsync(1)
+    expect(second.closes).toBe(1)
+  })
+
+  test('one that is in a state outlives its life, and ends when it leaves the state', async () => {
+    const { pool } = pooled(1, { lifetimeMs: 1000 })
+    const thing = await pool.acquire(context)
+    thing.state = 'snapshot'
+    pool.release(thing)
+    await vi.advanceTimersByTimeAsync(5000)
+    expect(await pool.acquire(context, 'snapshot')).toBe(thing)
+    thing.state = undefined
+    pool.release(thing)
+    expect(thing.closes).toBe(1)
+  })
+
+  test('after close no timer is left', async () => {
+    const { pool } = pooled(2, { idleMs: 1000, lifetimeMs: 5000 })
+    const [idle, lent] = [await pool.acquire(context), await pool.acquire(context)]
+    pool.release(idle)
+    expect(vi.getTimerCount()).toBe(1)
+    await pool.close()
+    pool.release(lent)
+    expect(vi.getTimerCount()).toBe(0)
+  })
+})
+
+test('one that broke while it was idle is not lent', async () => {
+  const { pool, opened } = pooled(1)
+  const first = await pool.acquire(context)
+  pool.release(first)
+  first.destroy()
+  expect(await pool.acquire(context)).toBe(opened[1])
+})
+
+test('the wait for a connection is told to the context, and no request begins before it is over', async () => {
+  const { pool } = pooled(1)
+  const thing = await pool.acquire(context)
+  const told: string[] = []
+  const waiting: Context = {
+    ...context,
+    wait: async (something) => {
+      told.push('waits')
+      return something
+    },
+    call: (request, options) => {
+      told.push('calls')
+      return context.call(request, options)
+    },
+  }
+  const used = pool.use(waiting, async () => 'done')
+  await new Promise(setImmediate)
+  expect(told).toEqual(['waits'])
+  pool.release(thing)
+  expect(await used).toBe('done')
+  expect(told).toEqual(['waits', 'calls'])
+})
+
+test('work that is stopped breaks its connection off, and the place is free again', async () => {
+  const { pool, opened } = pooled(1)
+  const stop = new AbortController()
+  const used = pool.use(withSignal(context, stop.signal), (thing) => {
+    return new Promise((_, reject) => {
+      setImmediate(() => {
+        stop.abort()
+        setImmediate(() => reject(new Error(thing.broken ? 'broken off' : 'still there')))
+      })
+    })
+  })
+  await expect(used).rejects.toMatchObject({ code: 'aborted' })
+  expect(await pool.acquire(context)).toBe(opened[1])
+  expect(opened[0]?.broken).toBe(true)
+})
+
+test('work that fails with what may pass is done again on another connection', async () => {
+  const config = BaseConfig.parse({ reliability: { maxRetries: 2, retryDelay: 1 } })
+  const { pool, opened } = pooled(1)
+  let failures = 2
+  const answer = pool.use(createContext({ signal, config }), async () => {
+    if (failures-- > 0) throw new NebulaError('connection_lost', { message: 'gone' })
+    return 'answer'
+  })
+  expect(await answer).toBe('answer')
+  expect(opened.map(({ broken }) => broken)).toEqual([true, true, false])
 })
