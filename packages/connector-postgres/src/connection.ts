@@ -11,12 +11,13 @@ import { errorCode, postgresError } from './errors.ts'
 
 type Timeouts = PostgresConfig['timeouts']
 
-/** How every session reads and prints values, and that a server gives up soon after a client died. */
-function settings(lockTimeoutMs: number): string {
+/** How every session reads and prints values, and that a server gives up soon after a client died or went silent. */
+function settings({ request, keepAlive }: Timeouts): string {
   return `SET client_encoding = 'UTF8'; SET standard_conforming_strings = on; SET DateStyle = 'ISO, MDY';
 SET TimeZone = 'UTC'; SET IntervalStyle = 'iso_8601'; SET extra_float_digits = 1; SET bytea_output = 'hex';
 SET lc_monetary = 'C'; SET xmloption = content; SET application_name = 'nebula'; SET statement_timeout = 0;
-SET idle_in_transaction_session_timeout = 0; SET lock_timeout = ${lockTimeoutMs};
+SET idle_in_transaction_session_timeout = 0; SET lock_timeout = ${request};
+SET tcp_keepalives_idle = ${Math.ceil(keepAlive / 1000)}; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3;
 DO $$ BEGIN
   PERFORM set_config(name, CASE name WHEN 'client_connection_check_interval' THEN '2000' ELSE '0' END, false) FROM pg_settings
     WHERE name IN ('client_connection_check_interval', 'idle_session_timeout', 'transaction_timeout');
@@ -92,13 +93,13 @@ export class Session implements SqlSession, Pooled {
 
 /** At most `performance.maxConcurrency` connections, and two at least: one holds a snapshot while others read. */
 export function sessionPool(config: PostgresConfig): Pool<Session> {
-  const { idle: idleMs, maxLifetime: lifetimeMs, request } = config.timeouts
+  const { idle: idleMs, maxLifetime: lifetimeMs } = config.timeouts
   const connections = Math.max(2, config.performance.maxConcurrency)
   return new Pool({ connections, idleMs, lifetimeMs }, async (signal) => {
     const session = await login(resolveLogin(config), config.timeouts)
     signal.addEventListener('abort', () => session.destroy(), { once: true })
     try {
-      await session.query(settings(request))
+      await session.query(settings(config.timeouts))
       return session
     } catch (error) {
       session.destroy()

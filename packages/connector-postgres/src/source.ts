@@ -69,7 +69,6 @@ export class PostgresSource implements SourceDriver {
     const plan = async (): Promise<Plan> => {
       this.#coordinator?.destroy()
       if (this.#coordinator) this.#pool.release(this.#coordinator)
-      this.#coordinator = undefined
       this.#coordinator = await this.#pool.acquire(context)
       return planStreams(this.#coordinator, streams, partitionBytes, previous)
     }
