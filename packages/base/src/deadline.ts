@@ -28,7 +28,10 @@ export class Deadline {
 
   async bound<T>(limit: TimeLimit, work: () => Promise<T>): Promise<T> {
     this.#limit = limit
-    this.#at = this.#clock.now() + limit.ms
+    const now = this.#clock.now()
+    this.#at = now + limit.ms
+    // Of a wait that is under way, what is left of it.
+    this.#waitsSince = now
     this.#alarm.set(limit.ms)
     try {
       return await work()

@@ -96,4 +96,18 @@ describe('Deadline', () => {
     work.resolve()
     await running
   })
+
+  test('of a wait that began before the work, only the rest does not count', async () => {
+    const { clock, deadline, late } = bounded()
+    const waiting = deadline.wait(clock.sleep(1000))
+    await clock.advance(900)
+    const work = Promise.withResolvers<void>()
+    const running = deadline.bound(limit, () => work.promise)
+    await clock.advance(199)
+    expect(late).toEqual([])
+    await clock.advance(1)
+    expect(late).toHaveLength(1)
+    work.resolve()
+    await Promise.all([running, waiting])
+  })
 })

@@ -9,7 +9,6 @@ import { afterEach, beforeEach, describe, expect, inject, test, vi } from 'vites
 import { PostgresConfig } from '../src/config.ts'
 import { sessionPool } from '../src/connection.ts'
 import { postgres } from '../src/index.ts'
-import { PostgresSource } from '../src/source.ts'
 import type { Pair } from './fault-link.ts'
 import { faultLink } from './fault-link.ts'
 import { Database, Route } from './harness.ts'
@@ -102,14 +101,24 @@ describe.each(['18', '14'] as const)('PostgreSQL %s', (version) => {
     await pool.close()
   })
 
-  test('keep_alive is that of the socket', async () => {
+  test('keep_alive is that of the socket, at both ends', async () => {
     const set = vi.spyOn(Socket.prototype, 'setKeepAlive')
     const config = PostgresConfig.parse({ url: server, timeouts: { keepAlive: '17s' } })
-    const source = new PostgresSource(config)
-    await source.open(createContext({ signal: new AbortController().signal, config }))
-    await source.close()
+    const pool = sessionPool(config)
+    const context = createContext({ signal: new AbortController().signal, config })
+    const shown = `SELECT current_setting('tcp_keepalives_idle') AS idle`
+    expect(await pool.use(context, (session) => session.query(shown))).toEqual([{ idle: '17' }])
+    await pool.close()
     expect(set).toHaveBeenCalledWith(true, 17_000)
     set.mockRestore()
+  })
+
+  test('performance.limit bounds the rows of a stream', async () => {
+    await using from = await Database.create(server, ...seed)
+    await using to = await Database.create(server)
+    const source = { url: from.url, performance: { limit: 7 } }
+    expect(await move({ source, destination: { url: to.url } })).toMatchObject({ streams: [{ read: 7, written: 7 }] })
+    expect(await to.count('copied')).toBe(7)
   })
 
   test('a batch that has rows goes on its way after the flush interval', async () => {
