@@ -1,5 +1,6 @@
 // Moves lineitem by the drivers alone, or by the runtime around them. Arguments: bare | runtime, ROUTE, a folder.
 // Prints the CPU seconds between the loaded modules and the closed connections.
+import { setTimeout as delay } from 'node:timers/promises'
 import { join } from 'node:path'
 import type {
   Context,
@@ -103,9 +104,10 @@ function bareContext(): Context {
   return {
     signal,
     logger: { debug: ignore, info: ignore, warn: ignore, error: ignore },
-    clock: { now: Date.now, sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)) },
+    clock: { now: Date.now, sleep: (ms, signal) => delay(ms, undefined, signal ? { signal } : {}) },
     pool: new BufferPool(TASK_BYTES),
     call: (request) => request(signal),
+    wait: (something) => something,
   }
 }
 

@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream'
-import { LendingSocket } from '@nebula/base'
+import { Alarm, LendingSocket } from '@nebula/base'
+import type { BatchLimits, Clock } from '@nebula/core'
 import { NebulaError } from '@nebula/core'
 import type { CopiedRows, FramerOptions } from '@nebula/formats'
 import { BINARY_HEADER, copyData, CopyFramer } from '@nebula/formats'
@@ -16,6 +17,8 @@ export interface CopyOutOptions extends FramerOptions {
   /** `COPY (...) TO STDOUT ...` */
   readonly sql: string
   readonly signal: AbortSignal
+  readonly clock: Clock
+  readonly limits: BatchLimits
 }
 
 type DataListener = (chunk: Buffer) => void
@@ -27,6 +30,7 @@ type DataListener = (chunk: Buffer) => void
 export class CopyOut implements Submittable {
   readonly #options: CopyOutOptions
   readonly #framer: CopyFramer
+  readonly #late: Alarm
   #stream: Duplex | undefined
   #parsers: DataListener[] = []
   #ready: CopiedRows | undefined
@@ -37,6 +41,10 @@ export class CopyOut implements Submittable {
   constructor(options: CopyOutOptions) {
     this.#options = options
     this.#framer = new CopyFramer(options)
+    this.#late = new Alarm(options.clock, () => {
+      this.#framer.hurry()
+      this.#scan()
+    })
   }
 
   /** The next rows; undefined at the end, when the connection is free again. One call at a time. */
@@ -59,6 +67,7 @@ export class CopyOut implements Submittable {
     this.#ready?.release()
     this.#ready = undefined
     this.#framer.close()
+    this.#late.close()
   }
 
   submit(connection: Connection): void {
@@ -104,6 +113,7 @@ export class CopyOut implements Submittable {
     }
     if (this.#state === 'failed') return
     this.#framer.begin()
+    this.#late.set(this.#options.limits.delayMs)
     if (this.#scan()) this.#stream?.resume()
   }
 
@@ -135,6 +145,7 @@ export class CopyOut implements Submittable {
 
   /** Ends the batch; the socket waits until it is taken. */
   #cut(): false {
+    this.#late.clear()
     if (this.#parsers.length > 0) this.#stream?.pause()
     this.#ready ??= this.#framer.take()
     if (this.#ready) this.#wake?.()

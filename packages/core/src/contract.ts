@@ -31,8 +31,22 @@ export interface Context {
   readonly clock: Clock
   /** Lends large buffers and counts them. */
   readonly pool: BufferPool
-  /** Runs one request to the system under the connector's timeouts. The request must honour its signal. */
-  call<T>(request: (signal: AbortSignal) => Promise<T>): Promise<T>
+  /**
+   * Runs one request to the system under the connector's timeout, and again while it fails with what may pass; an open
+   * circuit breaker refuses it. The request must honour its signal. Throws `timeout`, `circuit_open`, `aborted`.
+   */
+  call<T>(request: (signal: AbortSignal) => Promise<T>, options?: CallOptions): Promise<T>
+  /** Waits for what is not the system: memory, a place in line. No time limit of the task counts the wait. */
+  wait<T>(something: Promise<T>): Promise<T>
+}
+
+export interface CallOptions {
+  /** False: the request is not safe to repeat, or somebody else repeats it: it is made once. Default: true. */
+  readonly idempotent?: boolean
+  /** True: it may take as long as it needs. Default: false. */
+  readonly unbounded?: boolean
+  /** Stops it, too. */
+  readonly signal?: AbortSignal
 }
 
 export interface Lifecycle {

@@ -215,6 +215,13 @@ export const ERROR_CODES = {
     normal: 'Under load, or when a lock is held.',
     fix: 'Raise the timeout that the message names, or find what holds the lock.',
   },
+  circuit_open: {
+    exit: 3,
+    retryable: true,
+    what: 'The system failed so often that it is not asked for a while.',
+    normal: 'With reliability.circuit_breaker, while the system is down.',
+    fix: 'Find out why the system fails; then run the same command again.',
+  },
   query_failed: {
     exit: 3,
     retryable: false,

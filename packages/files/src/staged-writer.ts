@@ -32,6 +32,7 @@ export class StagedWriter implements Writer {
   readonly #staged: StagedStream
   readonly #task: WriteTask
   readonly #pool: BufferPool
+  readonly #wait: Context['wait']
   readonly #writer: FormatWriter
   readonly #compressor: Compressor | undefined
   /** The wire format whose rows are appended as they are. */
@@ -51,6 +52,7 @@ export class StagedWriter implements Writer {
     this.#staged = staged
     this.#task = task
     this.#pool = context.pool
+    this.#wait = (something) => context.wait(something)
     this.#writer = format.writer(task.stream.schema, context.pool)
     this.#compressor = compressor
     this.#wire = task.stream.accepted.wire
@@ -65,7 +67,7 @@ export class StagedWriter implements Writer {
     if (this.#error !== undefined) throw this.#error
     if (!this.#staged.isTurn(order)) {
       if (this.#bytes <= this.#held) return NOTHING
-      await this.#staged.turn(order, this.#signal)
+      await this.#wait(this.#staged.turn(order, this.#signal))
     }
     void this.#drain(CHUNK_BYTES)
     if (this.#bytes > AHEAD_BYTES) await this.#drained(CHUNK_BYTES)
@@ -80,7 +82,7 @@ export class StagedWriter implements Writer {
         partition: partition.id,
       })
     }
-    await this.#staged.turn(order, this.#signal)
+    await this.#wait(this.#staged.turn(order, this.#signal))
     await this.#drained(1)
     await this.#staged.commit(checkpoint)
     if (checkpoint.done) this.#end()

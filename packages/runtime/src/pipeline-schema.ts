@@ -1,4 +1,3 @@
-import { availableParallelism } from 'node:os'
 import type { Condition, LogicalType } from '@nebula/core'
 import { parseCondition, parseType, secret, toNebulaError, typeNames } from '@nebula/core'
 import { addedColumn } from '@nebula/transforms'
@@ -73,7 +72,7 @@ export const PipelineSchema = z.strictObject({
   name: z.string().min(1).optional().describe('names the state; default: the name of the file'),
   source: endpoint,
   destination: endpoint,
-  parallel: z.int().positive().default(availableParallelism()).describe('partition tasks at once; default: the cores'),
+  parallel: z.int().positive().optional().describe('partition tasks at once; default: the cores'),
   onStreamError: z.enum(['continue', 'stop']).default('continue').describe('what the other streams do when one fails'),
   defaults: StreamOptionsSchema.prefault({}).describe('for every stream'),
   streams: z

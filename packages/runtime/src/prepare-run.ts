@@ -89,7 +89,8 @@ export async function agreePipeline(
   contexts: Contexts,
 ): Promise<Agreement> {
   const catalog = await source.discover(contexts.source, definedStreams(pipeline))
-  const { selected, problems } = chooseStreams(catalog, pipeline)
+  const { limit } = pipeline.source.config.performance
+  const { selected, problems } = chooseStreams(catalog, { ...pipeline, defaults: { limit, ...pipeline.defaults } })
   const found = await agreeAll(selected, destination, contexts.destination)
   return { ...found, catalog, problems: [...problems, ...found.problems] }
 }

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
-import { createContext, Managed, writeDurably } from '@nebula/base'
+import type { Health } from '@nebula/base'
+import { createContext, HealthMonitor, Managed, writeDurably } from '@nebula/base'
 import type { Clock, Context, Logger, Recalled } from '@nebula/core'
 import { NebulaError, toNebulaError } from '@nebula/core'
 import { DeadLetters } from './dead-letters.ts'
@@ -27,6 +28,8 @@ export interface RunOptions {
 export type RunEvent =
   | { readonly kind: 'planned'; readonly prepared: PreparedRun; readonly progress: () => StreamProgress[] }
   | { readonly kind: 'stream'; readonly progress: StreamProgress; readonly status: 'done' | 'failed' | 'interrupted' }
+  /** Where `reliability.healthCheck` is enabled: after every check of an end. */
+  | { readonly kind: 'health'; readonly end: 'source' | 'destination'; readonly health: Health }
   /** Told before the run is marked as ended: killed before this was shown, it is an interrupted run and not a new one. */
   | { readonly kind: 'report'; readonly report: Report }
 
@@ -40,9 +43,11 @@ export async function runPipeline(pipeline: Pipeline, options: RunOptions = {}):
   const release = await takeLock(join(pipeline.stateFolder, `${fileName(pipeline.name)}.lock`))
   try {
     const open = await openPipeline(pipeline, options)
+    const monitors = (['source', 'destination'] as const).map((end) => monitor(end, pipeline, open, options.onEvent))
     try {
       return await runOpen(pipeline, options, open, { startedAt, cpu })
     } finally {
+      await Promise.all(monitors.map((health) => health.stop()))
       await open.close()
     }
   } finally {
@@ -55,6 +60,23 @@ export interface OpenPipeline {
   readonly drivers: Drivers
   readonly contexts: { readonly source: Context; readonly destination: Context }
   close(): Promise<void>
+}
+
+/** Asks one end during the run whether it answers, where that is configured. */
+function monitor(
+  end: 'source' | 'destination',
+  pipeline: Pipeline,
+  { drivers, contexts }: OpenPipeline,
+  onEvent: RunOptions['onEvent'],
+): HealthMonitor {
+  const health = new HealthMonitor({
+    driver: drivers[end],
+    config: pipeline[end].config.reliability.healthCheck,
+    context: contexts[end],
+    onCheck: (found) => onEvent?.({ kind: 'health', end, health: found }),
+  })
+  health.start()
+  return health
 }
 
 /** Constructs and opens both drivers; closes both when one cannot be opened. The caller closes what it was given. */

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os'
-import { withSignal } from '@nebula/base'
-import type { Checkpoint, Context, NebulaError, Partition, StreamPlan } from '@nebula/core'
+import { RateLimiter, Retry, taskLimits, withSignal } from '@nebula/base'
+import type { BaseConfig, Checkpoint, Clock, Context, NebulaError, Partition, StreamPlan } from '@nebula/core'
 import { BufferPool, toNebulaError } from '@nebula/core'
 import type { DeadLetters } from './dead-letters.ts'
 import { StreamMeter } from './meter.ts'
@@ -12,7 +12,7 @@ import { readStream } from './prepare-run.ts'
 import type { StreamOutcome, StreamStatus } from './report.ts'
 import type { RunEvent } from './run.ts'
 import type { LocalState } from './state.ts'
-import type { Task, TaskContexts } from './task.ts'
+import type { Task, TaskContexts, TaskPolicies, TaskPorts } from './task.ts'
 import { runTask } from './task.ts'
 
 export interface SchedulerInput {
@@ -48,11 +48,15 @@ const BATCHES_PER_TASK = 8
 export class Scheduler {
   readonly #input: SchedulerInput
   readonly #lanes: Lane[]
+  readonly #policies: TaskPorts['policies']
   readonly #queue: { lane: Lane; partition: Partition; order: number }[]
 
   constructor(input: SchedulerInput) {
     this.#input = input
     const { run, agreed } = input.prepared
+    const { source, destination } = input.pipeline
+    const { clock } = input.contexts.source
+    this.#policies = { source: policies(source.config, clock), destination: policies(destination.config, clock) }
     this.#lanes = agreed.map((stream, i) => createLane(input, stream, run.streams[i] as StreamPlan))
     this.#queue = this.#lanes.flatMap((lane) =>
       lane.partitions
@@ -64,7 +68,7 @@ export class Scheduler {
   async run(): Promise<StreamOutcome[]> {
     const { pipeline, onEvent, prepared } = this.#input
     onEvent?.({ kind: 'planned', prepared, progress: () => this.#lanes.map((lane) => lane.meter.progress) })
-    const parallel = pipeline.parallel ?? availableParallelism()
+    const parallel = pipeline.parallel ?? pipeline.source.config.performance.workers ?? availableParallelism()
     for (const lane of this.#lanes) if (lane.left === 0 && !lane.status) await this.#finish(lane)
     await Promise.all(Array.from({ length: parallel }, () => this.#work(parallel)))
     for (const lane of this.#lanes)
@@ -102,6 +106,7 @@ export class Scheduler {
   #task(lane: Lane, partition: Partition, order: number, contexts: TaskContexts): Promise<void> {
     const { pipeline, prepared, drivers, state, deadLetters } = this.#input
     const { performance, reliability } = pipeline.source.config
+    const batchBytes = Math.min(performance.batchBytes, contexts.source.pool.limit / BATCHES_PER_TASK)
     const task: Task = {
       run: prepared.run,
       partition,
@@ -112,14 +117,18 @@ export class Scheduler {
       partitions: lane.partitions.length,
       batch: {
         rows: performance.batchSize,
-        bytes: Math.min(performance.batchBytes, contexts.source.pool.limit / BATCHES_PER_TASK),
+        bytes: batchBytes,
         delayMs: performance.flushInterval,
       },
       maxErrors: lane.agreed.options.maxErrors ?? reliability.maxErrors,
       commitBytes: lane.plan.accepted.partitionBytes ?? LEAST_TASK_BYTES,
+      commitMs: performance.checkpointInterval,
+      bufferBytes: performance.bufferBytes ?? batchBytes,
+      limits: taskLimits(pipeline.source.config, pipeline.destination.config),
     }
     const last: Checkpoint | undefined = prepared.checkpoints.get(partition.id)
-    return runTask(task, last, { ...drivers, state, deadLetters, meter: lane.meter }, contexts)
+    const ports = { ...drivers, state, deadLetters, meter: lane.meter, policies: this.#policies }
+    return runTask(task, last, ports, contexts)
   }
 
   async #finish(lane: Lane): Promise<void> {
@@ -145,7 +154,7 @@ export class Scheduler {
     lane.status = interrupted ? 'interrupted' : 'failed'
     lane.error = toNebulaError(thrown).at({ stream, ...(partition ? { partition: partition.id } : {}) })
     lane.stop.abort()
-    if (!interrupted && pipeline.onStreamError === 'stop') for (const other of this.#lanes) other.stop.abort()
+    if (!interrupted && stopsOthers(pipeline)) for (const other of this.#lanes) other.stop.abort()
     onEvent?.({ kind: 'stream', progress: lane.meter.progress, status: lane.status })
   }
 
@@ -167,6 +176,14 @@ export class Scheduler {
 function resumable(error: NebulaError): boolean {
   if (error.code === 'fenced' || error.code === 'already_committed') return true
   return error.exitCode !== 4 && error.exitCode !== 2
+}
+
+function policies({ reliability }: BaseConfig, clock: Clock): TaskPolicies {
+  return { retry: new Retry(reliability, clock), rate: new RateLimiter(reliability.rateLimit, clock) }
+}
+
+function stopsOthers({ onStreamError, source, destination }: Pipeline): boolean {
+  return onStreamError === 'stop' || [source, destination].some(({ config }) => config.reliability.failFast)
 }
 
 function createLane({ prepared }: SchedulerInput, agreed: AgreedStream, plan: StreamPlan): Lane {

@@ -162,7 +162,7 @@ describe('a run', () => {
       },
       folder: folder(),
     })
-    const config = BaseConfig.parse({ timeouts: { request: 1 } })
+    const config = BaseConfig.parse({ timeouts: { request: 1 }, reliability: { maxRetries: 0 } })
     await runPipeline({ ...pipeline, destination: { ...pipeline.destination, config } })
     expect(contexts).toMatchObject([
       { code: 'timeout', message: 'A request to memory-destination took longer than 1 ms.' },

@@ -14,7 +14,7 @@ import type {
   Writer,
   WriteTask,
 } from '@nebula/core'
-import { isNebulaError, NebulaError } from '@nebula/core'
+import { isNebulaError } from '@nebula/core'
 import { acceptStream } from './accept.ts'
 import { checkTargets } from './check-targets.ts'
 import type { StoredRun } from './checkpoint-table.ts'
@@ -173,21 +173,11 @@ export class SqlDestination<Session extends SqlSession & Pooled> implements Dest
     context: Context,
     work: (session: Session, before: StoredRun | undefined) => Promise<void>,
   ): Promise<void> {
-    const session = await context.call((signal) => this.#pool.acquire(signal))
-    const stop = (): void => session.destroy()
-    context.signal.addEventListener('abort', stop, { once: true })
-    try {
-      await session.transaction(async () => {
+    const exclusively = (session: Session): Promise<void> =>
+      session.transaction(async () => {
         if (await this.#checkpoints.exists(session)) await work(session, await this.#checkpoints.lock(session, run))
       })
-    } catch (error) {
-      if (context.signal.aborted)
-        throw new NebulaError('aborted', { message: 'The work was interrupted.', cause: error })
-      throw error
-    } finally {
-      context.signal.removeEventListener('abort', stop)
-      this.#pool.release(session)
-    }
+    await this.#pool.use(context, exclusively, { unbounded: true })
   }
 }
 
