@@ -1,6 +1,7 @@
 import type { BaseConfig, Clock, Context, Logger } from '@nebula/core'
 import { BufferPool } from '@nebula/core'
 import { systemClock } from './clock.ts'
+import { logRequests } from './log-requests.ts'
 import { silentLogger } from './logger.ts'
 import { throwIfAborted, withTimeout } from './timeout.ts'
 
@@ -22,12 +23,15 @@ export function createContext(options: ContextOptions): Context {
     what: `A request to ${options.name ?? 'the system'}`,
     key: 'timeouts.request',
   }
+  const logger = options.logger ?? silentLogger
+  const clock = options.clock ?? systemClock
+  const call: Context['call'] = (request) => withTimeout(limit, signal, request)
   return {
     signal,
-    logger: options.logger ?? silentLogger,
-    clock: options.clock ?? systemClock,
+    logger,
+    clock,
     pool: options.pool ?? new BufferPool(config.memory.bufferPoolBytes),
-    call: (request) => withTimeout(limit, signal, request),
+    call: config.advanced.debug ? logRequests(call, options.name ?? '', logger, clock) : call,
   }
 }
 

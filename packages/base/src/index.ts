@@ -4,13 +4,27 @@ export { parseConnectionUrl } from './connection-url.ts'
 export type { ConnectionUrl } from './connection-url.ts'
 export { createContext, withSignal } from './context.ts'
 export type { ContextOptions } from './context.ts'
-export { readJsonFile, writeDurably } from './durable-file.ts'
+export { readJsonFile, replaceFile, writeDurably } from './durable-file.ts'
 export { fileError } from './file-error.ts'
 export { LendingSocket } from './lending-socket.ts'
 export { Managed } from './lifecycle.ts'
 export { lineLogger, silentLogger } from './logger.ts'
 export type { LogLevel } from './logger.ts'
+export { createRecorder, silentRecorder } from './metrics.ts'
+export type { BreakerState, Recorder, Side } from './metrics.ts'
 export { Pool } from './pool.ts'
 export type { Pooled } from './pool.ts'
+export { History, readProgress, writeProgress } from './progress.ts'
+export type {
+  RunHistory,
+  RunProgress,
+  RunState,
+  Series,
+  StreamProgress,
+  StreamState,
+  TotalHistory,
+} from './progress.ts'
 export { throwIfAborted, withTimeout } from './timeout.ts'
 export { tlsOptions } from './tls.ts'
+export { createTrace, untraced } from './tracing.ts'
+export type { Trace } from './tracing.ts'
