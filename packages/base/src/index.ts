@@ -10,6 +10,7 @@ export { LendingSocket } from './lending-socket.ts'
 export { Managed } from './lifecycle.ts'
 export { lineLogger, silentLogger } from './logger.ts'
 export type { LogLevel } from './logger.ts'
+export { addCounts, NO_COUNTS, StreamMeter } from './meter.ts'
 export { createRecorder, silentRecorder } from './metrics.ts'
 export type { BreakerState, Recorder, Side } from './metrics.ts'
 export { Pool } from './pool.ts'
@@ -24,6 +25,8 @@ export type {
   StreamState,
   TotalHistory,
 } from './progress.ts'
+export { ProgressKeeper } from './progress-keeper.ts'
+export type { PlannedProgress, ProgressOptions } from './progress-keeper.ts'
 export { throwIfAborted, withTimeout } from './timeout.ts'
 export { tlsOptions } from './tls.ts'
 export { createTrace, untraced } from './tracing.ts'

@@ -4,7 +4,17 @@ import { progressLine, watchRun } from '../src/progress.ts'
 import { printed } from './harness.ts'
 
 function progress(stream: string, more: Partial<StreamProgress> = {}): StreamProgress {
-  const counts = { read: 0, written: 0, filtered: 0, rejected: 0, bytes: 0, durable: 0 }
+  const counts = {
+    read: 0,
+    written: 0,
+    filtered: 0,
+    rejected: 0,
+    bytes: 0,
+    durable: 0,
+    sourceMs: 0,
+    destinationMs: 0,
+    retries: 0,
+  }
   return { stream, target: stream, ...counts, partitions: 4, partitionsDone: 0, estimatedRows: undefined, ...more }
 }
 

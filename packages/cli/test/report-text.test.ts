@@ -14,6 +14,10 @@ function stream(name: string, more: Partial<Stream> = {}): Stream {
     ...counts,
     waitedForSource: 1.25,
     waitedForDestination: 0.5,
+    seconds: 2,
+    rowsPerSecond: 617,
+    retries: 0,
+    lossy: [],
     ...more,
   }
 }
@@ -28,6 +32,7 @@ function report(streams: Stream[], more: Partial<Report> = {}): Report {
     exitCode: 0,
     resumed: false,
     restarted: [],
+    history: { ms: [], streams: [] },
     streams,
     ...times,
     ...sums,

@@ -1,11 +1,13 @@
 import { join } from 'node:path'
+import type { StreamProgress } from '@nebula/base'
 import { createContext, Managed, writeDurably } from '@nebula/base'
 import type { Clock, Context, Logger, Recalled } from '@nebula/core'
 import { NebulaError, toNebulaError } from '@nebula/core'
 import { DeadLetters } from './dead-letters.ts'
 import { discardStreams } from './discard.ts'
 import { takeLock } from './lock.ts'
-import type { StreamProgress } from './meter.ts'
+import type { Observer } from './observer.ts'
+import { createObserver } from './observer.ts'
 import type { Pipeline } from './pipeline.ts'
 import type { Drivers, PreparedRun } from './prepare-run.ts'
 import { prepareRun } from './prepare-run.ts'
@@ -38,11 +40,21 @@ export async function runPipeline(pipeline: Pipeline, options: RunOptions = {}):
   const cpu = process.cpuUsage()
   const release = await takeLock(join(pipeline.stateFolder, `${fileName(pipeline.name)}.lock`))
   try {
-    const open = await openBoth(pipeline, options)
+    const observer = await createObserver(pipeline, options)
     try {
-      return await runOpen(pipeline, options, open, { startedAt, cpu })
-    } finally {
-      await open.close()
+      const report = await observer.trace('run', { pipeline: pipeline.name }, async () => {
+        const open = await openBoth(pipeline, options)
+        try {
+          return await runOpen(pipeline, { startedAt, cpu, observer }, open)
+        } finally {
+          await open.close()
+        }
+      })
+      await observer.progress.end(report.status)
+      return report
+    } catch (error) {
+      await observer.failed(error)
+      throw error
     }
   } finally {
     await release()
@@ -112,13 +124,13 @@ function cannot(connector: string, what: string): NebulaError {
 
 async function runOpen(
   pipeline: Pipeline,
-  options: RunOptions,
+  began: { startedAt: number; cpu: NodeJS.CpuUsage; observer: Observer },
   { drivers, contexts }: Open,
-  began: { startedAt: number; cpu: NodeJS.CpuUsage },
 ): Promise<Report> {
   const state = drivers.destination.recall ? undefined : new LocalState(pipeline.stateFolder, pipeline.name)
   const recalled = await (state ? state.recall() : drivers.destination.recall?.(pipeline.name, contexts.destination))
-  const prepared = await prepareRun(pipeline, drivers, recalled, contexts)
+  const { observer } = began
+  const prepared = await observer.trace('plan', {}, () => prepareRun(pipeline, drivers, recalled, contexts))
   const { run, obsolete } = prepared
   if (obsolete) await discardObsolete(pipeline, { drivers, state }, obsolete, contexts.destination)
   await state?.prepare(run)
@@ -131,7 +143,8 @@ async function runOpen(
     contexts,
     state,
     deadLetters,
-    onEvent: options.onEvent,
+    onEvent: observer.onEvent,
+    observer,
   })
   const outcomes = await scheduler.run()
   const report = createReport(
@@ -143,6 +156,7 @@ async function runOpen(
       startedAt: began.startedAt,
       endedAt: Date.now(),
       cpu: process.cpuUsage(began.cpu),
+      history: await observer.progress.finalHistory(),
       deadLetters: (await deadLetters.any()) ? deadLetters.folder : undefined,
     },
     outcomes,
@@ -151,7 +165,7 @@ async function runOpen(
     join(pipeline.stateFolder, `${fileName(pipeline.name)}.report.json`),
     JSON.stringify(report, null, 2),
   )
-  options.onEvent?.({ kind: 'report', report })
+  observer.onEvent({ kind: 'report', report })
   if (outcomes.every(({ status }) => status === 'done' || status === 'finished_before')) {
     await state?.end()
     await drivers.destination.end?.(run, contexts.destination)

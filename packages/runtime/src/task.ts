@@ -1,4 +1,5 @@
-import { ByteQueue, throwIfAborted, withSignal } from '@nebula/base'
+import type { StreamMeter, Trace } from '@nebula/base'
+import { addCounts, ByteQueue, NO_COUNTS, throwIfAborted, withSignal } from '@nebula/base'
 import type {
   BatchLimits,
   Checkpoint,
@@ -17,8 +18,6 @@ import type {
 import { isNebulaError, NebulaError, toNebulaError } from '@nebula/core'
 import type { DeadLetters } from './dead-letters.ts'
 import { deadLetter } from './dead-letters.ts'
-import type { StreamMeter } from './meter.ts'
-import { add, NOTHING } from './meter.ts'
 import { writeIsolated } from './isolate.ts'
 import type { LocalState } from './state.ts'
 import type { ColumnSteps } from './transform.ts'
@@ -48,6 +47,7 @@ export interface TaskPorts {
   readonly state: LocalState | undefined
   readonly deadLetters: DeadLetters
   readonly meter: StreamMeter
+  readonly trace: Trace
 }
 
 /** Both fire together; memory is the task's own. */
@@ -93,7 +93,7 @@ class Attempt {
   readonly #ports: TaskPorts
   #last: Checkpoint | undefined
   /** Since the last commit. */
-  #counts: Counts = NOTHING
+  #counts: Counts = NO_COUNTS
   #letters: string[] = []
   /** The stream has more rejected rows than it may: running again cannot help. */
   overBudget = false
@@ -122,7 +122,7 @@ class Attempt {
     } catch (error) {
       stop.abort()
       this.#ports.meter.undone(this.#counts)
-      this.#counts = NOTHING
+      this.#counts = NO_COUNTS
       this.#letters = []
       for (const { batch } of queue.drain()) batch.release()
       await Promise.all([reading, abortWriter(writer, error, destination)])
@@ -155,7 +155,8 @@ class Attempt {
   async *#timed(queue: ByteQueue<Held>): AsyncIterable<Held> {
     let began = performance.now()
     for await (const held of queue) {
-      this.#ports.meter.sourceMs += performance.now() - began
+      this.#ports.meter.waited('source', performance.now() - began)
+      this.#ports.meter.recorder.buffered(this.#task.partition.stream, queue.bytes / this.#task.batch.bytes)
       yield held
       began = performance.now()
     }
@@ -181,7 +182,7 @@ class Attempt {
       this.#keep(ready, rejected)
       if (transformer) ready.release()
     } finally {
-      meter.destinationMs += performance.now() - began
+      meter.waited('destination', performance.now() - began)
       batch.release()
     }
     if (batch.position !== undefined && this.#counts.bytes >= this.#task.commitBytes) {
@@ -190,7 +191,7 @@ class Attempt {
   }
 
   #count(delta: Counts): void {
-    this.#counts = add(this.#counts, delta, 1)
+    this.#counts = addCounts(this.#counts, delta, 1)
     this.#ports.meter.moved(delta)
   }
 
@@ -216,11 +217,11 @@ class Attempt {
   /** Dead letters first, then the rows with their checkpoint, then the local state. */
   async #commit(writer: Writer, behind: RecordBatch | undefined): Promise<void> {
     const { partition } = this.#task
-    const { deadLetters, meter, state } = this.#ports
+    const { deadLetters, meter, state, trace } = this.#ports
     const began = performance.now()
     const sequence = (this.#last?.sequence ?? 0) + 1
     await deadLetters.store(partition.stream, partition.id, sequence, this.#letters)
-    const counts = add(this.#last?.counts ?? NOTHING, this.#counts, 1)
+    const counts = addCounts(this.#last?.counts ?? NO_COUNTS, this.#counts, 1)
     const position = behind?.position
     const done = behind === undefined
     const checkpoint: Checkpoint = {
@@ -230,12 +231,12 @@ class Attempt {
       counts,
       ...(position === undefined ? {} : { position }),
     }
-    await writer.commit(checkpoint)
+    await trace('commit', { stream: partition.stream, rows: this.#counts.read }, () => writer.commit(checkpoint))
     await state?.commit(checkpoint)
     meter.committed(this.#counts)
-    meter.destinationMs += performance.now() - began
+    meter.waited('destination', performance.now() - began)
     this.#last = checkpoint
-    this.#counts = NOTHING
+    this.#counts = NO_COUNTS
     this.#letters = []
   }
 }
