@@ -3,6 +3,7 @@ import { connectorsCommand } from './connectors-command.ts'
 import { discoverCommand } from './discover-command.ts'
 import { reportError } from './report-error.ts'
 import { runCommand } from './run-command.ts'
+import { serveCommand } from './serve/serve-command.ts'
 
 const EXAMPLES = `
 Examples:
@@ -29,6 +30,7 @@ export async function main(args: readonly string[], version: string): Promise<nu
   program.addCommand(runCommand(finished))
   program.addCommand(discoverCommand())
   program.addCommand(connectorsCommand())
+  program.addCommand(serveCommand())
   program
     .command('version')
     .description('print the version')

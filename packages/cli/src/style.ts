@@ -5,6 +5,16 @@ export function style(format: Parameters<typeof styleText>[0], text: string, str
   return styleText(format, text, { stream })
 }
 
+/** A name from outside as a terminal may have it: without control characters. */
+export function printable(text: string): string {
+  return text.replace(/\p{C}/gu, '?')
+}
+
+/** The columns that a text takes on a terminal, about: letters of East Asia take two. */
+export function textWidth(text: string): number {
+  return Array.from(text).reduce((sum, char) => sum + ((char.codePointAt(0) ?? 0) < 0x1100 ? 1 : 2), 0)
+}
+
 const SIZES = ['B', 'kB', 'MB', 'GB', 'TB'] as const
 
 /** Bytes for people: `12.3 MB`. */

@@ -23,7 +23,7 @@ export async function createObserver(pipeline: Pipeline, options: RunOptions): P
   const { metrics, tracing, metricsInterval: intervalMs } = pipeline.source.config.observability
   const recorder = metrics ? await createRecorder(pipeline.name) : silentRecorder
   const { logger = silentLogger, clock = systemClock } = options
-  const path = progressPath(pipeline)
+  const path = stateFile(pipeline, 'progress.json')
   const progress = new ProgressKeeper({ path, pipeline: pipeline.name, intervalMs, clock, logger })
   await progress.begin()
   return {
@@ -48,7 +48,7 @@ export async function createObserver(pipeline: Pipeline, options: RunOptions): P
   }
 }
 
-/** Where a run of the pipeline writes its progress, for `readProgress`. */
-export function progressPath({ stateFolder, name }: Pick<Pipeline, 'stateFolder' | 'name'>): string {
-  return join(stateFolder, `${fileName(name)}.progress.json`)
+/** A file of the pipeline in its state folder, such as its `progress.json` for `readProgress`. */
+export function stateFile({ stateFolder, name }: Pick<Pipeline, 'stateFolder' | 'name'>, suffix: string): string {
+  return join(stateFolder, `${fileName(name)}.${suffix}`)
 }

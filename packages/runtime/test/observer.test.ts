@@ -14,7 +14,7 @@ import type { RunProgress } from '@nebula/base'
 import type { Clock } from '@nebula/core'
 import { NebulaError } from '@nebula/core'
 import { afterEach, describe, expect, test } from 'vitest'
-import { progressPath, runPipeline } from '../src/index.ts'
+import { runPipeline, stateFile } from '../src/index.ts'
 import type { Pipeline, Report, RunOptions } from '../src/index.ts'
 import { numbered, pipelineOf, useFolder } from './harness.ts'
 import { MemoryTarget } from './memory-destination.ts'
@@ -93,7 +93,8 @@ describe('metrics', () => {
       'nebula.rows.durable': 30,
     })
     for (const name of ['bytes source', 'waiting source', 'waiting destination', 'lag', 'pool.misses', 'start_time']) {
-      expect(found.get(`nebula.${name}`), name).toBeGreaterThan(0)
+      expect([name, found.get(`nebula.${name}`)]).toEqual([name, expect.any(Number)])
+      expect(found.get(`nebula.${name}`)).toBeGreaterThan(0)
     }
     expect(found.get('nebula.buffer.fill')).toBeTypeOf('number')
   })
@@ -157,7 +158,7 @@ describe('advanced.debug', () => {
 })
 
 describe('progress', () => {
-  const file = (): string => progressPath({ stateFolder: join(folder(), '.nebula'), name: 'shop' })
+  const file = (): string => stateFile({ stateFolder: join(folder(), '.nebula'), name: 'shop' }, 'progress.json')
 
   /** Runs with a clock of the test's own, looking at the progress file at every batch but the first. */
   async function watched(metricsInterval: string): Promise<{ seen: RunProgress[]; report: Report }> {
