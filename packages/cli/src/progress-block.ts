@@ -26,9 +26,10 @@ export function progressBlock(input: BlockInput): string[] {
   const shown = running.slice(0, Math.max(1, Math.min(MOST_LINES, rows - 3)))
   const longest = Math.max(0, ...shown.map(({ stream }) => textWidth(printable(stream.stream))))
   const nameWidth = Math.min(longest, LONGEST_NAME, Math.floor(columns / 3))
+  const aligned = shown.some(({ stream }) => partDone(stream) !== undefined)
   const lines = shown.map(({ stream, i }) => {
     const line = { name: padded(printable(stream.stream), nameWidth), stream, columns, elapsedMs }
-    return streamLine({ ...line, before: before[i] ?? stream, last: last[i] ?? stream })
+    return streamLine({ ...line, before: before[i] ?? stream, last: last[i] ?? stream, aligned })
   })
   return [...lines, cut(input.total, columns - 1)]
 }
@@ -42,12 +43,14 @@ interface LineInput {
   readonly stream: StreamProgress
   readonly before: StreamProgress
   readonly last: StreamProgress
+  /** Another stream has a bar. */
+  readonly aligned: boolean
   readonly columns: number
   readonly elapsedMs: number
 }
 
 /** A bar where the size is known, a counter where not; what does not fit is left out from the end. */
-function streamLine({ name, stream, before, last, columns, elapsedMs }: LineInput): string {
+function streamLine({ name, stream, before, last, aligned, columns, elapsedMs }: LineInput): string {
   const seconds = Math.max(elapsedMs / 1000, 0.001)
   const rate = (stream.read - before.read) / seconds
   const part = partDone(stream)
@@ -61,7 +64,8 @@ function streamLine({ name, stream, before, last, columns, elapsedMs }: LineInpu
     ...(waits === undefined ? [] : [`waits for the ${waits}`]),
   ]
   const bar = part === undefined ? '' : drawBar(part)
-  let line = part === undefined ? name : `${name}  ${bar} ${`${Math.floor(part * 100)}`.padStart(3)} %`
+  const gap = aligned ? ' '.repeat(BAR + 8) : ''
+  let line = part === undefined ? name + gap : `${name}  ${bar} ${`${Math.floor(part * 100)}`.padStart(3)} %`
   if (textWidth(line) >= columns) return cut(name, columns - 1)
   for (const more of parts) {
     if (textWidth(line) + 2 + more.length >= columns) break
@@ -105,7 +109,7 @@ function cut(text: string, width: number): string {
   if (textWidth(text) <= width) return text
   let kept = ''
   for (const char of text) {
-    if (textWidth(kept + char) >= width) break
+    if (textWidth(kept) + textWidth(char) >= width) break
     kept += char
   }
   return width > 0 ? `${kept}…` : ''

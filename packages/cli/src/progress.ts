@@ -18,7 +18,6 @@ const LOG_MS = 10_000
 export function watchRun(options: { readonly quiet: boolean }): RunView {
   const { stderr } = process
   const terminal = stderr.isTTY === true && !options.quiet
-  const began = performance.now()
   let timer: NodeJS.Timeout | undefined
   let drawn = 0
   const clear = (): void => {
@@ -37,6 +36,7 @@ export function watchRun(options: { readonly quiet: boolean }): RunView {
   const begin = (event: Extract<RunEvent, { kind: 'planned' }>): void => {
     for (const { stream, reason } of event.prepared.restarted) say(`${printable(stream)} begins again: ${reason}`)
     if (event.prepared.resumed) say('going on with an interrupted run')
+    const began = performance.now()
     const before = event.progress()
     let last = before
     const show = (): void => {

@@ -49,7 +49,7 @@ p { margin: .25rem 0 }
 .done, .finished_before { color: var(--good) }
 .failed, .gone { color: var(--bad) }
 .partial, .interrupted { color: var(--warn) }
-.facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr)); gap: .6rem; margin: 1rem 0; padding: 0 }
+.facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(12.5rem, 45%), 1fr)); gap: .6rem; margin: 1rem 0; padding: 0 }
 .facts div { background: var(--card); border-radius: .5rem; padding: .55rem .75rem }
 .facts dt { color: var(--dim); font-size: .8rem }
 .facts dd { margin: 0; font-size: 1.15rem; font-variant-numeric: tabular-nums; overflow-wrap: anywhere }

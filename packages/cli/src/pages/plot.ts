@@ -51,14 +51,14 @@ export function drawPlot(plot: Plot): string {
     return `${name}: ${compact.format(mean)} on average`
   })
   const legend = plot.lines.map(({ kind }, i) => `<span class="key ${kind}">${escaped(means[i] ?? '')}</span>`).join('')
-  const seconds = (span / 1000).toFixed(span < 10_000 ? 1 : 0)
+  const seconds = (ms = 0): string => `${(ms / 1000).toFixed(ms < 100_000 ? 1 : 0)} s`
   const label = escaped(`${plot.title}. ${means.join('; ')}; at most ${compact.format(highest)}.`)
   const grid = `<path class="grid" d="M0 0H${WIDTH}M0 ${HEIGHT / 2}H${WIDTH}M0 ${HEIGHT}H${WIDTH}"/>`
   return (
     `<figure class="plot"><figcaption>${escaped(plot.title)}<span class="legend">${legend}</span></figcaption>` +
     `<div class="y"><span>${compact.format(top)}</span><span>${compact.format(top / 2)}</span><span>0</span></div>` +
     `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" preserveAspectRatio="none" role="img" aria-label="${label}">${grid}${shapes.join('')}</svg>` +
-    `<div class="x"><span>0 s</span><span>${seconds} s</span></div></figure>`
+    `<div class="x"><span>${seconds(plot.ms[0])}</span><span>${seconds(plot.ms.at(-1))}</span></div></figure>`
   )
 }
 

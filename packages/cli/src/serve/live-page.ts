@@ -1,10 +1,21 @@
 import { escapeHtml, htmlPage } from '../pages/page.ts'
 import { drawPlot, runPlots } from '../pages/plot.ts'
+import { bytesText, countText } from '../style.ts'
 import type { ProgressMessage } from './progress-stream.ts'
 
 /** The page that shows a running pipeline: everything inline, fed by `/progress`. */
 export function livePage(): string {
-  const functions = { escapeHtml, drawPlot, runPlots, showProgress, mergeHistory, streamRow, remaining }
+  const functions = {
+    escapeHtml,
+    countText,
+    bytesText,
+    drawPlot,
+    runPlots,
+    showProgress,
+    mergeHistory,
+    streamRow,
+    remaining,
+  }
   // Named again: what a build tool calls them is not what they call each other.
   const script = Object.entries(functions)
     .map(([name, body]) => `const ${name} = ${body.toString()}`)
@@ -70,8 +81,6 @@ function mergeHistory(before: ProgressMessage | undefined, message: ProgressMess
 
 function showProgress(now: ProgressMessage, before: ProgressMessage | undefined): void {
   const element = (id: string): Element => document.getElementById(id)
-  const count = (value: number): string => Math.round(value).toLocaleString('en-US')
-  const compact = new Intl.NumberFormat('en-US', { notation: 'compact', maximumFractionDigits: 1 })
   const seconds = Math.max(0.001, (now.updatedAt - now.startedAt) / 1000)
   const total = (values: readonly number[]): number => values.at(-1) ?? 0
   const moved = (values: readonly number[]): number => total(values) - (values[0] ?? 0)
@@ -86,17 +95,17 @@ function showProgress(now: ProgressMessage, before: ProgressMessage | undefined)
     ? `<div class="error"><b>${escapeHtml(error.code)}</b>\n${escapeHtml(error.message)}\nWhat to do: ${escapeHtml(error.fix)}</div>`
     : ''
   const facts: [string, string][] = [
-    ['rows', count(total(now.history.rows))],
-    ['durable', count(total(now.history.durable))],
-    ['bytes', `${compact.format(total(now.history.bytes))}B`],
-    ['rows/s', count(moved(now.history.rows) / seconds)],
-    ['bytes/s', `${compact.format(moved(now.history.bytes) / seconds)}B`],
+    ['rows', countText(total(now.history.rows))],
+    ['durable', countText(total(now.history.durable))],
+    ['bytes', bytesText(total(now.history.bytes))],
+    ['rows/s', countText(moved(now.history.rows) / seconds)],
+    ['bytes/s', bytesText(moved(now.history.bytes) / seconds)],
     ['time', `${seconds.toFixed(seconds < 10 ? 1 : 0)} s`],
-    ['left', left === undefined ? 'unknown' : `${count(left)} s`],
-    ['streams', `${now.streams.filter(({ status }) => status !== 'running').length} of ${now.streams.length}`],
+    ['left', left === undefined ? 'unknown' : left],
+    ['streams ended', `${now.streams.filter(({ status }) => status !== 'running').length} of ${now.streams.length}`],
   ]
   element('facts').innerHTML = facts
-    .map(([name, value]) => `<div><dt>${name}</dt><dd id="${name.replace('/', '-')}">${value}</dd></div>`)
+    .map(([name, value]) => `<div><dt>${name}</dt><dd id="fact-${name.replace(/\W/g, '-')}">${value}</dd></div>`)
     .join('')
   element('plots').innerHTML = runPlots(now.history.ms, now.history).map(drawPlot).join('')
   const elapsed = before?.startedAt === now.startedAt ? (now.updatedAt - before.updatedAt) / 1000 : 0
@@ -110,32 +119,32 @@ type Stream = ProgressMessage['streams'][number]
 
 /** `elapsed` are the seconds since `old`. */
 function streamRow(now: Stream, old: Stream | undefined, elapsed: number): string {
-  const count = (value: number): string => Math.round(value).toLocaleString('en-US')
-  const compact = new Intl.NumberFormat('en-US', { notation: 'compact', maximumFractionDigits: 1 })
   const ended = now.status === 'done' || now.status === 'finished_before'
   const part = ended ? 1 : now.partitionsDone / Math.max(1, now.partitions)
-  const speed = old && elapsed > 0 && !ended ? Math.max(0, now.read - old.read) / elapsed : 0
+  const running = now.status === 'running'
+  const speed = old && elapsed > 0 && running ? Math.max(0, now.read - old.read) / elapsed : 0
   const source = now.sourceMs - (old?.sourceMs ?? 0)
   const destination = now.destinationMs - (old?.destinationMs ?? 0)
-  const waits = source + destination <= 0 || ended ? '' : source > destination ? 'source' : 'destination'
+  const waits = source + destination <= 0 || !running ? '' : source > destination ? 'source' : 'destination'
   const target = now.target === now.stream ? '' : ` <span class="dim">to ${escapeHtml(now.target)}</span>`
   const done = `${now.partitionsDone} of ${now.partitions} partitions`
   return (
     `<tr><td>${escapeHtml(now.stream)}${target}</td><td class="${now.status}">${now.status.replace('_', ' ')}</td>` +
     `<td><div class="bar" role="img" title="${done}" aria-label="${done}"><i class="rows" style="width:${(part * 100).toFixed(1)}%"></i></div></td>` +
-    `<td>${count(now.read)}</td><td>${count(now.durable)}</td><td>${count(now.rejected)}</td>` +
-    `<td>${compact.format(now.bytes)}B</td><td>${speed > 0 ? count(speed) : ''}</td><td>${waits}</td></tr>`
+    `<td>${countText(now.read)}</td><td>${countText(now.durable)}</td><td>${countText(now.rejected)}</td>` +
+    `<td>${bytesText(now.bytes)}</td><td>${speed > 0 ? countText(speed) : ''}</td><td>${waits}</td></tr>`
   )
 }
 
-/** Seconds until the end, as far as the partitions that are done foretell; undefined where they do not. */
-function remaining(now: ProgressMessage): number | undefined {
-  if (now.status !== 'running') return now.status === 'planning' ? undefined : 0
+/** How long until the end, as far as the partitions that are done foretell; undefined where they do not. */
+function remaining(now: ProgressMessage): string | undefined {
+  if (now.status === 'planning') return undefined
+  if (now.status !== 'running') return 'ended'
   let all = 0
   let done = 0
   for (const { partitions, partitionsDone } of now.streams) {
     all += partitions
     done += partitionsDone
   }
-  return done === 0 ? undefined : ((now.updatedAt - now.startedAt) / 1000) * (all / done - 1)
+  return done === 0 ? undefined : `${countText(((now.updatedAt - now.startedAt) / 1000) * (all / done - 1))} s`
 }
