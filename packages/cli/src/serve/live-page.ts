@@ -82,8 +82,8 @@ function mergeHistory(before: ProgressMessage | undefined, message: ProgressMess
 function showProgress(now: ProgressMessage, before: ProgressMessage | undefined): void {
   const element = (id: string): Element => document.getElementById(id)
   const seconds = Math.max(0.001, (now.updatedAt - now.startedAt) / 1000)
-  const total = (values: readonly number[]): number => values.at(-1) ?? 0
-  const moved = (values: readonly number[]): number => total(values) - (values[0] ?? 0)
+  const total = (of: (stream: Stream) => number): number => now.streams.reduce((sum, stream) => sum + of(stream), 0)
+  const [rows, bytes] = [total(({ read }) => read), total((stream) => stream.bytes)]
   const left = remaining(now)
   document.title = `${now.pipeline}: ${now.status}`
   element('pipeline').textContent = now.pipeline
@@ -95,11 +95,11 @@ function showProgress(now: ProgressMessage, before: ProgressMessage | undefined)
     ? `<div class="error"><b>${escapeHtml(error.code)}</b>\n${escapeHtml(error.message)}\nWhat to do: ${escapeHtml(error.fix)}</div>`
     : ''
   const facts: [string, string][] = [
-    ['rows', countText(total(now.history.rows))],
-    ['durable', countText(total(now.history.durable))],
-    ['bytes', bytesText(total(now.history.bytes))],
-    ['rows/s', countText(moved(now.history.rows) / seconds)],
-    ['bytes/s', bytesText(moved(now.history.bytes) / seconds)],
+    ['rows', countText(rows)],
+    ['durable', countText(total(({ durable }) => durable))],
+    ['bytes', bytesText(bytes)],
+    ['rows/s', countText((rows - (now.history.rows[0] ?? 0)) / seconds)],
+    ['bytes/s', bytesText((bytes - (now.history.bytes[0] ?? 0)) / seconds)],
     ['time', `${seconds.toFixed(seconds < 10 ? 1 : 0)} s`],
     ['left', left === undefined ? 'unknown' : left],
     ['streams ended', `${now.streams.filter(({ status }) => status !== 'running').length} of ${now.streams.length}`],
