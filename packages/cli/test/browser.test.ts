@@ -31,7 +31,8 @@ describe.skipIf(absent)('in Chromium (apt-get install chromium, or set CHROME_PA
   afterAll(() => browser?.close())
   afterEach(async () => {
     for (const end of ends.splice(0)) await end()
-    expect(faults.splice(0)).toEqual([])
+    const found = faults.splice(0)
+    if (found.length > 0) throw new Error(found.join('\n'))
   })
 
   /** A page that reports each of its errors, and each request that its own policy refuses. */

@@ -1,4 +1,4 @@
-export interface PlotLine {
+interface PlotLine {
   readonly name: string
   /** Chooses the colour: a class of the page's style. */
   readonly kind: 'rows' | 'source' | 'destination'

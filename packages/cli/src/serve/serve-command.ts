@@ -18,7 +18,7 @@ Serves /, /progress (server-sent events), /metrics (Prometheus), /healthz and /r
 reads the names of streams and the messages of errors: leave it at this machine, or put a proxy in front of it.`
 
 /** Where a pipeline is shown unless it is said otherwise. */
-export const DEFAULT_ADDRESS = '7007'
+const DEFAULT_ADDRESS = '7007'
 
 export function serveCommand(): Command {
   return new Command('serve')
