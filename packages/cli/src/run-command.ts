@@ -61,9 +61,16 @@ function positive(text: string): number {
 }
 
 async function run(file: string | undefined, flags: RunFlags): Promise<number> {
-  const [{ NebulaError }, { setVariables }, { lineLogger }, runtime, { watchRun }, { reportText }, { saveReportPage }] =
+  const ends = [flags.from, flags.to].filter((end) => end !== undefined)
+  if (ends.length !== (file === undefined ? 2 : 0)) {
+    const { NebulaError } = await import('@nebula/core')
+    throw new NebulaError('usage', {
+      message: 'nebula run takes a pipeline file, or --from and --to.',
+      fix: 'See nebula run --help.',
+    })
+  }
+  const [{ setVariables }, { lineLogger }, runtime, { watchRun }, { reportText }, { saveReportPage }] =
     await Promise.all([
-      import('@nebula/core'),
       import('./env-file.ts'),
       import('@nebula/base'),
       import('@nebula/runtime'),
@@ -72,13 +79,6 @@ async function run(file: string | undefined, flags: RunFlags): Promise<number> {
       import('./pages/save-report-page.ts'),
     ])
   if (flags.envFile !== undefined) setVariables(flags.envFile)
-  const ends = [flags.from, flags.to].filter((end) => end !== undefined)
-  if (ends.length !== (file === undefined ? 2 : 0)) {
-    throw new NebulaError('usage', {
-      message: 'nebula run takes a pipeline file, or --from and --to.',
-      fix: 'See nebula run --help.',
-    })
-  }
   const pipeline = await load(runtime, file, flags)
   const stop = new AbortController()
   const interrupt = (): void => stop.abort()
