@@ -86,6 +86,7 @@ export class StreamMeter {
 
   undone(counts: Counts): void {
     this.#underWay = addCounts(this.#underWay, counts, -1)
+    if (this.#underWay.read === 0) this.#oldestAt = undefined
   }
 
   /** What an interrupted run had committed before. */

@@ -79,6 +79,18 @@ describe('StreamMeter', () => {
     ])
   })
 
+  test('the lag of a commit does not reach back to rows that were undone', () => {
+    const lags: number[] = []
+    const meter = new StreamMeter('orders', 'target', 4, undefined)
+    meter.recorder = { ...silentRecorder, committed: (_stream, _rows, lagMs) => lags.push(lagMs) }
+    vi.spyOn(performance, 'now').mockReturnValueOnce(1000).mockReturnValueOnce(5000).mockReturnValueOnce(5100)
+    meter.moved(some)
+    meter.undone(some)
+    meter.moved(some)
+    meter.committed(some)
+    expect(lags).toEqual([100])
+  })
+
   test('does not accept an account in which a row is missing', () => {
     const meter = new StreamMeter('orders', 'target', 4, undefined)
     meter.moved(some)

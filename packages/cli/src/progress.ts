@@ -53,8 +53,9 @@ export function watchRun(options: { readonly quiet: boolean }): RunView {
   }
   return {
     onEvent(event) {
-      if (options.quiet || event.kind === 'report') return
-      if (event.kind === 'planned') return begin(event)
+      if (options.quiet) return
+      if (event.kind === 'planned') begin(event)
+      if (event.kind !== 'stream') return
       const { progress, status } = event
       const [stream, target] = [printable(progress.stream), printable(progress.target)]
       say(`${stream} -> ${target}: ${status}, ${countText(progress.written)} rows`)

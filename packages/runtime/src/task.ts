@@ -1,5 +1,5 @@
 import type { StreamMeter, Trace } from '@nebula/base'
-import { addCounts, ByteQueue, NO_COUNTS, throwIfAborted, withSignal } from '@nebula/base'
+import { addCounts as add, ByteQueue, NO_COUNTS as NOTHING, throwIfAborted, withSignal } from '@nebula/base'
 import type {
   BatchLimits,
   Checkpoint,
@@ -93,7 +93,7 @@ class Attempt {
   readonly #ports: TaskPorts
   #last: Checkpoint | undefined
   /** Since the last commit. */
-  #counts: Counts = NO_COUNTS
+  #counts: Counts = NOTHING
   #letters: string[] = []
   /** The stream has more rejected rows than it may: running again cannot help. */
   overBudget = false
@@ -122,7 +122,7 @@ class Attempt {
     } catch (error) {
       stop.abort()
       this.#ports.meter.undone(this.#counts)
-      this.#counts = NO_COUNTS
+      this.#counts = NOTHING
       this.#letters = []
       for (const { batch } of queue.drain()) batch.release()
       await Promise.all([reading, abortWriter(writer, error, destination)])
@@ -191,7 +191,7 @@ class Attempt {
   }
 
   #count(delta: Counts): void {
-    this.#counts = addCounts(this.#counts, delta, 1)
+    this.#counts = add(this.#counts, delta, 1)
     this.#ports.meter.moved(delta)
   }
 
@@ -221,7 +221,7 @@ class Attempt {
     const began = performance.now()
     const sequence = (this.#last?.sequence ?? 0) + 1
     await deadLetters.store(partition.stream, partition.id, sequence, this.#letters)
-    const counts = addCounts(this.#last?.counts ?? NO_COUNTS, this.#counts, 1)
+    const counts = add(this.#last?.counts ?? NOTHING, this.#counts, 1)
     const position = behind?.position
     const done = behind === undefined
     const checkpoint: Checkpoint = {
@@ -236,7 +236,7 @@ class Attempt {
     meter.committed(this.#counts)
     meter.waited('destination', performance.now() - began)
     this.#last = checkpoint
-    this.#counts = NO_COUNTS
+    this.#counts = NOTHING
     this.#letters = []
   }
 }
