@@ -2,6 +2,7 @@ import type { BaseConfig, Clock, Context, Logger, NebulaError } from '@nebula/co
 import { BufferPool } from '@nebula/core'
 import { CircuitBreaker } from './circuit-breaker.ts'
 import { systemClock } from './clock.ts'
+import { logRequests } from './log-requests.ts'
 import { silentLogger } from './logger.ts'
 import { Retry } from './retry.ts'
 import { withTimeout } from './timeout.ts'
@@ -25,23 +26,24 @@ export function createContext(options: ContextOptions): Context {
   const retry = new Retry(config.reliability, clock)
   const { enabled, ...thresholds } = config.reliability.circuitBreaker
   const breaker = enabled ? new CircuitBreaker(thresholds, clock, name) : undefined
+  const call: Context['call'] = (request, { idempotent = true, unbounded = false, signal: more } = {}) => {
+    const stop = more ? AbortSignal.any([signal, more]) : signal
+    const bounded = unbounded ? { ...limit, ms: Infinity } : limit
+    const once = (): ReturnType<typeof request> => withTimeout(bounded, stop, request)
+    // The breaker judges every try, and an open one keeps the retry waiting instead of asking.
+    const guarded = breaker ? () => breaker.execute(once) : once
+    if (!idempotent) return guarded()
+    return retry.execute(guarded, stop, (error, delayMs) => {
+      logger.info('a request is tried again', { system: name, code: error.code, delayMs: Math.round(delayMs) })
+      onRetry?.(error, delayMs)
+    })
+  }
   return {
     signal,
     logger,
     clock,
     pool: options.pool ?? new BufferPool(config.memory.bufferPoolBytes),
-    call(request, { idempotent = true, unbounded = false, signal: more } = {}) {
-      const stop = more ? AbortSignal.any([signal, more]) : signal
-      const bounded = unbounded ? { ...limit, ms: Infinity } : limit
-      const once = (): ReturnType<typeof request> => withTimeout(bounded, stop, request)
-      // The breaker judges every try, and an open one keeps the retry waiting instead of asking.
-      const guarded = breaker ? () => breaker.execute(once) : once
-      if (!idempotent) return guarded()
-      return retry.execute(guarded, stop, (error, delayMs) => {
-        logger.info('a request is tried again', { system: name, code: error.code, delayMs: Math.round(delayMs) })
-        onRetry?.(error, delayMs)
-      })
-    },
+    call: config.advanced.debug ? logRequests(call, name, logger, clock) : call,
     wait: (something) => something,
   }
 }

@@ -1,4 +1,4 @@
-import { open, readFile, rename } from 'node:fs/promises'
+import { open, readFile, rename, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { NebulaError } from '@nebula/core'
 import { fileError } from './file-error.ts'
@@ -19,6 +19,16 @@ export async function writeDurably(path: string, text: string, mode = 0o644): Pr
     }
     await rename(temporary, path)
     await syncFolder(dirname(path))
+  } catch (error) {
+    throw fileError(error, path)
+  }
+}
+
+/** Replaces a file so that a reader sees the old content or the new, whole; what a crash leaves is not said. */
+export async function replaceFile(path: string, text: string): Promise<void> {
+  try {
+    await writeFile(`${path}.tmp`, text)
+    await rename(`${path}.tmp`, path)
   } catch (error) {
     throw fileError(error, path)
   }

@@ -11,7 +11,7 @@ export { BaseSource } from './source.ts'
 export { createContext, withSignal } from './context.ts'
 export type { ContextOptions } from './context.ts'
 export { Deadline } from './deadline.ts'
-export { readJsonFile, writeDurably } from './durable-file.ts'
+export { readJsonFile, replaceFile, writeDurably } from './durable-file.ts'
 export { fileError } from './file-error.ts'
 export { HealthMonitor } from './health.ts'
 export type { Health, HealthCheck, HealthOptions } from './health.ts'
@@ -19,8 +19,23 @@ export { LendingSocket } from './lending-socket.ts'
 export { Managed } from './lifecycle.ts'
 export { lineLogger, silentLogger } from './logger.ts'
 export type { LogLevel } from './logger.ts'
+export { addCounts, NO_COUNTS, StreamMeter } from './meter.ts'
+export { createRecorder, silentRecorder } from './metrics.ts'
+export type { BreakerState, Recorder, Side } from './metrics.ts'
 export { Pool } from './pool.ts'
 export type { Pooled, PoolLimits } from './pool.ts'
+export { History, readProgress, writeProgress } from './progress.ts'
+export type {
+  RunHistory,
+  RunProgress,
+  RunState,
+  Series,
+  StreamProgress,
+  StreamState,
+  TotalHistory,
+} from './progress.ts'
+export { ProgressKeeper } from './progress-keeper.ts'
+export type { PlannedProgress, ProgressOptions } from './progress-keeper.ts'
 export { RateLimiter } from './rate-limiter.ts'
 export type { RateLimits } from './rate-limiter.ts'
 export { Retry } from './retry.ts'
@@ -28,5 +43,7 @@ export type { RetryOptions } from './retry.ts'
 export { throwIfAborted, withTimeout } from './timeout.ts'
 export type { TimeLimit } from './timeout.ts'
 export { tlsOptions } from './tls.ts'
+export { createTrace, untraced } from './tracing.ts'
+export type { Trace } from './tracing.ts'
 export { taskLimits, WatchedEnds } from './watched-ends.ts'
 export type { TaskLimits } from './watched-ends.ts'

@@ -128,6 +128,26 @@ describe('call', () => {
   })
 })
 
+test('advanced.debug logs each request, with its time, and its code when it fails', async () => {
+  const entries = async (debug: boolean): Promise<object[]> => {
+    const lines: string[] = []
+    const logger = lineLogger('debug', (line) => lines.push(line))
+    const noisy = BaseConfig.parse({ advanced: { debug } })
+    const context = createContext({ signal: new AbortController().signal, config: noisy, name: 'things', logger })
+    const answered = context.call(() => context.clock.sleep(20).then(() => 'answer'))
+    await vi.advanceTimersByTimeAsync(20)
+    expect(await answered).toBe('answer')
+    const refused = new NebulaError('connection_lost', { message: 'gone' })
+    await expect(context.call(() => Promise.reject(refused))).rejects.toBe(refused)
+    return lines.map((line) => JSON.parse(line) as object)
+  }
+  expect(await entries(false)).toEqual([])
+  expect(await entries(true)).toMatchObject([
+    { level: 'debug', message: 'request', connector: 'things', ms: 20 },
+    { level: 'debug', message: 'request', connector: 'things', ms: 0, code: 'connection_lost' },
+  ])
+})
+
 describe('withSignal', () => {
   const outer = new AbortController()
   const context = createContext({ signal: outer.signal, config })

@@ -46,6 +46,21 @@ describe('lineLogger', () => {
   })
 })
 
+test('hides what stands under the key of a secret, wherever it came from', () => {
+  const lines: string[] = []
+  lineLogger('debug', (line) => lines.push(line)).debug('connecting', {
+    url: 'postgres://me:hunter2@localhost/shop',
+    config: { password: 'hunter2', security: { key: 'hunter2' }, host: 'localhost' },
+    login: { pin: new Secret('hunter2'), more: { pins: [new Secret('hunter2')] } },
+  })
+  expect(lines[0]).not.toContain('hunter2')
+  expect(JSON.parse(lines[0] ?? '')).toMatchObject({
+    url: '***',
+    config: { password: '***', security: { key: '***' }, host: 'localhost' },
+    login: { pin: '***', more: { pins: ['***'] } },
+  })
+})
+
 test('silentLogger keeps nothing', () => {
   for (const name of LEVELS) expect(silentLogger[name]('message', { field: 1 })).toBeUndefined()
 })

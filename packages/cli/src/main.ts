@@ -9,6 +9,7 @@ import { previewCommand } from './preview-command.ts'
 import { reportError } from './report-error.ts'
 import { runCommand } from './run-command.ts'
 import { schemaCommand } from './schema-command.ts'
+import { serveCommand } from './serve/serve-command.ts'
 
 const EXAMPLES = `
 Examples:
@@ -44,6 +45,7 @@ export async function main(args: readonly string[], version: string): Promise<nu
   program.addCommand(connectorsCommand())
   program.addCommand(schemaCommand())
   program.addCommand(explainCommand())
+  program.addCommand(serveCommand())
   program
     .command('version')
     .description('print the version')

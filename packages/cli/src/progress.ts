@@ -1,8 +1,11 @@
 import type { RunEvent, StreamProgress } from '@nebula/runtime'
-import { bytesText, countText } from './style.ts'
+import { progressBlock } from './progress-block.ts'
+import { bytesText, countText, printable } from './style.ts'
 
 export interface RunView {
   readonly onEvent: (event: RunEvent) => void
+  /** Prints a line of something else, such as the log, without tearing what is drawn. */
+  say(line: string): void
   /** Clears what is drawn; idempotent. */
   end(): void
 }
@@ -11,40 +14,54 @@ const REDRAW_MS = 200
 /** A log keeps every line, so it gets few. */
 const LOG_MS = 10_000
 
-/** Shows a run on stderr: one changing line on a terminal, a plain line now and then elsewhere. */
+/** Shows a run on stderr: a few changing lines on a terminal, a plain line now and then elsewhere. */
 export function watchRun(options: { readonly quiet: boolean }): RunView {
-  if (options.quiet) return { onEvent: () => {}, end: () => {} }
-  const terminal = process.stderr.isTTY === true
-  const began = performance.now()
+  const { stderr } = process
+  const terminal = stderr.isTTY === true && !options.quiet
   let timer: NodeJS.Timeout | undefined
+  let drawn = 0
   const clear = (): void => {
-    if (terminal) process.stderr.write('\r\u001B[K')
+    if (drawn > 0) stderr.write(`\u001B[${drawn}A\u001B[J`)
+    drawn = 0
   }
   const say = (line: string): void => {
     clear()
-    process.stderr.write(`${line}\n`)
+    stderr.write(`${line}\n`)
+  }
+  const draw = (lines: readonly string[]): void => {
+    clear()
+    stderr.write(lines.map((line) => `${line}\n`).join(''))
+    drawn = lines.length
+  }
+  const begin = (event: Extract<RunEvent, { kind: 'planned' }>): void => {
+    for (const { stream, reason } of event.prepared.restarted) say(`${printable(stream)} begins again: ${reason}`)
+    if (event.prepared.resumed) say('going on with an interrupted run')
+    const began = performance.now()
+    const before = event.progress()
+    let last = before
+    const show = (): void => {
+      const streams = event.progress()
+      const elapsedMs = performance.now() - began
+      const total = progressLine(streams, elapsedMs, totals(before))
+      if (!terminal) return say(total)
+      const size = { columns: stderr.columns ?? 80, rows: stderr.rows ?? 24 }
+      draw(progressBlock({ streams, before, last, elapsedMs, total, ...size }))
+      last = streams
+    }
+    timer = setInterval(show, terminal ? REDRAW_MS : LOG_MS)
+    timer.unref()
   }
   return {
     onEvent(event) {
-      if (event.kind === 'stream') {
-        const { progress, status } = event
-        say(`${progress.stream} -> ${progress.target}: ${status}, ${countText(progress.written)} rows`)
-        return
-      }
-      if (event.kind !== 'planned') return
-      for (const { stream, reason } of event.prepared.restarted) say(`${stream} begins again: ${reason}`)
-      if (event.prepared.resumed) say('going on with an interrupted run')
-      const before = totals(event.progress())
-      const show = (): void => {
-        const line = progressLine(event.progress(), performance.now() - began, before)
-        if (terminal) process.stderr.write(`\r${line.slice(0, (process.stderr.columns ?? 80) - 1)}\u001B[K`)
-        else process.stderr.write(`${line}\n`)
-      }
-      timer = setInterval(show, terminal ? REDRAW_MS : LOG_MS)
-      timer.unref()
+      if (options.quiet) return
+      if (event.kind === 'planned') begin(event)
+      if (event.kind !== 'stream') return
+      const { progress, status } = event
+      const [stream, target] = [printable(progress.stream), printable(progress.target)]
+      say(`${stream} -> ${target}: ${status}, ${countText(progress.written)} rows`)
     },
+    say,
     end() {
-      if (!timer) return
       clearInterval(timer)
       timer = undefined
       clear()
@@ -80,7 +97,7 @@ export function progressLine(
   const percent = partitions === 0 ? 100 : (100 * done) / partitions
   const running = streams.filter((s) => s.partitionsDone < s.partitions).map((s) => s.stream)
   const more = running.length > 3 ? ` and ${running.length - 3} more` : ''
-  const names = running.length === 0 ? '' : `: ${running.slice(0, 3).join(', ')}${more}`
+  const names = running.length === 0 ? '' : `: ${running.slice(0, 3).map(printable).join(', ')}${more}`
   return (
     `${percent.toFixed(0)} % of ${countText(partitions)} partitions, ${countText(rows)} rows, ${bytesText(bytes)}, ` +
     `${countText((rows - before.rows) / seconds)} rows/s, ${bytesText((bytes - before.bytes) / seconds)}/s${names}`

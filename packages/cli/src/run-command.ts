@@ -1,6 +1,9 @@
 import { resolve } from 'node:path'
+import type { LogLevel } from '@nebula/base'
+import type { Logger } from '@nebula/core'
 import type { Pipeline, RunEvent } from '@nebula/runtime'
 import { Command, InvalidArgumentError, Option } from 'commander'
+import type { Serving } from './serve/server.ts'
 
 /** What says which pipeline is meant, beside a file. */
 export interface PipelineFlags {
@@ -17,6 +20,7 @@ export interface PipelineFlags {
 
 interface RunFlags extends PipelineFlags {
   readonly quiet?: boolean
+  readonly serve?: string
 }
 
 const EXAMPLES = `
@@ -41,6 +45,7 @@ export function runCommand(finished: (exitCode: number) => void): Command {
     .option('--parallel <n>', 'partition tasks at once (default: the cores)', positive)
     .option('--state <folder>', 'where lock, dead letters and reports are kept (default: .nebula)')
     .option('--env-file <file>', 'set variables from a file of NAME=VALUE lines')
+    .option('--serve <address>', 'show the run at PORT or HOST:PORT: a page, progress, metrics')
     .option('--json', 'print the report as JSON')
     .option('--quiet', 'no progress')
     .option('--debug', 'errors with their causes and stack')
@@ -61,11 +66,12 @@ export function positive(text: string): number {
 }
 
 async function run(file: string | undefined, flags: RunFlags): Promise<number> {
-  const [{ lineLogger }, runtime, { watchRun }, { reportText }] = await Promise.all([
+  const [{ lineLogger }, runtime, { watchRun }, { reportText }, { saveReportPage }] = await Promise.all([
     import('@nebula/base'),
     import('@nebula/runtime'),
     import('./progress.ts'),
     import('./report-text.ts'),
+    import('./pages/save-report-page.ts'),
   ])
   const pipeline = await pipelineOf('run', file, flags)
   const stop = new AbortController()
@@ -73,38 +79,50 @@ async function run(file: string | undefined, flags: RunFlags): Promise<number> {
   process.once('SIGINT', interrupt)
   process.once('SIGTERM', interrupt)
   const view = watchRun({ quiet: flags.quiet === true || flags.json === true })
+  let serving: Serving | undefined
   try {
-    const { logLevel } = pipeline.source.config.observability
-    const logger = lineLogger(logLevel, (line) => process.stderr.write(line))
+    const logger = lineLogger(logLevelOf(pipeline), (line) => view.say(line.trimEnd()))
+    serving = flags.serve === undefined ? undefined : await startServing(pipeline, flags.serve, logger)
+    if (serving) view.say(`watch it at ${serving.url}`)
     const onEvent = (event: RunEvent): void => {
       if (event.kind !== 'report') return view.onEvent(event)
       view.end()
-      process.stdout.write(flags.json ? `${JSON.stringify(event.report)}\n` : `${reportText(event.report)}\n`)
+      const page = saveReportPage(pipeline, event.report, logger)
+      process.stdout.write(flags.json ? `${JSON.stringify(event.report)}\n` : `${reportText(event.report, page)}\n`)
     }
     const report = await runtime.runPipeline(pipeline, { signal: stop.signal, onEvent, logger })
     return report.exitCode
   } finally {
     view.end()
+    await serving?.close()
     process.off('SIGINT', interrupt)
     process.off('SIGTERM', interrupt)
   }
 }
 
+/** Debugging at either end shows what is logged for it. */
+function logLevelOf({ source, destination }: Pipeline): LogLevel {
+  const debugs = source.config.advanced.debug || destination.config.advanced.debug
+  return debugs ? 'debug' : source.config.observability.logLevel
+}
+
+async function startServing(pipeline: Pipeline, address: string, logger: Logger): Promise<Serving> {
+  const { serveRun } = await import('./serve/serve-run.ts')
+  return serveRun(pipeline, address, logger)
+}
+
 /** The pipeline of a file, or of `--from` and `--to`. Throws `usage` for anything else; `verb` is who asks. */
 export async function pipelineOf(verb: string, file: string | undefined, flags: PipelineFlags): Promise<Pipeline> {
-  const [{ NebulaError }, { setVariables }, runtime] = await Promise.all([
-    import('@nebula/core'),
-    import('./env-file.ts'),
-    import('@nebula/runtime'),
-  ])
-  if (flags.envFile !== undefined) setVariables(flags.envFile)
   const ends = [flags.from, flags.to].filter((end) => end !== undefined)
   if (ends.length !== (file === undefined ? 2 : 0)) {
+    const { NebulaError } = await import('@nebula/core')
     throw new NebulaError('usage', {
       message: `nebula ${verb} takes a pipeline file, or --from and --to.`,
       fix: `See nebula ${verb} --help.`,
     })
   }
+  const [{ setVariables }, runtime] = await Promise.all([import('./env-file.ts'), import('@nebula/runtime')])
+  if (flags.envFile !== undefined) setVariables(flags.envFile)
   const { mode, limit, parallel, streams } = flags
   const stateFolder = flags.state === undefined ? {} : { stateFolder: resolve(flags.state) }
   const chosen = { ...(mode ? { mode } : {}), ...(limit === undefined ? {} : { limit }) }

@@ -5,21 +5,33 @@ export function style(format: Parameters<typeof styleText>[0], text: string, str
   return styleText(format, text, { stream })
 }
 
-const SIZES = ['B', 'kB', 'MB', 'GB', 'TB'] as const
+/** A name from outside as a terminal may have it: without control characters. */
+export function printable(text: string): string {
+  return text.replace(/\p{C}/gu, '?')
+}
 
-/** Bytes for people: `12.3 MB`. */
+/** Letters of East Asia, and pictures. */
+const WIDE = /[\u1100-\u115F\u2E80-\uD7A3\uF900-\uFAFF\uFE30-\uFF60\uFFE0-\uFFE6\u{1F000}-\u{3FFFD}]/gu
+
+/** The columns that a text takes on a terminal, at most: wide letters take two. */
+export function textWidth(text: string): number {
+  return Array.from(text).length + (text.match(WIDE)?.length ?? 0)
+}
+
+/** Bytes for people: `12.3 MB`. Runs in the browser, too. */
 export function bytesText(bytes: number): string {
+  const sizes = ['B', 'kB', 'MB', 'GB', 'TB']
   let value = bytes
   let unit = 0
   // What would be written as 1000.0 is one of the next.
-  while (value >= 999.95 && unit < SIZES.length - 1) {
+  while (value >= 999.95 && unit < sizes.length - 1) {
     value /= 1000
     unit++
   }
-  return `${unit === 0 ? Math.round(value) : value.toFixed(1)} ${SIZES[unit]}`
+  return `${unit === 0 ? Math.round(value) : value.toFixed(1)} ${sizes[unit]}`
 }
 
-/** Counts for people: `1,234,567`. */
+/** Counts for people: `1,234,567`. Runs in the browser, too. */
 export function countText(count: number): string {
   return Math.round(count).toLocaleString('en-US')
 }

@@ -4,7 +4,17 @@ import { progressLine, watchRun } from '../src/progress.ts'
 import { printed } from './harness.ts'
 
 function progress(stream: string, more: Partial<StreamProgress> = {}): StreamProgress {
-  const counts = { read: 0, written: 0, filtered: 0, rejected: 0, bytes: 0, durable: 0 }
+  const counts = {
+    read: 0,
+    written: 0,
+    filtered: 0,
+    rejected: 0,
+    bytes: 0,
+    durable: 0,
+    sourceMs: 0,
+    destinationMs: 0,
+    retries: 0,
+  }
   return { stream, target: stream, ...counts, partitions: 4, partitionsDone: 0, estimatedRows: undefined, ...more }
 }
 
@@ -100,7 +110,7 @@ describe('watchRun', () => {
     ])
   })
 
-  test('a terminal gets one line that changes, cut to its width, and cleared at the end', async () => {
+  test('a terminal gets lines that change, cut to its width, and cleared at the end', async () => {
     const text = await seen((view) => {
       view.onEvent(planned())
       vi.advanceTimersByTime(400)
@@ -108,8 +118,18 @@ describe('watchRun', () => {
       view.end()
       view.end()
     }, 20)
-    const line = '\r0 % of 4 partitions^[K'
-    expect(text.replaceAll('\u001B', '^')).toBe(`${line}${line}\r^[Korders -> o: done, 1,234 rows\n\r^[K`)
+    const line = '0 % of 4 partition…\n'
+    expect(text.replaceAll('\u001B', '^')).toBe(`${line}^[1A^[J${line}^[1A^[Jorders -> o: done, 1,234 rows\n`)
+  })
+
+  test('another line does not tear what is drawn', async () => {
+    const text = await seen((view) => {
+      view.onEvent(planned())
+      vi.advanceTimersByTime(200)
+      view.say('a warning')
+      view.end()
+    }, 20)
+    expect(text.replaceAll('\u001B', '^')).toBe('0 % of 4 partition…\n^[1A^[Ja warning\n')
   })
 
   test('--quiet shows nothing', async () => {

@@ -1,39 +1,6 @@
-import type { Report } from '@nebula/runtime'
 import { describe, expect, test } from 'vitest'
 import { reportText } from '../src/report-text.ts'
-
-type Stream = Report['streams'][number]
-
-function stream(name: string, more: Partial<Stream> = {}): Stream {
-  const counts = { read: 1234, written: 1234, filtered: 0, rejected: 0, bytes: 56_789, resumed: 0 }
-  return {
-    stream: name,
-    target: name,
-    mode: 'append',
-    status: 'done',
-    ...counts,
-    waitedForSource: 1.25,
-    waitedForDestination: 0.5,
-    ...more,
-  }
-}
-
-function report(streams: Stream[], more: Partial<Report> = {}): Report {
-  const times = { startedAt: '2026-01-01T00:00:00.000Z', seconds: 12.34, cpuSeconds: 3.21 }
-  const sums = { rows: 1234, bytes: 56_789, rowsPerSecond: 100, rowsPerCpuSecond: 384, peakMemoryBytes: 123_400_000 }
-  return {
-    pipeline: 'shop',
-    run: 'r1',
-    status: 'done',
-    exitCode: 0,
-    resumed: false,
-    restarted: [],
-    streams,
-    ...times,
-    ...sums,
-    ...more,
-  }
-}
+import { runReport as report, streamReport as stream } from './reports.ts'
 
 describe('reportText', () => {
   test('is a table of streams and a line of sums', () => {
@@ -81,5 +48,17 @@ describe('reportText', () => {
     expect(reportText(report([stream('orders')], { status: 'interrupted' }))).toContain(
       'interrupted; the same command goes on from here: ',
     )
+  })
+
+  test('names the page, what was lost by consent, and retries', () => {
+    const lossy = [{ column: 'avatar', why: 'it is cut' }]
+    const text = reportText(report([stream('users', { lossy, retries: 1 }), stream('o', { retries: 2 })]), '/s/p.html')
+    expect(text).toContain('users.avatar: values may have changed, as allowed: it is cut\n')
+    expect(text).toContain('report with plots: /s/p.html\n')
+    expect(text).toMatch(/0 s for the destination, 3 retries$/)
+  })
+
+  test('passes no control character of a name to the terminal', () => {
+    expect(reportText(report([stream('a\u001B[2Jb')]))).toContain('a?[2Jb')
   })
 })

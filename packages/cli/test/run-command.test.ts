@@ -80,7 +80,12 @@ describe('nebula run', () => {
     expect(code).toBe(0)
     expect(await output()).toEqual(['people.csv'])
     expect(await readFile(at('out', 'people.csv'), 'utf8')).toMatch(/^id,who\n/)
-    expect(await readdir(at('.nebula'))).toEqual(['shop.report.json', 'shop.schemas.json'])
+    expect(await readdir(at('.nebula'))).toEqual([
+      'shop.progress.json',
+      'shop.report.html',
+      'shop.report.json',
+      'shop.schemas.json',
+    ])
   })
 
   test('--streams of a file keeps what the file says of them', async () => {
@@ -137,6 +142,40 @@ describe('nebula run', () => {
     } finally {
       delete process.env['NEBULA_TEST_FOLDER']
     }
+  })
+})
+
+describe('the log', () => {
+  /** What a run logs, whose progress file cannot be written. */
+  async function logged(config: string, more = ''): Promise<object[]> {
+    await input({ 'orders.csv': 'id\n1\n' })
+    await writeFile(
+      at('shop.yaml'),
+      `source: { connector: csv, path: ./in, ${config} }\ndestination: { connector: csv, path: ./out${more} }\n`,
+    )
+    await mkdir(at('.nebula', 'shop.progress.json.tmp'), { recursive: true })
+    const { code, stderr } = await nebula('run', at('shop.yaml'), '--quiet')
+    expect(code).toBe(0)
+    return stderr.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line) as object]))
+  }
+  const warning = { level: 'warn', message: 'the progress cannot be written' }
+  const batch = { level: 'debug', message: 'batch', stream: 'orders', read: 1, written: 1 }
+
+  test.each([
+    ['warn', [warning]],
+    ['error', []],
+  ])('observability.log_level %s', async (level, expected) => {
+    expect(await logged(`observability: { log_level: ${level} }`)).toMatchObject(expected)
+  })
+
+  test('advanced.debug of the source logs every batch, whatever log_level says', async () => {
+    const config = 'observability: { log_level: error }, advanced: { debug: true }'
+    expect(await logged(config)).toEqual(expect.arrayContaining([expect.objectContaining(batch) as unknown]))
+  })
+
+  test('advanced.debug of the destination shows what is logged for it', async () => {
+    const found = await logged('observability: { log_level: error }', ', advanced: { debug: true }')
+    expect(found).toEqual([expect.objectContaining(warning) as unknown])
   })
 })
 

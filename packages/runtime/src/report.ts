@@ -1,5 +1,5 @@
 import type { NebulaError } from '@nebula/core'
-import type { StreamMeter } from './meter.ts'
+import type { RunHistory, StreamMeter } from '@nebula/base'
 
 export type StreamStatus = 'done' | 'failed' | 'interrupted' | 'finished_before'
 
@@ -19,6 +19,12 @@ export interface StreamReport {
   /** Seconds that its tasks waited, added up. */
   readonly waitedForSource: number
   readonly waitedForDestination: number
+  /** How long its tasks ran, from the first to the last, and the rows of this process in that time. */
+  readonly seconds: number
+  readonly rowsPerSecond: number
+  readonly retries: number
+  /** Columns whose values may have changed: the loss was named before the run, and accepted by name. */
+  readonly lossy: readonly { readonly column: string; readonly why: string }[]
   readonly error?: { readonly code: string; readonly message: string; readonly fix: string; readonly place?: string }
 }
 
@@ -40,6 +46,8 @@ export interface Report {
   readonly cpuSeconds: number
   readonly rowsPerCpuSecond: number
   readonly peakMemoryBytes: number
+  /** How the run went, sampled every `observability.metrics_interval`. */
+  readonly history: RunHistory
   /** Where rejected rows are kept; undefined when there are none. */
   readonly deadLetters?: string
 }
@@ -49,6 +57,7 @@ export interface StreamOutcome {
   readonly mode: string
   readonly status: StreamStatus
   readonly resumed: number
+  readonly lossy: StreamReport['lossy']
   readonly error: NebulaError | undefined
 }
 
@@ -60,6 +69,7 @@ export interface RunFacts {
   readonly startedAt: number
   readonly endedAt: number
   readonly cpu: NodeJS.CpuUsage
+  readonly history: RunHistory
   /** Undefined when no row of the run is kept, in this process or an earlier one. */
   readonly deadLetters: string | undefined
 }
@@ -86,14 +96,17 @@ export function createReport(facts: RunFacts, outcomes: readonly StreamOutcome[]
     cpuSeconds,
     rowsPerCpuSecond: Math.round(rows / Math.max(cpuSeconds, 0.001)),
     peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
+    history: facts.history,
     ...(deadLetters === undefined ? {} : { deadLetters }),
   }
 }
 
-function streamReport({ meter, mode, status, resumed, error }: StreamOutcome): StreamReport {
-  const { stream, target, counts, sourceMs, destinationMs } = meter
+function streamReport({ meter, mode, status, resumed, lossy, error }: StreamOutcome): StreamReport {
+  const { stream, target, counts, sourceMs, destinationMs, seconds, retries } = meter
   const waits = { waitedForSource: sourceMs / 1000, waitedForDestination: destinationMs / 1000 }
-  const report: StreamReport = { stream, target, mode, status, ...counts, resumed, ...waits }
+  const rowsPerSecond = Math.round((counts.read - resumed) / Math.max(seconds, 0.001))
+  const own = { seconds, rowsPerSecond, retries, lossy }
+  const report: StreamReport = { stream, target, mode, status, ...counts, resumed, ...waits, ...own }
   if (!error) return report
   const { code, message, fix, place } = error
   return { ...report, error: { code, message, fix, ...(place === undefined ? {} : { place }) } }

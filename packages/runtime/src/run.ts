@@ -1,13 +1,14 @@
 import { join } from 'node:path'
-import type { Health } from '@nebula/base'
+import type { Health, Recorder, Side, StreamProgress } from '@nebula/base'
 import { createContext, HealthMonitor, Managed, writeDurably } from '@nebula/base'
 import type { Clock, Context, Logger, Recalled } from '@nebula/core'
 import { NebulaError, toNebulaError } from '@nebula/core'
 import { DeadLetters } from './dead-letters.ts'
 import { discardStreams } from './discard.ts'
 import { takeLock } from './lock.ts'
-import type { StreamProgress } from './meter.ts'
-import type { Pipeline } from './pipeline.ts'
+import type { Observer } from './observer.ts'
+import { createObserver } from './observer.ts'
+import type { Endpoint, Pipeline } from './pipeline.ts'
 import type { Drivers, PreparedRun } from './prepare-run.ts'
 import { prepareRun } from './prepare-run.ts'
 import type { Report } from './report.ts'
@@ -42,13 +43,25 @@ export async function runPipeline(pipeline: Pipeline, options: RunOptions = {}):
   const cpu = process.cpuUsage()
   const release = await takeLock(join(pipeline.stateFolder, `${fileName(pipeline.name)}.lock`))
   try {
-    const open = await openPipeline(pipeline, options)
-    const monitors = (['source', 'destination'] as const).map((end) => monitor(end, pipeline, open, options.onEvent))
+    const observer = await createObserver(pipeline, options)
     try {
-      return await runOpen(pipeline, options, open, { startedAt, cpu })
-    } finally {
-      await Promise.all(monitors.map((health) => health.stop()))
-      await open.close()
+      const report = await observer.trace('run', { pipeline: pipeline.name }, async () => {
+        const open = await openPipeline(pipeline, { ...options, recorder: observer.recorder })
+        const monitors = (['source', 'destination'] as const).map((end) => {
+          return monitor(end, pipeline, open, observer.onEvent)
+        })
+        try {
+          return await runOpen(pipeline, { startedAt, cpu, observer }, open)
+        } finally {
+          await Promise.all(monitors.map((health) => health.stop()))
+          await open.close()
+        }
+      })
+      await observer.progress.end(report.status)
+      return report
+    } catch (error) {
+      await observer.failed(error)
+      throw error
     }
   } finally {
     await release()
@@ -80,15 +93,22 @@ function monitor(
 }
 
 /** Constructs and opens both drivers; closes both when one cannot be opened. The caller closes what it was given. */
-export async function openPipeline(pipeline: Pipeline, options: RunOptions): Promise<OpenPipeline> {
+export async function openPipeline(
+  pipeline: Pipeline,
+  options: RunOptions & { readonly recorder?: Recorder },
+): Promise<OpenPipeline> {
   const { source, destination } = pipeline
   const signal = options.signal ?? new AbortController().signal
-  const { logger, clock } = options
+  const { logger, clock, recorder } = options
   const shared = { signal, ...(logger ? { logger } : {}), ...(clock ? { clock } : {}) }
-  const contexts = {
-    source: createContext({ ...shared, config: source.config, name: source.connector.name }),
-    destination: createContext({ ...shared, config: destination.config, name: destination.connector.name }),
-  }
+  const contextOf = (side: Side, { connector, config }: Endpoint): Context =>
+    createContext({
+      ...shared,
+      config,
+      name: connector.name,
+      onRetry: ({ code }) => recorder?.retried(side, code),
+    })
+  const contexts = { source: contextOf('source', source), destination: contextOf('destination', destination) }
   const managed = {
     source: new Managed(source.connector.name, sourceDriver(pipeline)),
     destination: new Managed(destination.connector.name, destinationDriver(pipeline)),
@@ -136,13 +156,13 @@ function cannot(connector: string, what: string): NebulaError {
 
 async function runOpen(
   pipeline: Pipeline,
-  options: RunOptions,
+  began: { startedAt: number; cpu: NodeJS.CpuUsage; observer: Observer },
   { drivers, contexts }: OpenPipeline,
-  began: { startedAt: number; cpu: NodeJS.CpuUsage },
 ): Promise<Report> {
   const state = drivers.destination.recall ? undefined : new LocalState(pipeline.stateFolder, pipeline.name)
   const recalled = await (state ? state.recall() : drivers.destination.recall?.(pipeline.name, contexts.destination))
-  const prepared = await prepareRun(pipeline, drivers, recalled, contexts)
+  const { observer } = began
+  const prepared = await observer.trace('plan', {}, () => prepareRun(pipeline, drivers, recalled, contexts))
   const { run, obsolete } = prepared
   if (obsolete) await discardObsolete(pipeline, { drivers, state }, obsolete, contexts.destination)
   await state?.prepare(run)
@@ -156,7 +176,8 @@ async function runOpen(
     contexts,
     state,
     deadLetters,
-    onEvent: options.onEvent,
+    onEvent: observer.onEvent,
+    observer,
   })
   const outcomes = await scheduler.run()
   const report = createReport(
@@ -168,6 +189,7 @@ async function runOpen(
       startedAt: began.startedAt,
       endedAt: Date.now(),
       cpu: process.cpuUsage(began.cpu),
+      history: await observer.progress.finalHistory(),
       deadLetters: (await deadLetters.any()) ? deadLetters.folder : undefined,
     },
     outcomes,
@@ -176,7 +198,7 @@ async function runOpen(
     join(pipeline.stateFolder, `${fileName(pipeline.name)}.report.json`),
     JSON.stringify(report, null, 2),
   )
-  options.onEvent?.({ kind: 'report', report })
+  observer.onEvent({ kind: 'report', report })
   if (outcomes.every(({ status }) => status === 'done' || status === 'finished_before')) {
     await state?.end()
     await drivers.destination.end?.(run, contexts.destination)

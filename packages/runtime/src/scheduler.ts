@@ -1,9 +1,9 @@
 import { availableParallelism } from 'node:os'
-import { RateLimiter, Retry, taskLimits, withSignal } from '@nebula/base'
+import { RateLimiter, Retry, StreamMeter, taskLimits, withSignal } from '@nebula/base'
 import type { BaseConfig, Checkpoint, Clock, Context, NebulaError, Partition, StreamPlan } from '@nebula/core'
 import { BufferPool, toNebulaError } from '@nebula/core'
 import type { DeadLetters } from './dead-letters.ts'
-import { StreamMeter } from './meter.ts'
+import type { Observer } from './observer.ts'
 import type { Pipeline } from './pipeline.ts'
 import type { AgreedStream } from './plan-stream.ts'
 import type { Drivers, PreparedRun } from './prepare-run.ts'
@@ -23,6 +23,7 @@ export interface SchedulerInput {
   readonly state: LocalState | undefined
   readonly deadLetters: DeadLetters
   readonly onEvent: ((event: RunEvent) => void) | undefined
+  readonly observer: Observer
 }
 
 /** One stream while it runs. */
@@ -73,17 +74,18 @@ export class Scheduler {
     await Promise.all(Array.from({ length: parallel }, () => this.#work(parallel)))
     for (const lane of this.#lanes)
       if (lane.error && lane.status === 'failed' && !resumable(lane.error)) await this.#discard(lane)
-    return this.#lanes.map(({ meter, plan, status, resumed, error }) => ({
+    return this.#lanes.map(({ agreed, meter, plan, status, resumed, error }) => ({
       meter,
       mode: plan.request.mode,
       status: status ?? 'interrupted',
       resumed,
+      lossy: lossyColumns(agreed),
       error,
     }))
   }
 
   async #work(parallel: number): Promise<void> {
-    const { pipeline, contexts } = this.#input
+    const { pipeline, contexts, observer } = this.#input
     const total = pipeline.source.config.memory.bufferPoolBytes
     const pool = new BufferPool(Math.max(LEAST_TASK_BYTES, total / parallel))
     for (let next = this.#queue.shift(); next; next = this.#queue.shift()) {
@@ -101,10 +103,11 @@ export class Scheduler {
         await this.#fail(lane, error, partition)
       }
     }
+    observer.recorder.pool(pool.statistics.hits, pool.statistics.misses)
   }
 
   #task(lane: Lane, partition: Partition, order: number, contexts: TaskContexts): Promise<void> {
-    const { pipeline, prepared, drivers, state, deadLetters } = this.#input
+    const { pipeline, prepared, drivers, state, deadLetters, observer } = this.#input
     const { performance, reliability } = pipeline.source.config
     const batchBytes = Math.min(performance.batchBytes, contexts.source.pool.limit / BATCHES_PER_TASK)
     const task: Task = {
@@ -127,14 +130,17 @@ export class Scheduler {
       limits: taskLimits(pipeline.source.config, pipeline.destination.config),
     }
     const last: Checkpoint | undefined = prepared.checkpoints.get(partition.id)
-    const ports = { ...drivers, state, deadLetters, meter: lane.meter, policies: this.#policies }
-    return runTask(task, last, ports, contexts)
+    const { trace } = observer
+    const ports = { ...drivers, state, deadLetters, meter: lane.meter, policies: this.#policies, trace }
+    const attributes = { stream: partition.stream, partition: partition.id }
+    return trace('task', attributes, () => runTask(task, last, ports, contexts))
   }
 
   async #finish(lane: Lane): Promise<void> {
     const { prepared, drivers, contexts, state, onEvent } = this.#input
     const { stream } = lane.plan.request
     try {
+      lane.meter.requireBalance()
       await drivers.destination.finish?.(prepared.run, [stream], contexts.destination)
       await state?.finish([stream])
       lane.status = 'done'
@@ -153,6 +159,7 @@ export class Scheduler {
     const interrupted = contexts.source.signal.aborted || lane.stop.signal.aborted
     lane.status = interrupted ? 'interrupted' : 'failed'
     lane.error = toNebulaError(thrown).at({ stream, ...(partition ? { partition: partition.id } : {}) })
+    if (!interrupted) this.#input.observer.recorder.failed(lane.error.code)
     lane.stop.abort()
     if (!interrupted && stopsOthers(pipeline)) for (const other of this.#lanes) other.stop.abort()
     onEvent?.({ kind: 'stream', progress: lane.meter.progress, status: lane.status })
@@ -186,11 +193,24 @@ function stopsOthers({ onStreamError, source, destination }: Pipeline): boolean 
   return onStreamError === 'stop' || [source, destination].some(({ config }) => config.reliability.failFast)
 }
 
-function createLane({ prepared }: SchedulerInput, agreed: AgreedStream, plan: StreamPlan): Lane {
+/** What was lost with the pipeline's consent: without it there would be no run. */
+function lossyColumns({ request, accepted }: AgreedStream): StreamOutcome['lossy'] {
+  return accepted.columns.flatMap(({ fidelity, why = 'it loses something' }, i) =>
+    fidelity === 'lossy' ? [{ column: request.columns[i] ?? '', why }] : [],
+  )
+}
+
+function createLane(
+  { pipeline, prepared, observer, contexts }: SchedulerInput,
+  agreed: AgreedStream,
+  plan: StreamPlan,
+): Lane {
   const { stream } = plan.request
   const partitions = prepared.run.plan.partitions.filter((partition) => partition.stream === stream)
   const estimated = prepared.catalog.streams.find((info) => info.name === stream)?.rows
   const meter = new StreamMeter(stream, plan.target, partitions.length, estimated)
+  meter.recorder = observer.recorder
+  if (pipeline.source.config.advanced.debug) meter.logger = contexts.source.logger
   const checkpoints = partitions.flatMap(({ id }) => prepared.checkpoints.get(id) ?? [])
   for (const { counts } of checkpoints) meter.resumed(counts)
   const done = checkpoints.filter((checkpoint) => checkpoint.done).length

@@ -1,5 +1,5 @@
-import type { RateLimiter, Retry, TaskLimits } from '@nebula/base'
-import { ByteQueue, throwIfAborted, WatchedEnds } from '@nebula/base'
+import type { RateLimiter, Retry, StreamMeter, TaskLimits, Trace } from '@nebula/base'
+import { addCounts as add, ByteQueue, NO_COUNTS as NOTHING, throwIfAborted, WatchedEnds } from '@nebula/base'
 import type {
   BatchLimits,
   Checkpoint,
@@ -20,8 +20,6 @@ import type { StreamTransform } from '@nebula/transforms'
 import { changesNothing, Transformer } from '@nebula/transforms'
 import type { DeadLetters } from './dead-letters.ts'
 import { deadLetter } from './dead-letters.ts'
-import type { StreamMeter } from './meter.ts'
-import { add, NOTHING } from './meter.ts'
 import { writeIsolated } from './isolate.ts'
 import type { LocalState } from './state.ts'
 import { loadTransform } from './load-transform.ts'
@@ -61,6 +59,7 @@ export interface TaskPorts {
   readonly deadLetters: DeadLetters
   readonly meter: StreamMeter
   readonly policies: { readonly source: TaskPolicies; readonly destination: TaskPolicies }
+  readonly trace: Trace
 }
 
 /** Both fire together; memory is the task's own. */
@@ -100,8 +99,8 @@ export async function runTask(
       if (attempt.last !== before) retries = 0
       const delayMs = ports.policies[attempt.failed].retry.delayMs(error, retries++)
       if (delayMs === undefined) throw error
-      ports.meter.retries++
       const { code } = toNebulaError(error)
+      ports.meter.retried(attempt.failed, code)
       logger.warn('a task is tried again', { partition: task.partition.id, code, delayMs: Math.round(delayMs) })
       await clock.sleep(delayMs, signal)
     }
@@ -232,7 +231,8 @@ class Attempt {
   async *#timed(queue: ByteQueue<Held>): AsyncIterable<Held> {
     let began = performance.now()
     for await (const held of queue) {
-      this.#ports.meter.sourceMs += performance.now() - began
+      this.#ports.meter.waited('source', performance.now() - began)
+      this.#ports.meter.recorder.buffered(this.#task.partition.stream, queue.bytes / this.#task.batch.bytes)
       yield held
       began = performance.now()
     }
@@ -260,7 +260,7 @@ class Attempt {
       this.#keep(ready, rejected)
       if (transformer) ready.release()
     } finally {
-      meter.destinationMs += performance.now() - began
+      meter.waited('destination', performance.now() - began)
       batch.release()
     }
     if (batch.position === undefined) return
@@ -298,7 +298,7 @@ class Attempt {
   /** Dead letters first, then the rows with their checkpoint, then the local state. */
   async #commit(writer: Writer, behind: RecordBatch | undefined): Promise<void> {
     const { partition } = this.#task
-    const { deadLetters, meter, state } = this.#ports
+    const { deadLetters, meter, state, trace } = this.#ports
     const began = performance.now()
     const sequence = (this.last?.sequence ?? 0) + 1
     await deadLetters.store(partition.stream, partition.id, sequence, this.#letters)
@@ -313,11 +313,11 @@ class Attempt {
       ...(position === undefined ? {} : { position }),
     }
     this.#pending = checkpoint
-    await writer.commit(checkpoint)
+    await trace('commit', { stream: partition.stream, rows: this.#counts.read }, () => writer.commit(checkpoint))
     this.#pending = undefined
     await state?.commit(checkpoint)
     meter.committed(this.#counts)
-    meter.destinationMs += performance.now() - began
+    meter.waited('destination', performance.now() - began)
     this.last = checkpoint
     this.#counts = NOTHING
     this.#letters = []

@@ -1,6 +1,6 @@
+import { StreamMeter } from '@nebula/base'
 import { NebulaError } from '@nebula/core'
 import { describe, expect, test } from 'vitest'
-import { StreamMeter } from '../src/meter.ts'
 import type { Report, RunFacts, StreamOutcome } from '../src/report.ts'
 import { createReport } from '../src/report.ts'
 
@@ -12,6 +12,7 @@ const facts: RunFacts = {
   startedAt: Date.UTC(2026, 0, 1),
   endedAt: Date.UTC(2026, 0, 1) + 2000,
   cpu: { user: 400_000, system: 100_000 },
+  history: { ms: [], streams: [] },
   deadLetters: undefined,
 }
 
@@ -21,7 +22,7 @@ function outcome(name: string, more: Partial<StreamOutcome> & { read?: number } 
   const counts = { read, written: read, filtered: 0, rejected: 0, bytes: read * 10 }
   meter.moved(counts)
   meter.committed(counts)
-  return { meter, mode: 'overwrite', status: 'done', resumed: 0, error: undefined, ...rest }
+  return { meter, mode: 'overwrite', status: 'done', resumed: 0, lossy: [], error: undefined, ...rest }
 }
 
 const failed = (code: 'row_rejected' | 'connection_lost'): Partial<StreamOutcome> => ({
@@ -86,36 +87,5 @@ describe('createReport', () => {
       outcome('a', { read: 5 }),
     ])
     expect(report).toMatchObject({ seconds: 0, rowsPerSecond: 5000, rowsPerCpuSecond: 5000 })
-  })
-})
-
-describe('StreamMeter', () => {
-  const some = { read: 3, written: 2, filtered: 0, rejected: 1, bytes: 30 }
-
-  test('takes back what an attempt did, and keeps what is committed', () => {
-    const meter = new StreamMeter('orders', 'target', 4, 100)
-    meter.resumed(some)
-    meter.moved(some)
-    expect(meter.progress).toMatchObject({
-      read: 6,
-      written: 4,
-      rejected: 2,
-      bytes: 60,
-      durable: 3,
-      estimatedRows: 100,
-    })
-    expect(meter.rejected).toBe(2)
-    meter.undone(some)
-    expect(meter.progress).toMatchObject({ read: 3, durable: 3 })
-    meter.moved(some)
-    meter.committed(some)
-    expect(meter.counts).toEqual({ read: 6, written: 4, filtered: 0, rejected: 2, bytes: 60 })
-    expect(meter.progress).toMatchObject({
-      stream: 'orders',
-      target: 'target',
-      durable: 6,
-      partitions: 4,
-      partitionsDone: 0,
-    })
   })
 })

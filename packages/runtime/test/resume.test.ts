@@ -406,6 +406,7 @@ describe('a resumed run', () => {
     const scene = scenes({ destination: { target: new MemoryTarget(), recalls: false } })
     await interrupted(scene, 2)
     expect((await readdir(join(folder(), '.nebula'))).sort()).toEqual([
+      'shop.progress.json',
       'shop.report.json',
       'shop.schemas.json',
       'shop.state.json',

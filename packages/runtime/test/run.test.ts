@@ -53,7 +53,11 @@ describe('a run', () => {
     const target = new MemoryTarget()
     const scene = { source, destination: { target }, folder: folder() }
     const first = await runPipeline(pipelineOf(scene))
-    expect(await readdir(join(folder(), '.nebula'))).toEqual(['shop.report.json', 'shop.schemas.json'])
+    expect(await readdir(join(folder(), '.nebula'))).toEqual([
+      'shop.progress.json',
+      'shop.report.json',
+      'shop.schemas.json',
+    ])
     source.streams = [numbered('orders', 7)]
     const second = await runPipeline(pipelineOf(scene))
     expect(second.resumed).toBe(false)
@@ -185,7 +189,7 @@ describe('before the first row', () => {
     }
     await expect(runPipeline(pipelineOf(scene))).rejects.toMatchObject({ code: 'authentication_failed', connector })
     expect(faults.points.filter((at) => at.endsWith('.close')).sort()).toEqual(['destination.close', 'source.close'])
-    expect(await readdir(join(folder(), '.nebula'))).toEqual([])
+    expect(await readdir(join(folder(), '.nebula'))).toEqual(['shop.progress.json'])
   })
 
   test('an error of planning is thrown, both ends are closed and the lock is free', async () => {
@@ -197,7 +201,7 @@ describe('before the first row', () => {
     }
     await expect(runPipeline(pipelineOf(scene))).rejects.toThrow('unexpected')
     expect(faults.points.filter((at) => at.endsWith('.close')).sort()).toEqual(['destination.close', 'source.close'])
-    expect(await readdir(join(folder(), '.nebula'))).toEqual([])
+    expect(await readdir(join(folder(), '.nebula'))).toEqual(['shop.progress.json'])
   })
 
   test('a connector that cannot be closed does not turn the run into a failure', async () => {
