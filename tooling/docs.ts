@@ -14,8 +14,8 @@ const NOTE = '<!-- Written by `npm run docs`. -->\n'
 /** Rows of a table: a key, its default, what it does. */
 function rows(schema: JsonSchema): string[] {
   return configOptions(schema).map(({ key, initial, description }) => {
-    const shown = initial === '' ? '' : `\`${initial.replaceAll('|', '\\|')}\``
-    return `| \`${key}\` | ${shown} | ${description.replaceAll('|', '\\|')} |`
+    const shown = initial === '' ? '' : `\`${initial.replaceAll('|', '\\|')}\` `
+    return `| \`${key}\` | ${shown}| ${description.replaceAll('|', '\\|')} |`
   })
 }
 

@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
@@ -45,5 +45,15 @@ describe('bin', () => {
     expect(code).toBe(2)
     expect(stderr).toContain('error usage')
     expect((await run(['run', '--help'])).stdout).toContain('Usage: nebula run')
+  })
+
+  test('ends well when nobody reads its output any more', async () => {
+    const child = spawn(process.execPath, ['--conditions=source', BIN, 'schema'], { stdio: ['ignore', 'pipe', 'pipe'] })
+    // More than a pipe holds is printed, so that some of it meets a closed end.
+    child.stdout.destroy()
+    let stderr = ''
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
+    const code = await new Promise((resolve) => child.once('close', resolve))
+    expect([code, stderr]).toEqual([0, ''])
   })
 })

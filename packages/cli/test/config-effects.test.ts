@@ -5,28 +5,28 @@ import { describe, expect, test } from 'vitest'
 
 /** The test that shows the effect of each key, in `packages/`. */
 const EFFECTS: { readonly [key: string]: string } = {
+  'advanced.compression.algorithm': 'files/test/destination-compressed.test.ts',
+  'advanced.compression.level': 'files/test/destination-compressed.test.ts',
   'advanced.partition_bytes': 'runtime/test/prepare-run.test.ts',
+  'advanced.storage_mode': 'base/test/destination.test.ts',
   'memory.buffer_pool_bytes': 'base/test/context.test.ts',
+  'memory.record_pool_size': 'base/test/source.test.ts',
   'performance.batch_size': 'runtime/test/run.test.ts',
   'performance.max_concurrency': 'connector-postgres/test/connection.it.test.ts',
-  'security.tls.ca': 'base/test/tls.test.ts',
-  'security.tls.cert': 'base/test/tls.test.ts',
-  'security.tls.key': 'base/test/tls.test.ts',
-  'security.tls.mode': 'connector-postgres/test/connection.it.test.ts',
-  'security.tls.server_name': 'base/test/tls.test.ts',
+  'security.tls.ca': 'connector-postgres/test/tls.it.test.ts',
+  'security.tls.cert': 'connector-postgres/test/tls.it.test.ts',
+  'security.tls.key': 'connector-postgres/test/tls.it.test.ts',
+  'security.tls.mode': 'connector-postgres/test/tls.it.test.ts',
+  'security.tls.server_name': 'connector-postgres/test/tls.it.test.ts',
   'timeouts.connection': 'connector-postgres/test/connection.it.test.ts',
   'timeouts.request': 'base/test/context.test.ts',
 }
 
 /** Declared, and no test names its effect. */
 const WITHOUT_EFFECT: readonly string[] = [
-  'advanced.compression.algorithm',
-  'advanced.compression.level',
   'advanced.debug',
   'advanced.schema_evolution',
-  'advanced.storage_mode',
   'memory.max_memory',
-  'memory.record_pool_size',
   'observability.log_level',
   'observability.metrics',
   'observability.metrics_interval',

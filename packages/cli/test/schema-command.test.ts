@@ -4,8 +4,18 @@ import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { nebula } from './harness.ts'
 
+type Editor = (file: unknown) => string[]
+const editors = new Map<string, Promise<Editor>>()
+
 /** What an editor would say of a file. */
-async function editor(...args: string[]): Promise<(file: unknown) => string[]> {
+function editor(...args: string[]): Promise<Editor> {
+  const key = args.join()
+  const known = editors.get(key) ?? compile(args)
+  editors.set(key, known)
+  return known
+}
+
+async function compile(args: readonly string[]): Promise<Editor> {
   const { code, stdout } = await nebula('schema', ...args)
   expect(code).toBe(0)
   const validate = new Ajv2020({ allErrors: true, strict: true, strictTypes: false, strictTuples: false }).compile(

@@ -4,7 +4,6 @@ import { join } from 'node:path'
 import type { StreamOptions } from '@nebula/runtime'
 import { oneLinePipeline, registered, runPipeline } from '@nebula/runtime'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { z } from 'zod'
 import { csv, CsvConfig } from '../src/index.ts'
 
 async function folderOf(files: { [name: string]: string }): Promise<string> {
@@ -119,17 +118,4 @@ describe('the csv connector', () => {
     expect(CsvConfig.safeParse({ path: '.', delimiter: '::' }).success).toBe(false)
     expect(CsvConfig.safeParse({ path: '.', delimiter: '\t', nulls: ['NULL'] }).success).toBe(true)
   })
-})
-
-test("the README's options are those of the schema", async () => {
-  const readme = await readFile(new URL('../README.md', import.meta.url), 'utf8')
-  const { properties = {} } = z.toJSONSchema(CsvConfig, { io: 'input', unrepresentable: 'any' })
-  const shared = ['name', 'performance', 'timeouts', 'reliability', 'security', 'observability', 'memory', 'advanced']
-  const rows = Object.entries(properties).flatMap(([key, property]) => {
-    if (shared.includes(key) || typeof property === 'boolean') return []
-    const initial = property.default === undefined ? '' : `\`${JSON.stringify(property.default)}\``
-    return [`| \`${key}\` | ${initial === '' ? '' : `${initial} `}| ${property.description} |\n`]
-  })
-  const [, table] = /<!-- options -->\n([^]*)<!-- \/options -->/.exec(readme) ?? []
-  expect(table).toBe(`| key | default | |\n|---|---|---|\n${rows.join('')}`)
 })
