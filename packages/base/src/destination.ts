@@ -23,6 +23,7 @@ import { NebulaError, parseType, Record as RecordClass, schemaFingerprint, typeN
 import type { EndpointOptions } from './endpoint.ts'
 import { BaseEndpoint } from './endpoint.ts'
 import { StreamWriter } from './stream-writer.ts'
+import { throwIfAborted } from './timeout.ts'
 
 interface Prepared {
   readonly run: Run
@@ -113,7 +114,13 @@ export class BaseDestination extends BaseEndpoint<DestinationDriver> implements 
   }
 
   #next<T>(work: () => Promise<T>): Promise<T> {
-    const next = this.#tail.then(() => this.counted(work))
+    const next = this.#tail.then(() =>
+      this.counted(() => {
+        void this.driver
+        throwIfAborted(this.context.signal)
+        return work()
+      }),
+    )
     this.#tail = next.catch(() => {})
     return next
   }

@@ -232,6 +232,30 @@ describe('a destination', () => {
     expect(await program(0, false)).toBeUndefined()
   })
 
+  test('stops when its signal fires; the next of that target begins anew', async () => {
+    const stop = new AbortController()
+    const destination = await opened(
+      createDestination('postgres', { url, performance: { batchSize: 1 } }, { signal: stop.signal }),
+    )
+    const stream = { stream: 'stopped', schema: { id: 'int64' } }
+    const staged = async (): Promise<unknown> =>
+      (await client.query("SELECT oid FROM pg_class WHERE relname LIKE 'nebula_stage%' ORDER BY oid")).rows
+    const before = await staged()
+    await destination.prepare(stream)
+    expect(await staged()).not.toEqual(before)
+    await destination.write({ id: 1 })
+    stop.abort()
+    await expect(destination.write({ id: 2 })).rejects.toMatchObject({ code: 'aborted' })
+    await destination.close()
+    await vi.waitFor(async () => expect((await connections()).all).toBe(0))
+    const next = await postgresTarget()
+    await next.prepare(stream)
+    await next.write({ id: 3 })
+    await next.finish()
+    expect((await client.query('SELECT id::int FROM stopped')).rows).toEqual([{ id: 3 }])
+    expect(await staged()).toEqual(before)
+  })
+
   test('without a name, nothing is left of a program that gave up', async () => {
     const path = await folder()
     const destination = await opened(createDestination('csv', { path }))
