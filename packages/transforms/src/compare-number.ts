@@ -53,7 +53,7 @@ export class NumericComparer {
     if (row.sign !== other.sign) return row.sign < other.sign ? -1 : 1
     if (row.exponent !== other.exponent) return row.exponent < other.exponent === row.sign > 0 ? -1 : 1
     const order = compareDigits(data, row, this.#data, other)
-    return row.sign < 0 ? -order : order
+    return row.sign < 0 ? 0 - order : order
   }
 }
 
