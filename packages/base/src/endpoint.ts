@@ -1,18 +1,8 @@
-import type {
-  BaseConfig,
-  Clock,
-  Context,
-  Endpoint,
-  Health,
-  HealthCheck,
-  Lifecycle,
-  Logger,
-  MetricsSnapshot,
-} from '@nebula/core'
+import type { BaseConfig, Clock, Context, Endpoint, Health, Lifecycle, Logger, MetricsSnapshot } from '@nebula/core'
 import { RecordPool, toNebulaError } from '@nebula/core'
 import { createContext } from './context.ts'
+import { HealthMonitor } from './health.ts'
 import { Managed } from './lifecycle.ts'
-import { withTimeout } from './timeout.ts'
 
 export interface EndpointOptions<Driver> {
   /** The name of the connector, for messages. */
@@ -26,10 +16,6 @@ export interface EndpointOptions<Driver> {
   readonly clock?: Clock
 }
 
-/** Health checks that are remembered. */
-const REMEMBERED = 20
-const UNHEALTHY_AFTER = 3
-
 /** What `BaseSource` and `BaseDestination` share: life, context, health and counts. */
 export abstract class BaseEndpoint<Driver extends Lifecycle> implements Endpoint {
   readonly name: string
@@ -42,9 +28,7 @@ export abstract class BaseEndpoint<Driver extends Lifecycle> implements Endpoint
   readonly #counted = new WeakSet<object>()
   readonly #counts = { batches: 0, rows: 0, bytes: 0, rejected: 0, durable: 0 }
   #startedAt: number | undefined
-  #checks: readonly HealthCheck[] = []
-  #status: Health['status'] = 'healthy'
-  #since: number
+  readonly #monitor: HealthMonitor
 
   constructor(options: EndpointOptions<Driver>) {
     const { name, config, driver, signal = new AbortController().signal, logger, clock } = options
@@ -58,38 +42,20 @@ export abstract class BaseEndpoint<Driver extends Lifecycle> implements Endpoint
       ...(logger ? { logger } : {}),
       ...(clock ? { clock } : {}),
     })
-    this.#managed = new Managed(name, driver())
-    this.#since = this.context.clock.now()
+    const made = driver()
+    this.#managed = new Managed(name, made)
+    this.#monitor = new HealthMonitor({ driver: made, config: config.reliability.healthCheck, context: this.context })
   }
 
   async initialize(): Promise<void> {
     await this.counted(() => this.#managed.open(this.context))
     this.#startedAt = this.context.clock.now()
+    this.#monitor.start()
   }
 
   async health(): Promise<Health> {
-    const driver = this.driver
-    const { clock, signal } = this.context
-    const ms = this.options.config.reliability.healthCheck.timeout
-    const limit = { ms, what: 'A health check', key: 'reliability.health_check.timeout' }
-    const at = clock.now()
-    const error = await withTimeout(
-      limit,
-      signal,
-      (inner) => driver.ping?.({ ...this.context, signal: inner }) ?? Promise.resolve(),
-    ).then(
-      () => undefined,
-      (reason: unknown) => toNebulaError(reason).code,
-    )
-    this.#checks = [...this.#checks, { at, ms: clock.now() - at, ...(error === undefined ? {} : { error }) }].slice(
-      -REMEMBERED,
-    )
-    const last = this.#checks.slice(-UNHEALTHY_AFTER)
-    const failing = last.every((check) => check.error !== undefined)
-    const status = error === undefined ? 'healthy' : failing ? 'unhealthy' : 'degraded'
-    if (status !== this.#status) this.#since = clock.now()
-    this.#status = status
-    return { status, since: this.#since, checks: this.#checks }
+    void this.driver
+    return this.#monitor.check()
   }
 
   metrics(): MetricsSnapshot {
@@ -104,6 +70,7 @@ export abstract class BaseEndpoint<Driver extends Lifecycle> implements Endpoint
 
   async close(): Promise<void> {
     this.#closing.abort()
+    await this.#monitor.stop()
     await this.#managed.close()
   }
 

@@ -1,24 +1,6 @@
-import type { BaseConfig, Clock, Context, Lifecycle } from '@nebula/core'
+import type { BaseConfig, Clock, Context, Health, HealthCheck, Lifecycle } from '@nebula/core'
 import { toNebulaError } from '@nebula/core'
 import { Deadline } from './deadline.ts'
-
-/** One ping. */
-export interface HealthCheck {
-  /** Milliseconds since 1970, and how long it took. */
-  readonly at: number
-  readonly ms: number
-  /** The code of the error; left out: the system answered. */
-  readonly error?: string
-}
-
-export interface Health {
-  /** Degraded: the last check failed; unhealthy: the last three, or every one there was. */
-  readonly status: 'healthy' | 'degraded' | 'unhealthy'
-  /** Milliseconds since 1970 at which the status became what it is. */
-  readonly since: number
-  /** The last ones, oldest first. */
-  readonly checks: readonly HealthCheck[]
-}
 
 export interface HealthOptions {
   /** A driver that is open. Without `ping`, every check finds it healthy. */
