@@ -1,4 +1,4 @@
-import type { Position, RecordBatch, Rejection } from './batch.ts'
+import type { Position, RecordBatch, Rejection, RowOrigin } from './batch.ts'
 import type { BufferPool } from './buffer-pool.ts'
 import type { Json } from './json.ts'
 import type { Catalog, Schema } from './schema.ts'
@@ -121,6 +121,14 @@ export interface BatchLimits {
   readonly delayMs: number
 }
 
+/** A row that could not be read, to be read once more. */
+export interface RejectedRecord {
+  /** Handed on, as it is, with the row or its rejection. */
+  readonly origin: RowOrigin
+  /** Its text; left out: the record that has this number in the file now. */
+  readonly raw?: Uint8Array
+}
+
 /** A source, as its author writes it. Methods may run concurrently. */
 export interface SourceDriver extends Lifecycle {
   /** Streams, columns, keys, estimates. `defined` are streams that exist only in the pipeline file. */
@@ -134,6 +142,8 @@ export interface SourceDriver extends Lifecycle {
   ): Promise<Plan>
   /** Ends only at the true end; left early, it frees everything. */
   read(task: ReadTask, context: Context): AsyncIterable<RecordBatch>
+  /** Reads rejected records of a stream once more, each as a batch of one row or one rejection. Left out: it cannot. */
+  reread?(stream: ReadStream, records: readonly RejectedRecord[], context: Context): AsyncIterable<RecordBatch>
 }
 
 export type Guarantee = 'exactly_once' | 'at_least_once'

@@ -8,6 +8,7 @@ import type {
   ReadStream,
   ReadTask,
   RecordBatch,
+  RejectedRecord,
   SourceDriver,
   StreamDefinition,
   StreamInfo,
@@ -90,6 +91,10 @@ export class FileSource implements SourceDriver {
 
   read(task: ReadTask, context: Context): AsyncIterable<RecordBatch> {
     return this.#reader.read(task, context)
+  }
+
+  reread(stream: ReadStream, records: readonly RejectedRecord[], context: Context): AsyncIterable<RecordBatch> {
+    return this.#reader.reread(stream, records, context)
   }
 
   /** The columns of a stream, with types that fit a sample of its files. */

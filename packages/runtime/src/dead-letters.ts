@@ -1,9 +1,36 @@
 import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileError, writeDurably } from '@nebula/base'
-import type { Checkpoint, Column, RecordBatch, Rejection, Value } from '@nebula/core'
+import type { Checkpoint, Column, Position, RecordBatch, Rejection, RowOrigin, Value } from '@nebula/core'
 import { BufferPool, BytesBuilder, formatColumn, isNebulaError, utf8, valueAt } from '@nebula/core'
 import { fileName } from './state.ts'
+
+/** A row that was kept because it could not arrive. One line of JSON. */
+export interface DeadLetter extends Partial<RowOrigin> {
+  readonly stream: string
+  /** Where it failed: its source could not read it, a transform did not fit, or the destination refused it. */
+  readonly stage: 'read' | 'transform' | 'write'
+  readonly place: string
+  /** Behind its batch, where its source gives one. */
+  readonly position?: Position
+  readonly column?: string
+  readonly code: string
+  readonly reason: string
+  /** By column, as canonical texts: `transform` in the names and types of the source, `write` in those of the target. */
+  readonly values?: { readonly [column: string]: unknown }
+  /** Columns whose value is masked already. */
+  readonly masked?: readonly string[]
+  /** As the source had it; in base64 where it is no UTF-8. */
+  readonly raw?: string
+  readonly raw_base64?: string
+}
+
+/** A dead letter as it lies in its file. */
+export interface StoredLetter extends DeadLetter {
+  /** Unique in its run. */
+  readonly id: string
+  readonly partition: string
+}
 
 /**
  * Rows that were kept because they could not arrive: a folder per stream, and in it one file of JSON lines per commit,
@@ -24,7 +51,7 @@ export class DeadLetters {
    * Stores the rows of one commit, durably, before that commit: the same commit tried again replaces them, so they add
    * up after any kill.
    */
-  async store(stream: string, partition: string, sequence: number, letters: readonly string[]): Promise<void> {
+  async store(stream: string, partition: string, sequence: number, letters: readonly DeadLetter[]): Promise<void> {
     if (letters.length === 0) return
     const folder = this.#of(stream)
     try {
@@ -33,7 +60,10 @@ export class DeadLetters {
       throw fileError(error, folder)
     }
     const path = join(folder, `${fileName(partition)}.${sequence}.jsonl`)
-    await writeDurably(path, `${letters.join('\n')}\n`, 0o600)
+    const stored = letters.map((letter, i): StoredLetter => {
+      return { id: `${partition}.${sequence}.${i + 1}`, partition, ...letter }
+    })
+    await writeDurably(path, letterLines(stored), 0o600)
   }
 
   /** Removes what a stream kept before commits that never came, or that are undone: all but those of `checkpoints`. */
@@ -57,6 +87,11 @@ export class DeadLetters {
   }
 }
 
+/** Dead letters as a file has them. */
+export function letterLines(letters: readonly StoredLetter[]): string {
+  return letters.map((letter) => `${JSON.stringify(letter)}\n`).join('')
+}
+
 async function filesOf(folder: string): Promise<string[]> {
   try {
     return await readdir(folder)
@@ -66,11 +101,24 @@ async function filesOf(folder: string): Promise<string[]> {
   }
 }
 
-/** One line for a rejected row: its values where it is one of the batch, else as the source had it. */
-export function deadLetter(batch: RecordBatch, rejection: Rejection): string {
-  const { row, column, code, reason, place, raw } = rejection
-  const values = row === undefined ? undefined : exactRow(batch, row)
-  return JSON.stringify({ stream: batch.stream, place, column, code, reason, values, ...(raw && exactBytes(raw)) })
+/** A rejected row for the dead letters: its values where it is one of the batch, else as the source had it. */
+export async function deadLetter(batch: RecordBatch, rejection: Rejection): Promise<DeadLetter> {
+  const { row, column, code, reason, place, raw, values, masked } = rejection
+  const stage = row !== undefined ? 'write' : values ? 'transform' : 'read'
+  const origin = await (row === undefined ? rejection.origin?.() : batch.origin(row))
+  return {
+    stream: batch.stream,
+    stage,
+    place,
+    ...origin,
+    ...(batch.position === undefined ? {} : { position: batch.position }),
+    ...(column === undefined ? {} : { column }),
+    code,
+    reason,
+    ...(row === undefined ? values && { values } : { values: exactRow(batch, row) }),
+    ...(masked && { masked }),
+    ...(raw && exactBytes(raw)),
+  }
 }
 
 function exactBytes(raw: Uint8Array): { raw: string } | { raw_base64: string } {

@@ -15,7 +15,7 @@ import type {
   Writer,
 } from '@nebula/core'
 import { isNebulaError, NebulaError, toNebulaError } from '@nebula/core'
-import type { DeadLetters } from './dead-letters.ts'
+import type { DeadLetter, DeadLetters } from './dead-letters.ts'
 import { deadLetter } from './dead-letters.ts'
 import type { StreamMeter } from './meter.ts'
 import { add, NOTHING } from './meter.ts'
@@ -94,7 +94,7 @@ class Attempt {
   #last: Checkpoint | undefined
   /** Since the last commit. */
   #counts: Counts = NOTHING
-  #letters: string[] = []
+  #letters: DeadLetter[] = []
   /** The stream has more rejected rows than it may: running again cannot help. */
   overBudget = false
 
@@ -178,7 +178,7 @@ class Attempt {
         rejected: rejected.length,
         bytes,
       })
-      this.#keep(ready, rejected)
+      await this.#keep(ready, rejected)
       if (transformer) ready.release()
     } finally {
       meter.destinationMs += performance.now() - began
@@ -195,7 +195,7 @@ class Attempt {
   }
 
   /** Keeps rejected rows for the commit; throws when the stream has more than it may. */
-  #keep(batch: RecordBatch, rejected: readonly Rejection[]): void {
+  async #keep(batch: RecordBatch, rejected: readonly Rejection[]): Promise<void> {
     const [first] = rejected
     if (!first) return
     const { maxErrors, partition, write } = this.#task
@@ -210,7 +210,7 @@ class Attempt {
         place: first.place,
       })
     }
-    for (const rejection of rejected) this.#letters.push(deadLetter(batch, rejection))
+    for (const rejection of rejected) this.#letters.push(await deadLetter(batch, rejection))
   }
 
   /** Dead letters first, then the rows with their checkpoint, then the local state. */

@@ -81,7 +81,8 @@ export class Transformer {
     const rejected = this.#withoutMasked(batch.rejected)
     if (faults.size === 0) {
       const place = (row: number): string => batch.place(row)
-      return createBatch({ ...shared, rows: batch.rows, columns, rejected, place, ...(wire ? { wire } : {}) })
+      const origin: RecordBatch['origin'] = (row) => batch.origin(row)
+      return createBatch({ ...shared, rows: batch.rows, columns, rejected, place, origin, ...(wire ? { wire } : {}) })
     }
     const kept = rowsWithout(batch.rows, faults)
     const inOrder = [...faults].sort(([a], [b]) => a - b)
@@ -92,6 +93,7 @@ export class Transformer {
       columns: (all) =>
         columns(all).map((column, index) => column && gatherColumn(column, kept, this.#gatherer(column, index))),
       place: (row) => batch.place(kept[row] as number),
+      origin: (row) => batch.origin(kept[row] as number),
       rejected: [...rejected, ...inOrder.map(([row, fault]) => this.#rejection(batch, changed, row, fault))],
     })
   }
@@ -130,8 +132,10 @@ export class Transformer {
     const values = this.#work.map(({ masked }, i) => {
       return [fields[i]?.name, exactValue(masked ? (transformed[i] as Column) : batch.column(i), row)]
     })
-    const raw = Buffer.from(JSON.stringify(Object.fromEntries(values)))
-    return { column: name, code: 'value_invalid', reason, place: batch.place(row), raw }
+    const masked = this.#work.flatMap((work, i) => (work.masked ? (fields[i]?.name ?? []) : []))
+    const shown = { values: Object.fromEntries(values), ...(masked.length > 0 ? { masked } : {}) }
+    const origin = (): ReturnType<RecordBatch['origin']> => batch.origin(row)
+    return { column: name, code: 'value_invalid', reason, place: batch.place(row), origin, ...shown }
   }
 }
 

@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import type { Column, LogicalType } from '@nebula/core'
 import { BufferPool, columnBuilder, createBatch, utf8 } from '@nebula/core'
 import { describe, expect, test } from 'vitest'
-import { deadLetter, DeadLetters, exactValue } from '../src/dead-letters.ts'
+import type { DeadLetter } from '../src/dead-letters.ts'
+import { deadLetter, DeadLetters, exactValue, letterLines } from '../src/dead-letters.ts'
 import { typed, useFolder } from './harness.ts'
 import { textColumn } from './memory-connector.ts'
 
@@ -66,33 +67,47 @@ describe('deadLetter', () => {
   })
   const rejection = { code: 'refused', reason: 'a constraint', place: 'line 2' }
 
-  test('has the values of a row of the batch, and nothing of the others', () => {
-    expect(JSON.parse(deadLetter(batch, { ...rejection, row: 1, column: 'id' }))).toEqual({
+  test('has the values of a row of the batch, and nothing of the others', async () => {
+    expect(await deadLetter(batch, { ...rejection, row: 1, column: 'id' })).toEqual({
       ...rejection,
       stream: 'orders',
+      stage: 'write',
       column: 'id',
       values: { id: '9007199254740993', note: null },
     })
   })
 
-  test('has the row as it was read where it is none of the batch, in base64 where it is no UTF-8', () => {
-    expect(JSON.parse(deadLetter(batch, { ...rejection, raw: Buffer.from('é,1') }))).toEqual({
+  test('has the row as it was read where it is none of the batch, in base64 where it is no UTF-8', async () => {
+    expect(await deadLetter(batch, { ...rejection, raw: Buffer.from('é,1') })).toEqual({
       ...rejection,
       stream: 'orders',
+      stage: 'read',
       raw: 'é,1',
     })
-    expect(JSON.parse(deadLetter(batch, { ...rejection, raw: Uint8Array.of(0xff, 0x41) }))).toEqual({
+    expect(await deadLetter(batch, { ...rejection, raw: Uint8Array.of(0xff, 0x41) })).toEqual({
       ...rejection,
       stream: 'orders',
+      stage: 'read',
       raw_base64: '/0E=',
     })
-    expect(JSON.parse(deadLetter(batch, rejection))).toEqual({ ...rejection, stream: 'orders' })
+    expect(await deadLetter(batch, rejection)).toEqual({ ...rejection, stream: 'orders', stage: 'read' })
   })
 
-  test('is one line', () => {
-    expect(deadLetter(batch, { ...rejection, raw: Buffer.from('two\nlines') })).not.toContain('\n')
+  test('has the row as it was read where a transform did not fit, and says what is masked', async () => {
+    const values = { id: 'ten', email: 'ab12' }
+    const origin = { path: 'a.csv', line: 3, record: 2, byte: 17 }
+    const changed = { ...rejection, values, masked: ['email'], origin: async () => origin }
+    const expected = { ...rejection, ...origin, stream: 'orders', stage: 'transform', values, masked: ['email'] }
+    expect(await deadLetter(batch, changed)).toEqual(expected)
+  })
+
+  test('is one line', async () => {
+    const letter = await deadLetter(batch, { ...rejection, raw: Buffer.from('two\nlines') })
+    expect(letterLines([{ id: '1', partition: 'p', ...letter }]).split('\n')).toHaveLength(2)
   })
 })
+
+const LETTER: DeadLetter = { stream: 'a', stage: 'read', place: 'line 1', code: 'row_invalid', reason: 'ragged' }
 
 describe('DeadLetters', () => {
   const letters = (): DeadLetters => new DeadLetters(folder(), 'shop', 'r1')
@@ -119,7 +134,7 @@ describe('DeadLetters', () => {
       ['a', 'p.1', 1],
       ['b', 'p0', 1],
     ] as const) {
-      await letters().store(stream, partition, sequence, ['{}'])
+      await letters().store(stream, partition, sequence, [LETTER])
     }
     await writeFile(join(letters().folder, 'a', 'p0.4.jsonl.tmp'), 'half of a li')
     await letters().keepOnly('a', [checkpoint('p0', 2)])
@@ -137,7 +152,7 @@ describe('DeadLetters', () => {
   test('a folder that cannot be used is named', async () => {
     await mkdir(join(letters().folder, '..'), { recursive: true })
     await writeFile(letters().folder, 'in the way')
-    await expect(letters().store('a', 'p0', 1, ['{}'])).rejects.toMatchObject({ code: 'file_failed' })
+    await expect(letters().store('a', 'p0', 1, [LETTER])).rejects.toMatchObject({ code: 'file_failed' })
     await expect(letters().any()).rejects.toMatchObject({ code: 'file_failed', place: letters().folder })
   })
 })
