@@ -203,7 +203,7 @@ export interface Run {
   readonly id: string
   /** Raised by every process that takes the run over; `prepare` of a higher epoch fences the lower. */
   readonly epoch: number
-  /** Equal for runs that may resume each other. */
+  /** Says by the settings of its pipeline which runs may resume it; without values. */
   readonly fingerprint: string
   readonly plan: Plan
   readonly streams: readonly StreamPlan[]

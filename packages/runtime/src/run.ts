@@ -1,9 +1,8 @@
 import { join } from 'node:path'
 import { createContext, Managed, writeDurably } from '@nebula/base'
-import type { Clock, Context, Logger, Recalled } from '@nebula/core'
+import type { Clock, Context, Logger } from '@nebula/core'
 import { NebulaError, toNebulaError } from '@nebula/core'
 import { DeadLetters } from './dead-letters.ts'
-import { discardStreams } from './discard.ts'
 import { takeLock } from './lock.ts'
 import type { StreamProgress } from './meter.ts'
 import type { Pipeline } from './pipeline.ts'
@@ -17,6 +16,11 @@ import { fileName, LocalState } from './state.ts'
 export interface RunOptions {
   /** Stops the run: what is committed stays, and the same pipeline goes on from there. */
   readonly signal?: AbortSignal
+  /**
+   * Ends the run gently: nothing new begins, and what is under way has ten seconds to reach its next commit. The report
+   * says `interrupted`.
+   */
+  readonly drain?: AbortSignal
   /** Called when the run is planned, and then whenever `progress` should be looked at again. */
   readonly onEvent?: (event: RunEvent) => void
   readonly logger?: Logger
@@ -98,7 +102,8 @@ function sourceDriver({ source }: Pipeline): Drivers['source'] {
   return source.connector.source(source.config)
 }
 
-function destinationDriver({ destination: { connector, config } }: Pipeline): Drivers['destination'] {
+/** Constructs the driver of the destination, and connects nothing. Throws `unsupported` when it has none. */
+export function destinationDriver({ destination: { connector, config } }: Pipeline): Drivers['destination'] {
   if (!connector.destination) throw cannot(connector.name, 'be written to')
   const driver = connector.destination(config)
   // Its runs would never end: each would go on with the one before, and find nothing to do.
@@ -119,8 +124,7 @@ async function runOpen(
   const state = drivers.destination.recall ? undefined : new LocalState(pipeline.stateFolder, pipeline.name)
   const recalled = await (state ? state.recall() : drivers.destination.recall?.(pipeline.name, contexts.destination))
   const prepared = await prepareRun(pipeline, drivers, recalled, contexts)
-  const { run, obsolete } = prepared
-  if (obsolete) await discardObsolete(pipeline, { drivers, state }, obsolete, contexts.destination)
+  const { run } = prepared
   await state?.prepare(run)
   await drivers.destination.prepare(run, contexts.destination)
   const deadLetters = await resumedLetters(pipeline, prepared)
@@ -131,6 +135,7 @@ async function runOpen(
     contexts,
     state,
     deadLetters,
+    drain: options.drain,
     onEvent: options.onEvent,
   })
   const outcomes = await scheduler.run()
@@ -157,18 +162,6 @@ async function runOpen(
     await drivers.destination.end?.(run, contexts.destination)
   }
   return report
-}
-
-/** What an interrupted run under another configuration left behind. */
-async function discardObsolete(
-  pipeline: Pipeline,
-  { drivers, state }: { readonly drivers: Drivers; readonly state: LocalState | undefined },
-  { run, finished }: Recalled,
-  context: Context,
-): Promise<void> {
-  const streams = run.streams.map((stream) => stream.request.stream).filter((stream) => !finished.includes(stream))
-  const deadLetters = new DeadLetters(pipeline.stateFolder, pipeline.name, run.id)
-  await discardStreams({ drivers, state, deadLetters }, run, streams, context)
 }
 
 /** The dead letters of the run, without those of commits that never came or that are undone. */

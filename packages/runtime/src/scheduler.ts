@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { withSignal } from '@nebula/base'
 import type { Checkpoint, Context, NebulaError, Partition, StreamPlan } from '@nebula/core'
-import { BufferPool, toNebulaError } from '@nebula/core'
+import { BufferPool, isNebulaError, toNebulaError } from '@nebula/core'
 import type { DeadLetters } from './dead-letters.ts'
 import { StreamMeter } from './meter.ts'
 import type { Pipeline } from './pipeline.ts'
@@ -22,6 +22,8 @@ export interface SchedulerInput {
   readonly contexts: { readonly source: Context; readonly destination: Context }
   readonly state: LocalState | undefined
   readonly deadLetters: DeadLetters
+  /** Fires: no task begins any more, and those under way end at their next commit, if it is near. */
+  readonly drain?: AbortSignal | undefined
   readonly onEvent: ((event: RunEvent) => void) | undefined
 }
 
@@ -43,6 +45,9 @@ interface Lane {
 const LEAST_TASK_BYTES = 16_000_000
 /** Batches, columns and output of a task that exist at once, in batches. */
 const BATCHES_PER_TASK = 8
+
+/** How long tasks under way have to reach their next commit, once the run is to end. */
+const DRAIN_MS = 10_000
 
 /** Runs partition tasks, N at once and in order, and moves each stream into its target when its last one is in. */
 export class Scheduler {
@@ -66,7 +71,7 @@ export class Scheduler {
     onEvent?.({ kind: 'planned', prepared, progress: () => this.#lanes.map((lane) => lane.meter.progress) })
     const parallel = pipeline.parallel ?? availableParallelism()
     for (const lane of this.#lanes) if (lane.left === 0 && !lane.status) await this.#finish(lane)
-    await Promise.all(Array.from({ length: parallel }, () => this.#work(parallel)))
+    await this.#draining(() => Promise.all(Array.from({ length: parallel }, () => this.#work(parallel))))
     for (const lane of this.#lanes)
       if (lane.error && lane.status === 'failed' && !resumable(lane.error)) await this.#discard(lane)
     return this.#lanes.map(({ meter, plan, status, resumed, error }) => ({
@@ -78,12 +83,34 @@ export class Scheduler {
     }))
   }
 
+  /** Stops the tasks that are under way when the time to drain is over. */
+  async #draining(work: () => Promise<unknown>): Promise<void> {
+    const { drain, contexts } = this.#input
+    const ended = new AbortController()
+    const stop = (): void => {
+      const late = contexts.source.clock.sleep(DRAIN_MS, ended.signal)
+      late.then(
+        () => this.#lanes.forEach((lane) => lane.stop.abort()),
+        () => {},
+      )
+    }
+    if (drain?.aborted) stop()
+    else drain?.addEventListener('abort', stop, { once: true })
+    try {
+      await work()
+    } finally {
+      ended.abort()
+      drain?.removeEventListener('abort', stop)
+    }
+  }
+
   async #work(parallel: number): Promise<void> {
     const { pipeline, contexts } = this.#input
     const total = pipeline.source.config.memory.bufferPoolBytes
     const pool = new BufferPool(Math.max(LEAST_TASK_BYTES, total / parallel))
     for (let next = this.#queue.shift(); next; next = this.#queue.shift()) {
       const { lane, partition, order } = next
+      if (this.#input.drain?.aborted) return
       if (lane.status) continue
       const signal = AbortSignal.any([contexts.source.signal, lane.stop.signal])
       const source = { ...withSignal(contexts.source, signal), pool }
@@ -94,7 +121,7 @@ export class Scheduler {
         lane.left--
         if (lane.left === 0) await this.#finish(lane)
       } catch (error) {
-        await this.#fail(lane, error, partition)
+        if (!isDrained(error, signal, this.#input.drain)) await this.#fail(lane, error, partition)
       }
     }
   }
@@ -119,7 +146,12 @@ export class Scheduler {
       commitBytes: lane.plan.accepted.partitionBytes ?? LEAST_TASK_BYTES,
     }
     const last: Checkpoint | undefined = prepared.checkpoints.get(partition.id)
-    return runTask(task, last, { ...drivers, state, deadLetters, meter: lane.meter }, contexts)
+    return runTask(
+      task,
+      last,
+      { ...drivers, state, deadLetters, meter: lane.meter, drain: this.#input.drain },
+      contexts,
+    )
   }
 
   async #finish(lane: Lane): Promise<void> {
@@ -167,6 +199,11 @@ export class Scheduler {
 function resumable(error: NebulaError): boolean {
   if (error.code === 'fenced' || error.code === 'already_committed') return true
   return error.exitCode !== 4 && error.exitCode !== 2
+}
+
+/** A task that ended at a commit because the run is to end: its stream goes on in the next run. */
+function isDrained(error: unknown, signal: AbortSignal, drain: AbortSignal | undefined): boolean {
+  return drain?.aborted === true && !signal.aborted && isNebulaError(error, 'aborted')
 }
 
 function createLane({ prepared }: SchedulerInput, agreed: AgreedStream, plan: StreamPlan): Lane {

@@ -48,6 +48,8 @@ export interface TaskPorts {
   readonly state: LocalState | undefined
   readonly deadLetters: DeadLetters
   readonly meter: StreamMeter
+  /** Fires: the task ends at its next commit, and throws `aborted` behind it where the partition is not done. */
+  readonly drain?: AbortSignal | undefined
 }
 
 /** Both fire together; memory is the task's own. */
@@ -184,8 +186,10 @@ class Attempt {
       meter.destinationMs += performance.now() - began
       batch.release()
     }
-    if (batch.position !== undefined && this.#counts.bytes >= this.#task.commitBytes) {
+    const ending = this.#ports.drain?.aborted === true
+    if (batch.position !== undefined && (ending || this.#counts.bytes >= this.#task.commitBytes)) {
       await this.#commit(writer, batch)
+      if (ending) throw new NebulaError('aborted', { message: 'The run ends behind this commit.' })
     }
   }
 

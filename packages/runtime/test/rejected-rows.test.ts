@@ -348,19 +348,4 @@ describe('dead letters and restarts', () => {
     })
     expect(await letters()).toHaveLength(1)
   })
-
-  test('of a finished stream outlive a run under another configuration, those of its unfinished ones do not', async () => {
-    const source = {
-      streams: [numbered('lines', 10, { unreadable: [4] }), numbered('orders', 20, { cut: 10, unreadable: [5] })],
-    }
-    const faults = new Faults((at, count) => (at === 'commit' && count === 2 ? lost : undefined))
-    const target = new MemoryTarget()
-    const first: Scene = { source, destination: { target, faults }, folder: folder(), ...allowing(5) }
-    await runPipeline(pipelineOf(first))
-    expect((await letters()).map(({ place }) => place).sort()).toEqual(['lines:4', 'orders:5'])
-    const pipeline = { defaults: { maxErrors: 5 }, streams: { orders: { columns: ['id'] } } }
-    source.streams = [numbered('lines', 10), numbered('orders', 20)]
-    await runPipeline(pipelineOf({ ...first, destination: { target }, pipeline }))
-    expect((await letters()).map(({ place }) => place)).toEqual(['lines:4'])
-  })
 })

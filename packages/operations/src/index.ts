@@ -1,0 +1,1 @@
+export { lockPipeline, RunRecord, runningProcess } from './run-record.ts'
