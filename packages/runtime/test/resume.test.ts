@@ -221,7 +221,7 @@ describe('a resumed run', () => {
         code: 'config_changed',
         message:
           'shop has an interrupted run that was begun with other settings ' +
-          '(stream lines: mode; stream orders: columns, mode).',
+          '(stream lines: mode; stream orders: mode, columns).',
         fix: expect.stringContaining('nebula state reset'),
       })
       await expect(changed({ streams: { orders: {} } })).rejects.toThrow('stream lines is not asked for any more')
