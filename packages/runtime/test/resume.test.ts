@@ -215,15 +215,15 @@ describe('a resumed run', () => {
       const faults = new Faults()
       const changed = (pipeline: Scene['pipeline']): Promise<Report> =>
         runPipeline(pipelineOf({ ...scene, destination: { target, recalls, faults }, ...(pipeline && { pipeline }) }))
-      await expect(
-        changed({ defaults: { mode: 'append' }, streams: { '*': {}, orders: { columns: ['id'] } } }),
-      ).rejects.toMatchObject({
+      const refused = changed({ defaults: { mode: 'append' }, streams: { '*': {}, orders: { columns: ['id'] } } })
+      await expect(refused).rejects.toMatchObject({
         code: 'config_changed',
-        message:
-          'shop has an interrupted run that was begun with other settings ' +
-          '(stream lines: mode; stream orders: mode, columns).',
         fix: expect.stringContaining('nebula state reset'),
       })
+      await expect(refused).rejects.toThrow(
+        'shop has an interrupted run that was begun with other settings ' +
+          '(stream orders: mode, columns; stream lines: mode).',
+      )
       await expect(changed({ streams: { orders: {} } })).rejects.toThrow('stream lines is not asked for any more')
       await expect(changed({ only: ['orders'] })).rejects.toThrow('stream lines is not asked for any more')
       await expect(changed({ streams: { '*': {}, lines: { target: 'rows' } } })).rejects.toThrow(
