@@ -1,14 +1,18 @@
 import { Command, CommanderError } from 'commander'
 import { connectorsCommand } from './connectors-command.ts'
 import { discoverCommand } from './discover-command.ts'
+import { dlqCommand } from './dlq-command.ts'
 import { reportError } from './report-error.ts'
 import { runCommand } from './run-command.ts'
+import { stateCommand } from './state-command.ts'
 
 const EXAMPLES = `
 Examples:
   nebula run shop.yaml                                  run a pipeline file, or go on with its interrupted run
   nebula run --from csv:./in --to '\${TARGET_URL}'       every CSV file of a folder into a database
   nebula discover --from '\${SOURCE_URL}'                what a source has
+  nebula state show shop.yaml                           how far the last run came
+  nebula dlq replay shop.yaml                           send rows that were kept aside again
   nebula run --help                                     options and more examples
 
 Exit codes: 0 done, 1 internal, 2 configuration or usage, 3 connection, 4 data,
@@ -28,6 +32,8 @@ export async function main(args: readonly string[], version: string): Promise<nu
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'nebula: ')) })
   program.addCommand(runCommand(finished))
   program.addCommand(discoverCommand())
+  program.addCommand(stateCommand())
+  program.addCommand(dlqCommand(finished))
   program.addCommand(connectorsCommand())
   program
     .command('version')
@@ -35,7 +41,8 @@ export async function main(args: readonly string[], version: string): Promise<nu
     .action(() => {
       process.stdout.write(`nebula ${version}\n`)
     })
-  for (const command of program.commands) command.exitOverride().configureOutput(program.configureOutput())
+  for (const command of program.commands.flatMap((verb) => [verb, ...verb.commands]))
+    command.exitOverride().configureOutput(program.configureOutput())
   try {
     await program.parseAsync(args, { from: 'user' })
     return exitCode

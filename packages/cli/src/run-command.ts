@@ -1,4 +1,5 @@
 import { resolve } from 'node:path'
+import { parseDuration, parseSize } from '@nebula/core'
 import type { Pipeline, RunEvent } from '@nebula/runtime'
 import { Command, InvalidArgumentError, Option } from 'commander'
 
@@ -9,6 +10,8 @@ interface RunFlags {
   readonly streams?: string[]
   readonly limit?: number
   readonly parallel?: number
+  readonly timeout?: number
+  readonly maxMemory?: number
   readonly state?: string
   readonly envFile?: string
   readonly json?: boolean
@@ -24,7 +27,8 @@ Examples:
   nebula run --from orders.csv --to '\${TARGET_URL}' --mode append --limit 1000
 
 \${NAME} in an argument is replaced by nebula itself, so quote it and no secret stands in a process list.
-The same command goes on with a run that was interrupted.`
+The same command goes on with a run that was interrupted. Ctrl-C, SIGTERM and --timeout end a run at its next commits;
+a second signal ends it at once.`
 
 export function runCommand(finished: (exitCode: number) => void): Command {
   return new Command('run')
@@ -36,6 +40,12 @@ export function runCommand(finished: (exitCode: number) => void): Command {
     .option('--streams <names>', 'only these, by name or glob, separated by commas', commaSeparated)
     .option('--limit <n>', 'at most so many rows of each stream', positive)
     .option('--parallel <n>', 'partition tasks at once (default: the cores)', positive)
+    .option(
+      '--timeout <duration>',
+      'end the run after so long, as the first Ctrl-C does, with exit code 130',
+      durationOf,
+    )
+    .option('--max-memory <size>', 'bytes of the whole process, such as 200MB; buffers are made small enough', sizeOf)
     .option('--state <folder>', 'where lock, dead letters and reports are kept (default: .nebula)')
     .option('--env-file <file>', 'set variables from a file of NAME=VALUE lines')
     .option('--json', 'print the report as JSON')
@@ -55,15 +65,29 @@ function positive(text: string): number {
   return value
 }
 
+function durationOf(text: string): number {
+  const value = parseDuration(text)
+  if (value === undefined) throw new InvalidArgumentError('It is a duration, such as 90s or 1h30m.')
+  return value
+}
+
+function sizeOf(text: string): number {
+  const value = parseSize(text)
+  if (value === undefined) throw new InvalidArgumentError('It is a size, such as 200MB or 256MiB.')
+  return value
+}
+
 async function run(file: string | undefined, flags: RunFlags): Promise<number> {
-  const [{ NebulaError }, { setVariables }, { lineLogger }, runtime, { watchRun }, { reportText }] = await Promise.all([
-    import('@nebula/core'),
-    import('./env-file.ts'),
-    import('@nebula/base'),
-    import('@nebula/runtime'),
-    import('./progress.ts'),
-    import('./report-text.ts'),
-  ])
+  const [{ NebulaError }, { setVariables }, { lineLogger }, runtime, { watchRun }, { reportText }, { signals }] =
+    await Promise.all([
+      import('@nebula/core'),
+      import('./env-file.ts'),
+      import('@nebula/base'),
+      import('@nebula/runtime'),
+      import('./progress.ts'),
+      import('./report-text.ts'),
+      import('./signals.ts'),
+    ])
   if (flags.envFile !== undefined) setVariables(flags.envFile)
   const ends = [flags.from, flags.to].filter((end) => end !== undefined)
   if (ends.length !== (file === undefined ? 2 : 0)) {
@@ -73,10 +97,7 @@ async function run(file: string | undefined, flags: RunFlags): Promise<number> {
     })
   }
   const pipeline = await load(runtime, file, flags)
-  const stop = new AbortController()
-  const interrupt = (): void => stop.abort()
-  process.once('SIGINT', interrupt)
-  process.once('SIGTERM', interrupt)
+  using stop = signals(flags.timeout)
   const view = watchRun({ quiet: flags.quiet === true || flags.json === true })
   try {
     const { logLevel } = pipeline.source.config.observability
@@ -86,12 +107,10 @@ async function run(file: string | undefined, flags: RunFlags): Promise<number> {
       view.end()
       process.stdout.write(flags.json ? `${JSON.stringify(event.report)}\n` : `${reportText(event.report)}\n`)
     }
-    const report = await runtime.runPipeline(pipeline, { signal: stop.signal, onEvent, logger })
+    const report = await runtime.runPipeline(pipeline, { signal: stop.signal, drain: stop.drain, onEvent, logger })
     return report.exitCode
   } finally {
     view.end()
-    process.off('SIGINT', interrupt)
-    process.off('SIGTERM', interrupt)
   }
 }
 

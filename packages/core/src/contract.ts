@@ -205,6 +205,8 @@ export interface Run {
   readonly epoch: number
   /** Says by the settings of its pipeline which runs may resume it; without values. */
   readonly fingerprint: string
+  /** When its first process began it: ISO 8601. */
+  readonly startedAt?: string
   readonly plan: Plan
   readonly streams: readonly StreamPlan[]
 }

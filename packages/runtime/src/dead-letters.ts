@@ -1,7 +1,7 @@
 import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileError, writeDurably } from '@nebula/base'
-import type { Checkpoint, Column, Position, RecordBatch, Rejection, RowOrigin, Value } from '@nebula/core'
+import type { Checkpoint, Column, Position, RecordBatch, Rejection, RowOrigin, StreamPlan, Value } from '@nebula/core'
 import { BufferPool, BytesBuilder, formatColumn, isNebulaError, utf8, valueAt } from '@nebula/core'
 import { fileName } from './state.ts'
 
@@ -49,11 +49,11 @@ export class DeadLetters {
 
   /**
    * Stores the rows of one commit, durably, before that commit: the same commit tried again replaces them, so they add
-   * up after any kill.
+   * up after any kill. `stream.json` beside them says what their columns and their target are.
    */
-  async store(stream: string, partition: string, sequence: number, letters: readonly DeadLetter[]): Promise<void> {
+  async store(plan: StreamPlan, partition: string, sequence: number, letters: readonly DeadLetter[]): Promise<void> {
     if (letters.length === 0) return
-    const folder = this.#of(stream)
+    const folder = this.#of(plan.request.stream)
     try {
       await mkdir(folder, { recursive: true, mode: 0o700 })
     } catch (error) {
@@ -63,6 +63,7 @@ export class DeadLetters {
     const stored = letters.map((letter, i): StoredLetter => {
       return { id: `${partition}.${sequence}.${i + 1}`, partition, ...letter }
     })
+    await writeDurably(join(folder, 'stream.json'), JSON.stringify(plan), 0o600)
     await writeDurably(path, letterLines(stored), 0o600)
   }
 
@@ -70,6 +71,7 @@ export class DeadLetters {
   async keepOnly(stream: string, checkpoints: readonly Checkpoint[]): Promise<void> {
     const last = new Map(checkpoints.map(({ partition, sequence }) => [fileName(partition), sequence]))
     for (const name of await filesOf(this.#of(stream))) {
+      if (name === 'stream.json') continue
       const [, partition = '', sequence] = /^(.*)\.(\d+)\.jsonl$/.exec(name) ?? []
       if (!(Number(sequence) <= (last.get(partition) ?? 0))) await rm(join(this.#of(stream), name), { force: true })
     }
@@ -79,7 +81,7 @@ export class DeadLetters {
   async any(): Promise<boolean> {
     const streams = await filesOf(this.#folder)
     const files = await Promise.all(streams.map((stream) => filesOf(join(this.#folder, stream))))
-    return files.flat().length > 0
+    return files.flat().some((name) => name.endsWith('.jsonl'))
   }
 
   #of(stream: string): string {

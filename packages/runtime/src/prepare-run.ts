@@ -71,9 +71,10 @@ export async function prepareRun(
   const kept = new Set(plan.partitions.filter(({ stream }) => !again.has(stream)).map(({ id }) => id))
   const checkpoints = resuming?.checkpoints.filter(({ partition }) => kept.has(partition)) ?? []
   const epoch = (recalled?.run.epoch ?? 0) + 1
+  const startedAt = resuming?.run.startedAt ?? new Date(contexts.source.clock.now()).toISOString()
   const id = resuming?.run.id ?? randomUUID().slice(0, 8)
   return {
-    run: { pipeline: pipeline.name, id, epoch, fingerprint, plan, streams },
+    run: { pipeline: pipeline.name, id, epoch, fingerprint, startedAt, plan, streams },
     agreed,
     catalog,
     checkpoints: new Map(checkpoints.map((checkpoint) => [checkpoint.partition, checkpoint])),

@@ -12,13 +12,15 @@ import type { Report } from './report.ts'
 import { createReport } from './report.ts'
 import { Scheduler } from './scheduler.ts'
 import { fileName, LocalState } from './state.ts'
+import type { Stopping } from './stopping.ts'
+import { stopping } from './stopping.ts'
 
 export interface RunOptions {
   /** Stops the run: what is committed stays, and the same pipeline goes on from there. */
   readonly signal?: AbortSignal
   /**
-   * Ends the run gently: nothing new begins, and what is under way has ten seconds to reach its next commit. The report
-   * says `interrupted`.
+   * Ends the run gently: nothing new begins, and tasks under way have ten seconds to reach their next commit. The report
+   * says `interrupted`, unless nothing was left to do.
    */
   readonly drain?: AbortSignal
   /** Called when the run is planned, and then whenever `progress` should be looked at again. */
@@ -41,10 +43,11 @@ export async function runPipeline(pipeline: Pipeline, options: RunOptions = {}):
   const startedAt = Date.now()
   const cpu = process.cpuUsage()
   const release = await takeLock(join(pipeline.stateFolder, `${fileName(pipeline.name)}.lock`))
+  using stop = stopping(options)
   try {
-    const open = await openBoth(pipeline, options)
+    const open = await openBoth(pipeline, { ...options, signal: stop.signal })
     try {
-      return await runOpen(pipeline, options, open, { startedAt, cpu })
+      return await runOpen(pipeline, options, open, { startedAt, cpu, stop })
     } finally {
       await open.close()
     }
@@ -60,10 +63,9 @@ interface Open {
 }
 
 /** Constructs and opens both drivers; closes both when one cannot be opened. */
-async function openBoth(pipeline: Pipeline, options: RunOptions): Promise<Open> {
+async function openBoth(pipeline: Pipeline, options: RunOptions & { readonly signal: AbortSignal }): Promise<Open> {
   const { source, destination } = pipeline
-  const signal = options.signal ?? new AbortController().signal
-  const { logger, clock } = options
+  const { signal, logger, clock } = options
   const shared = { signal, ...(logger ? { logger } : {}), ...(clock ? { clock } : {}) }
   const contexts = {
     source: createContext({ ...shared, config: source.config, name: source.connector.name }),
@@ -119,7 +121,7 @@ async function runOpen(
   pipeline: Pipeline,
   options: RunOptions,
   { drivers, contexts }: Open,
-  began: { startedAt: number; cpu: NodeJS.CpuUsage },
+  began: { startedAt: number; cpu: NodeJS.CpuUsage; stop: Stopping },
 ): Promise<Report> {
   const state = drivers.destination.recall ? undefined : new LocalState(pipeline.stateFolder, pipeline.name)
   const recalled = await (state ? state.recall() : drivers.destination.recall?.(pipeline.name, contexts.destination))
@@ -138,6 +140,7 @@ async function runOpen(
     drain: options.drain,
     onEvent: options.onEvent,
   })
+  began.stop.begin()
   const outcomes = await scheduler.run()
   const report = createReport(
     {

@@ -22,7 +22,7 @@ export interface SchedulerInput {
   readonly contexts: { readonly source: Context; readonly destination: Context }
   readonly state: LocalState | undefined
   readonly deadLetters: DeadLetters
-  /** Fires: no task begins any more, and those under way end at their next commit, if it is near. */
+  /** Fires: no task begins any more, and those under way end at their next commit. */
   readonly drain?: AbortSignal | undefined
   readonly onEvent: ((event: RunEvent) => void) | undefined
 }
@@ -46,9 +46,6 @@ const LEAST_TASK_BYTES = 16_000_000
 /** Batches, columns and output of a task that exist at once, in batches. */
 const BATCHES_PER_TASK = 8
 
-/** How long tasks under way have to reach their next commit, once the run is to end. */
-const DRAIN_MS = 10_000
-
 /** Runs partition tasks, N at once and in order, and moves each stream into its target when its last one is in. */
 export class Scheduler {
   readonly #input: SchedulerInput
@@ -71,7 +68,7 @@ export class Scheduler {
     onEvent?.({ kind: 'planned', prepared, progress: () => this.#lanes.map((lane) => lane.meter.progress) })
     const parallel = pipeline.parallel ?? availableParallelism()
     for (const lane of this.#lanes) if (lane.left === 0 && !lane.status) await this.#finish(lane)
-    await this.#draining(() => Promise.all(Array.from({ length: parallel }, () => this.#work(parallel))))
+    await Promise.all(Array.from({ length: parallel }, () => this.#work(parallel)))
     for (const lane of this.#lanes)
       if (lane.error && lane.status === 'failed' && !resumable(lane.error)) await this.#discard(lane)
     return this.#lanes.map(({ meter, plan, status, resumed, error }) => ({
@@ -81,27 +78,6 @@ export class Scheduler {
       resumed,
       error,
     }))
-  }
-
-  /** Stops the tasks that are under way when the time to drain is over. */
-  async #draining(work: () => Promise<unknown>): Promise<void> {
-    const { drain, contexts } = this.#input
-    const ended = new AbortController()
-    const stop = (): void => {
-      const late = contexts.source.clock.sleep(DRAIN_MS, ended.signal)
-      late.then(
-        () => this.#lanes.forEach((lane) => lane.stop.abort()),
-        () => {},
-      )
-    }
-    if (drain?.aborted) stop()
-    else drain?.addEventListener('abort', stop, { once: true })
-    try {
-      await work()
-    } finally {
-      ended.abort()
-      drain?.removeEventListener('abort', stop)
-    }
   }
 
   async #work(parallel: number): Promise<void> {

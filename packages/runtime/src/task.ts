@@ -223,7 +223,7 @@ class Attempt {
     const { deadLetters, meter, state } = this.#ports
     const began = performance.now()
     const sequence = (this.#last?.sequence ?? 0) + 1
-    await deadLetters.store(partition.stream, partition.id, sequence, this.#letters)
+    await deadLetters.store(this.#task.write, partition.id, sequence, this.#letters)
     const counts = add(this.#last?.counts ?? NOTHING, this.#counts, 1)
     const position = behind?.position
     const done = behind === undefined

@@ -1,6 +1,6 @@
 import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Column, LogicalType } from '@nebula/core'
+import type { Column, LogicalType, StreamPlan } from '@nebula/core'
 import { BufferPool, columnBuilder, createBatch, utf8 } from '@nebula/core'
 import { describe, expect, test } from 'vitest'
 import type { DeadLetter } from '../src/dead-letters.ts'
@@ -109,6 +109,12 @@ describe('deadLetter', () => {
 
 const LETTER: DeadLetter = { stream: 'a', stage: 'read', place: 'line 1', code: 'row_invalid', reason: 'ragged' }
 
+function planOf(stream: string): StreamPlan {
+  const accepted = { columns: [], ddl: [], guarantee: 'exactly_once' as const, problems: [] }
+  const request = { stream, mode: 'append' as const, columns: [], key: [] }
+  return { request, target: stream, schema: { fields: [] }, accepted, generation: 0 }
+}
+
 describe('DeadLetters', () => {
   const letters = (): DeadLetters => new DeadLetters(folder(), 'shop', 'r1')
   const checkpoint = (partition: string, sequence: number) => ({
@@ -121,7 +127,7 @@ describe('DeadLetters', () => {
     (await readdir(folder(), { recursive: true })).filter((name) => name.endsWith('.jsonl')).sort()
 
   test('stores nothing for nothing', async () => {
-    await letters().store('orders', 'orders:0', 1, [])
+    await letters().store(planOf('orders'), 'orders:0', 1, [])
     expect(await readdir(folder())).toEqual([])
     expect(await letters().any()).toBe(false)
   })
@@ -134,14 +140,14 @@ describe('DeadLetters', () => {
       ['a', 'p.1', 1],
       ['b', 'p0', 1],
     ] as const) {
-      await letters().store(stream, partition, sequence, [LETTER])
+      await letters().store(planOf(stream), partition, sequence, [LETTER])
     }
     await writeFile(join(letters().folder, 'a', 'p0.4.jsonl.tmp'), 'half of a li')
     await letters().keepOnly('a', [checkpoint('p0', 2)])
     expect(await files()).toEqual(
       ['a/p0.1.jsonl', 'a/p0.2.jsonl', 'b/p0.1.jsonl'].map((name) => join('shop.dead-letters', 'r1', name)),
     )
-    expect(await readdir(join(letters().folder, 'a'))).toHaveLength(2)
+    expect(await readdir(join(letters().folder, 'a'))).toEqual(['p0.1.jsonl', 'p0.2.jsonl', 'stream.json'])
     await letters().keepOnly('b', [])
     await letters().keepOnly('none', [])
     expect(await letters().any()).toBe(true)
@@ -152,7 +158,7 @@ describe('DeadLetters', () => {
   test('a folder that cannot be used is named', async () => {
     await mkdir(join(letters().folder, '..'), { recursive: true })
     await writeFile(letters().folder, 'in the way')
-    await expect(letters().store('a', 'p0', 1, [LETTER])).rejects.toMatchObject({ code: 'file_failed' })
+    await expect(letters().store(planOf('a'), 'p0', 1, [LETTER])).rejects.toMatchObject({ code: 'file_failed' })
     await expect(letters().any()).rejects.toMatchObject({ code: 'file_failed', place: letters().folder })
   })
 })
