@@ -38,6 +38,8 @@ export interface StoredLetter extends DeadLetter {
  */
 export class DeadLetters {
   readonly #folder: string
+  /** Partitions of a stream run at once; one of them says what it is. */
+  readonly #about = new Map<string, Promise<void>>()
 
   constructor(stateFolder: string, pipeline: string, run: string) {
     this.#folder = join(stateFolder, `${fileName(pipeline)}.dead-letters`, run)
@@ -63,7 +65,9 @@ export class DeadLetters {
     const stored = letters.map((letter, i): StoredLetter => {
       return { id: `${partition}.${sequence}.${i + 1}`, partition, ...letter }
     })
-    await writeDurably(join(folder, 'stream.json'), JSON.stringify(plan), 0o600)
+    const about = this.#about.get(folder) ?? writeDurably(join(folder, 'stream.json'), JSON.stringify(plan), 0o600)
+    this.#about.set(folder, about)
+    await about
     await writeDurably(path, letterLines(stored), 0o600)
   }
 
