@@ -94,7 +94,8 @@ export class RecordCounter {
   }
 }
 
-function beginsOf({ rows, faults, offsetOf }: FormatBatch): number[] {
-  const begins = [...faults.map(({ offset }) => offset), ...Array.from({ length: rows }, (_, row) => offsetOf(row))]
-  return faults.length === 0 ? begins : begins.sort((a, b) => a - b)
+function beginsOf(batch: FormatBatch): number[] {
+  const rows = Array.from({ length: batch.rows }, (_, row) => batch.offsetOf(row))
+  const begins = [...batch.faults.map(({ offset }) => offset), ...rows]
+  return batch.faults.length === 0 ? begins : begins.sort((a, b) => a - b)
 }

@@ -30,9 +30,8 @@ function originOf({ entry, letter }: SentLetter): RowOrigin {
 
 /** Letters whose rows the source could not read: it reads their texts, or with `again` their files, once more. */
 export function rereadSource(driver: SourceDriver, sent: readonly SentLetter[], again: boolean): SourceDriver {
-  const { plan: _plan, ...rest } = bound(driver)
   return {
-    ...rest,
+    ...bound(driver),
     read({ partition, stream }: ReadTask, context: Context): AsyncIterable<RecordBatch> {
       const records = sent
         .filter(({ letter }) => letter.stream === partition.stream)
@@ -42,7 +41,7 @@ export function rereadSource(driver: SourceDriver, sent: readonly SentLetter[], 
   }
 }
 
-/** Its methods as functions of their own. */
+/** Its methods as functions of their own, but for `plan`: letters are one partition a stream. */
 function bound(driver: SourceDriver): SourceDriver {
   return {
     ...(driver.open && { open: driver.open.bind(driver) }),

@@ -25,8 +25,9 @@ export class RunRecord implements AsyncDisposable {
   }
 
   /** Opens the destination of a pipeline; its source is not needed. Close it, or let `await using` do so. */
-  static async open(pipeline: Pipeline, signal = new AbortController().signal): Promise<RunRecord> {
+  static async open(pipeline: Pipeline, stop?: AbortSignal): Promise<RunRecord> {
     const { connector, config } = pipeline.destination
+    const signal = stop ?? new AbortController().signal
     const managed = new Managed(connector.name, destinationDriver(pipeline))
     const context = createContext({ signal, config, name: connector.name })
     await managed.open(context)

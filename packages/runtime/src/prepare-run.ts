@@ -55,8 +55,7 @@ export async function prepareRun(
   const selected = selectStreams(catalog, pipeline)
   const agreed = await agreeAll(selected, destination, contexts.destination)
   const fingerprint = fingerprintOf(pipeline, agreed)
-  const resuming = recalled?.ended === false ? recalled : undefined
-  if (resuming) refuseChanged(resuming.run, fingerprint)
+  const resuming = resumable(recalled, fingerprint)
   const finished = new Set(resuming?.finished)
   const left = agreed.filter(({ request }) => !finished.has(request.stream))
   const changed = resuming ? changedStreams(resuming.run, left) : []
@@ -82,6 +81,13 @@ export async function prepareRun(
     resumed: resuming !== undefined,
     restarted,
   }
+}
+
+/** The last run when it was interrupted. Throws `config_changed` when it was begun under other settings. */
+function resumable(recalled: Recalled | undefined, fingerprint: string): Recalled | undefined {
+  if (recalled?.ended !== false) return undefined
+  refuseChanged(recalled.run, fingerprint)
+  return recalled
 }
 
 async function agreeAll(
