@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import { parseDuration, parseSize } from '@nebula/core'
-import type { Pipeline, RunEvent } from '@nebula/runtime'
+import type { Endpoint, Pipeline, RunEvent } from '@nebula/runtime'
 import { Command, InvalidArgumentError, Option } from 'commander'
 
 interface RunFlags {
@@ -123,10 +123,15 @@ function load(runtime: typeof import('@nebula/runtime'), file: string | undefine
     ...(parallel === undefined ? {} : { parallel }),
     ...(file === undefined ? {} : { defaults: { ...pipeline.defaults, ...chosen } }),
     ...(file !== undefined && streams ? { only: streams } : {}),
+    source: limited(pipeline.source, flags.maxMemory),
   })
   if (file !== undefined) return runtime.loadPipeline(file, stateFolder).then(adjusted)
   const { from = '', to = '' } = flags
   return runtime
     .oneLinePipeline({ from, to, folder: process.cwd(), defaults: chosen, streams, ...stateFolder })
     .then(adjusted)
+}
+
+function limited({ connector, config }: Endpoint, maxMemory = config.memory.maxMemory): Endpoint {
+  return { connector, config: { ...config, memory: { ...config.memory, maxMemory } } }
 }

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { createContext, Managed, writeDurably } from '@nebula/base'
 import type { Clock, Context, Logger } from '@nebula/core'
-import { NebulaError, toNebulaError } from '@nebula/core'
+import { BufferPool, NebulaError, toNebulaError } from '@nebula/core'
 import { DeadLetters } from './dead-letters.ts'
 import { takeLock } from './lock.ts'
 import type { StreamProgress } from './meter.ts'
@@ -14,6 +14,7 @@ import { Scheduler } from './scheduler.ts'
 import { fileName, LocalState } from './state.ts'
 import type { Stopping } from './stopping.ts'
 import { stopping } from './stopping.ts'
+import { maxMemoryOf, memoryLimits, taskMemory } from './task-memory.ts'
 
 export interface RunOptions {
   /** Stops the run: what is committed stays, and the same pipeline goes on from there. */
@@ -66,7 +67,10 @@ interface Open {
 async function openBoth(pipeline: Pipeline, options: RunOptions & { readonly signal: AbortSignal }): Promise<Open> {
   const { source, destination } = pipeline
   const { signal, logger, clock } = options
-  const shared = { signal, ...(logger ? { logger } : {}), ...(clock ? { clock } : {}) }
+  const limit = maxMemoryOf(pipeline)
+  // Tasks have pools of their own; this is for what comes before them.
+  const pool = limit === undefined ? {} : { pool: new BufferPool(limit / 16) }
+  const shared = { signal, ...pool, ...(logger ? { logger } : {}), ...(clock ? { clock } : {}) }
   const contexts = {
     source: createContext({ ...shared, config: source.config, name: source.connector.name }),
     destination: createContext({ ...shared, config: destination.config, name: destination.connector.name }),
@@ -126,6 +130,9 @@ async function runOpen(
   const state = drivers.destination.recall ? undefined : new LocalState(pipeline.stateFolder, pipeline.name)
   const recalled = await (state ? state.recall() : drivers.destination.recall?.(pipeline.name, contexts.destination))
   const prepared = await prepareRun(pipeline, drivers, recalled, contexts)
+  for (const { pool } of [contexts.source, contexts.destination]) pool.trim()
+  // Whether there is room for it is asked before anything is written.
+  const memory = taskMemory(memoryLimits(pipeline))
   const { run } = prepared
   await state?.prepare(run)
   await drivers.destination.prepare(run, contexts.destination)
@@ -137,6 +144,7 @@ async function runOpen(
     contexts,
     state,
     deadLetters,
+    memory,
     drain: options.drain,
     onEvent: options.onEvent,
   })

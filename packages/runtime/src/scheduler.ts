@@ -1,4 +1,3 @@
-import { availableParallelism } from 'node:os'
 import { withSignal } from '@nebula/base'
 import type { Checkpoint, Context, NebulaError, Partition, StreamPlan } from '@nebula/core'
 import { BufferPool, isNebulaError, toNebulaError } from '@nebula/core'
@@ -14,6 +13,7 @@ import type { RunEvent } from './run.ts'
 import type { LocalState } from './state.ts'
 import type { Task, TaskContexts } from './task.ts'
 import { runTask } from './task.ts'
+import type { TaskMemory } from './task-memory.ts'
 
 export interface SchedulerInput {
   readonly pipeline: Pipeline
@@ -22,6 +22,7 @@ export interface SchedulerInput {
   readonly contexts: { readonly source: Context; readonly destination: Context }
   readonly state: LocalState | undefined
   readonly deadLetters: DeadLetters
+  readonly memory: TaskMemory
   /** Fires: no task begins any more, and those under way end at their next commit. */
   readonly drain?: AbortSignal | undefined
   readonly onEvent: ((event: RunEvent) => void) | undefined
@@ -41,8 +42,8 @@ interface Lane {
   error: NebulaError | undefined
 }
 
-/** Memory that a task may hold before its source waits; a run holds `parallel` times that. */
-const LEAST_TASK_BYTES = 16_000_000
+/** Bytes behind which a partition that cannot be cut is committed, where the destination asks for nothing else. */
+const COMMIT_BYTES = 16_000_000
 /** Batches, columns and output of a task that exist at once, in batches. */
 const BATCHES_PER_TASK = 8
 
@@ -64,11 +65,11 @@ export class Scheduler {
   }
 
   async run(): Promise<StreamOutcome[]> {
-    const { pipeline, onEvent, prepared } = this.#input
+    const { onEvent, prepared } = this.#input
     onEvent?.({ kind: 'planned', prepared, progress: () => this.#lanes.map((lane) => lane.meter.progress) })
-    const parallel = pipeline.parallel ?? availableParallelism()
+    const { tasks, poolBytes } = this.#input.memory
     for (const lane of this.#lanes) if (lane.left === 0 && !lane.status) await this.#finish(lane)
-    await Promise.all(Array.from({ length: parallel }, () => this.#work(parallel)))
+    await Promise.all(Array.from({ length: tasks }, () => this.#work(poolBytes)))
     for (const lane of this.#lanes)
       if (lane.error && lane.status === 'failed' && !resumable(lane.error)) await this.#discard(lane)
     return this.#lanes.map(({ meter, plan, status, resumed, error }) => ({
@@ -80,10 +81,9 @@ export class Scheduler {
     }))
   }
 
-  async #work(parallel: number): Promise<void> {
-    const { pipeline, contexts } = this.#input
-    const total = pipeline.source.config.memory.bufferPoolBytes
-    const pool = new BufferPool(Math.max(LEAST_TASK_BYTES, total / parallel))
+  async #work(poolBytes: number): Promise<void> {
+    const { contexts } = this.#input
+    const pool = new BufferPool(poolBytes)
     for (let next = this.#queue.shift(); next; next = this.#queue.shift()) {
       const { lane, partition, order } = next
       if (this.#input.drain?.aborted) return
@@ -119,7 +119,7 @@ export class Scheduler {
         delayMs: performance.flushInterval,
       },
       maxErrors: lane.agreed.options.maxErrors ?? reliability.maxErrors,
-      commitBytes: lane.plan.accepted.partitionBytes ?? LEAST_TASK_BYTES,
+      commitBytes: lane.plan.accepted.partitionBytes ?? COMMIT_BYTES,
     }
     const last: Checkpoint | undefined = prepared.checkpoints.get(partition.id)
     return runTask(
