@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
-import { parseDuration, parseSize } from '@nebula/core'
-import type { Endpoint, Pipeline, RunEvent } from '@nebula/runtime'
+import { NebulaError, parseDuration, parseSize, toNebulaError } from '@nebula/core'
+import type { RunEnd } from '@nebula/operations'
+import type { Endpoint, Pipeline, Report, RunEvent } from '@nebula/runtime'
 import { Command, InvalidArgumentError, Option } from 'commander'
 
 interface RunFlags {
@@ -78,16 +79,7 @@ function sizeOf(text: string): number {
 }
 
 async function run(file: string | undefined, flags: RunFlags): Promise<number> {
-  const [{ NebulaError }, { setVariables }, { lineLogger }, runtime, { watchRun }, { reportText }, { signals }] =
-    await Promise.all([
-      import('@nebula/core'),
-      import('./env-file.ts'),
-      import('@nebula/base'),
-      import('@nebula/runtime'),
-      import('./progress.ts'),
-      import('./report-text.ts'),
-      import('./signals.ts'),
-    ])
+  const [{ setVariables }, runtime] = await Promise.all([import('./env-file.ts'), import('@nebula/runtime')])
   if (flags.envFile !== undefined) setVariables(flags.envFile)
   const ends = [flags.from, flags.to].filter((end) => end !== undefined)
   if (ends.length !== (file === undefined ? 2 : 0)) {
@@ -97,6 +89,30 @@ async function run(file: string | undefined, flags: RunFlags): Promise<number> {
     })
   }
   const pipeline = await load(runtime, file, flags)
+  const { runHook } = await import('@nebula/operations')
+  const end = await move(pipeline, flags).then(
+    (report): RunEnd => ({ report }),
+    (error: unknown): RunEnd => ({ error: toNebulaError(error) }),
+  )
+  const hook = await runHook(pipeline, end, (chunk) => process.stderr.write(chunk))
+  const failed = hook !== undefined && hook.code !== 0
+  if (failed) {
+    const how = hook.code === undefined ? 'was ended by a signal' : `failed with exit code ${hook.code}`
+    process.stderr.write(`${hook.key} ${how}\n`)
+  }
+  if ('error' in end) throw end.error
+  return end.report.exitCode === 0 && failed ? 1 : end.report.exitCode
+}
+
+/** Runs the pipeline, and shows how it goes and what it came to. */
+async function move(pipeline: Pipeline, flags: RunFlags): Promise<Report> {
+  const [{ lineLogger }, { runPipeline }, { watchRun }, { reportText }, { signals }] = await Promise.all([
+    import('@nebula/base'),
+    import('@nebula/runtime'),
+    import('./progress.ts'),
+    import('./report-text.ts'),
+    import('./signals.ts'),
+  ])
   using stop = signals(flags.timeout)
   const view = watchRun({ quiet: flags.quiet === true || flags.json === true })
   try {
@@ -107,8 +123,7 @@ async function run(file: string | undefined, flags: RunFlags): Promise<number> {
       view.end()
       process.stdout.write(flags.json ? `${JSON.stringify(event.report)}\n` : `${reportText(event.report)}\n`)
     }
-    const report = await runtime.runPipeline(pipeline, { signal: stop.signal, drain: stop.drain, onEvent, logger })
-    return report.exitCode
+    return await runPipeline(pipeline, { signal: stop.signal, drain: stop.drain, onEvent, logger })
   } finally {
     view.end()
   }

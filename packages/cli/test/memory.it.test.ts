@@ -14,7 +14,7 @@ beforeAll(async () => {
     url,
     `CREATE TABLE narrow AS SELECT i AS id, i % 1000 AS n, 'note ' || i AS note, (i % 1000 / 8.0)::numeric(12,4) AS amount
        FROM generate_series(1, 1000000) i;
-     CREATE TABLE wide AS SELECT i AS id, repeat(chr(96 + i % 26 + 1), 1000000) AS doc FROM generate_series(1, 150) i`,
+     CREATE TABLE wide AS SELECT i AS id, repeat(chr(96 + i % 26 + 1), 1000000) AS doc FROM generate_series(1, 80) i`,
   )
 }, 60_000)
 
@@ -46,7 +46,7 @@ async function lowLimit(pipeline: object): Promise<number> {
 
 test.each([
   ['narrow', 1_000_000],
-  ['wide', 150],
+  ['wide', 80],
 ])(
   'a run of %s rows keeps below its limit, both ways',
   async (table, rows) => {

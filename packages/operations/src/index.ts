@@ -1,3 +1,5 @@
+export { runHook } from './hooks.ts'
+export type { HookEnd, RunEnd } from './hooks.ts'
 export { letterFiles } from './letters.ts'
 export type { LetterFile, LetterSelection } from './letters.ts'
 export { replayLetters } from './replay.ts'
