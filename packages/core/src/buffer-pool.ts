@@ -50,7 +50,7 @@ export class BufferPool {
     return new Uint8Array(new ArrayBuffer(size))
   }
 
-  /** Returns a buffer that came from `take`; nobody may touch it afterwards. */
+  /** Returns a buffer that came from `take`; nobody may touch it afterwards, nor a read or write be under way on it. */
   give(buffer: Uint8Array): void {
     const size = buffer.byteLength
     this.#used -= size

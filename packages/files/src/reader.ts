@@ -18,6 +18,7 @@ import { contentStream, readHead, withPath } from './head.ts'
 import { LineCounter } from './line-counter.ts'
 import type { FileRange } from './partitions.ts'
 import { rangeOf } from './partitions.ts'
+import type { OpenContent } from './record-counter.ts'
 import { RecordCounter } from './record-counter.ts'
 import { rereadRecord } from './reread.ts'
 import type { OpenFile, Store } from './store.ts'
@@ -202,9 +203,11 @@ class Places {
   }
 
   async rejection({ offset, code, reason, column, raw }: RowFault): Promise<Rejection> {
-    const origin = await this.#origin(this.#file, offset)
-    const place = `${this.#path} line ${origin.line}`
-    return { code, reason, place, origin: async () => origin, raw, ...(column === undefined ? {} : { column }) }
+    const open: OpenContent = (from) => contentStream(this.#file, this.#path, from)
+    const place = `${this.#path} line ${await this.#known.lines.line(offset, open)}`
+    // Which record it is costs more to find, and matters only for rows that are kept.
+    const origin = (): Promise<RowOrigin | undefined> => this.later(offset)
+    return { code, reason, place, origin, raw, ...(column === undefined ? {} : { column }) }
   }
 
   /** Also after the file was closed: destinations refuse rows late. Undefined when it is another file by then. */
@@ -228,7 +231,7 @@ class Places {
   }
 
   async #origin(file: OpenFile, offset: number): Promise<RowOrigin> {
-    const open = (from: number, to?: number): Promise<ByteStream> => contentStream(file, this.#path, from, to)
+    const open: OpenContent = (from) => contentStream(file, this.#path, from)
     const record = await this.#known.records.record(offset, open)
     return { path: this.#path, line: await this.#known.lines.line(offset, open), record, byte: offset }
   }

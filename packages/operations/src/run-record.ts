@@ -34,6 +34,11 @@ export class RunRecord implements AsyncDisposable {
     return new RunRecord(pipeline, managed, context)
   }
 
+  /** What a stream reached can be taken away. */
+  get discards(): boolean {
+    return this.#managed.driver.discard !== undefined
+  }
+
   /** The last run; of another name than the pipeline's where its last run was a replay. */
   async recall(name = this.#pipeline.name): Promise<Recalled | undefined> {
     const { driver } = this.#managed

@@ -93,7 +93,7 @@ function sum(checkpoints: readonly Checkpoint[]): { rows: number; rejected: numb
 /**
  * Gives an interrupted run up: its staging and checkpoints go, the targets stay, and the next run begins anew; with
  * `stream`, only what that stream reached, which then begins again when the run goes on. Returns the streams that lost
- * something, none when no run is interrupted. Throws `run_locked`, and `stream_not_found`.
+ * something, none when no run is interrupted. Throws `run_locked`, `stream_not_found`, `unsupported`.
  */
 export async function resetState(pipeline: Pipeline, stream?: string): Promise<readonly string[]> {
   const release = await lockPipeline(pipeline)
@@ -110,6 +110,10 @@ export async function resetState(pipeline: Pipeline, stream?: string): Promise<r
         message: `The interrupted run has no unfinished stream ${stream}; unfinished are: ${names}.`,
         fix: 'Name one of them, or reset the whole run.',
       })
+    }
+    if (stream !== undefined && !record.discards) {
+      const message = `${pipeline.destination.connector.name} cannot take back what one stream brought.`
+      throw new NebulaError('unsupported', { message, fix: 'Reset the whole run; committed rows stay in the target.' })
     }
     const streams = stream === undefined ? open : [stream]
     await record.discard(recalled, streams, stream === undefined)

@@ -10,6 +10,7 @@ import { letterFiles, readLetters } from './letters.ts'
 import type { RunRecord } from './run-record.ts'
 
 const VERSION = 1
+const SUFFIX = '.shipment.json'
 
 /**
  * Dead letters that are sent by one run, of a name that no other run has: what the destination knows of that run says
@@ -41,7 +42,9 @@ export async function storeShipment(pipeline: Pipeline, files: Shipment['files']
 export async function openShipments(pipeline: Pipeline): Promise<Shipment[]> {
   const prefix = `${fileName(pipeline.name)}.replay-`
   const names = await readdir(pipeline.stateFolder).catch(() => [])
-  const open = names.filter((name) => name.startsWith(prefix) && name.endsWith(SUFFIX)).sort()
+  const isOpen = (name: string): boolean =>
+    name.startsWith(prefix) && new RegExp(`^[0-9a-f]{8}${SUFFIX}$`).test(name.slice(prefix.length))
+  const open = names.filter(isOpen).sort()
   return Promise.all(
     open.map(async (name) => {
       const path = join(pipeline.stateFolder, name)
@@ -52,8 +55,6 @@ export async function openShipments(pipeline: Pipeline): Promise<Shipment[]> {
     }),
   )
 }
-
-const SUFFIX = '.shipment.json'
 
 function shipmentPath({ stateFolder, name }: Pipeline, shipment: string): string {
   return join(stateFolder, `${fileName(name)}${shipment.slice(name.length)}${SUFFIX}`)
