@@ -2,6 +2,8 @@
 //   npm run bench                     2,000,000 rows, three pairs each
 //   npm run bench -- --rows 500000 --pairs 5 --only pg-pg,csv-pg
 //   npm run bench -- --record         also writes baseline.json and the table of docs/performance.md
+//   npm run bench -- --overhead      CPU of base and runtime: drivers alone against a run
+//   npm run bench -- --storage        the storage modes, in memory
 //   npm run bench -- --smoke          short; fails when a route is more than 40 % below the baseline
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -10,10 +12,12 @@ import { parseArgs } from 'node:util'
 import { createDatabase, postgres } from '@nebula/testkit'
 import { heapBytesPerRow } from './heap.ts'
 import { measure } from './measure.ts'
+import { measureOverhead, OVERHEAD_HEAD, overheadLine } from './overhead.ts'
 import type { Result } from './record.ts'
 import { belowBaseline, record, resultLine, TABLE_HEAD } from './record.ts'
 import type { Ground, Route } from './routes.ts'
 import { createLimitTable, ROUTES, withClient } from './routes.ts'
+import { benchStorage } from './storage.ts'
 import { createLineitem } from './tables.ts'
 
 const SMOKE_ROWS = 300_000
@@ -25,14 +29,22 @@ const { values } = parseArgs({
     only: { type: 'string' },
     smoke: { type: 'boolean', default: false },
     record: { type: 'boolean', default: false },
+    storage: { type: 'boolean', default: false },
+    overhead: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 })
 
 async function main(): Promise<number> {
   if (values.help) {
-    console.log('npm run bench -- [--rows N] [--pairs N] [--only ROUTE,...] [--record] [--smoke]')
+    console.log(
+      'npm run bench -- [--rows N] [--pairs N] [--only ROUTE,...] [--record] [--overhead] [--storage] [--smoke]',
+    )
     console.log(`routes: ${ROUTES.map(({ name }) => name).join(', ')}`)
+    return 0
+  }
+  if (values.storage) {
+    await benchStorage()
     return 0
   }
   const rows = Number(values.rows ?? (values.smoke ? SMOKE_ROWS : 2_000_000))
@@ -46,6 +58,7 @@ async function main(): Promise<number> {
   const folder = await mkdtemp(join(tmpdir(), 'nebula-bench-'))
   try {
     const ground = await prepareGround(server, folder, rows)
+    if (values.overhead) return await printOverhead(routes, ground)
     console.log(TABLE_HEAD)
     const results: Result[] = []
     for (const route of routes) {
@@ -98,6 +111,15 @@ async function runRoute(route: Route, ground: Ground, pairs: number): Promise<Re
     limits,
     runs,
   }
+}
+
+async function printOverhead(routes: readonly Route[], ground: Ground): Promise<number> {
+  console.log(OVERHEAD_HEAD)
+  for (const route of routes) {
+    if (!['pg-pg', 'csv-pg', 'pg-csv'].includes(route.name)) continue
+    console.log(overheadLine(route, await measureOverhead(route, ground, Number(values.pairs))))
+  }
+  return 0
 }
 
 async function smokeVerdict(results: readonly Result[]): Promise<number> {

@@ -17,6 +17,7 @@ const commands = {
   'test:full': { run: [vitest, 'run'], env: { NEBULA_FULL: '1' } },
   types: { build: true, run: [bin('typescript', 'bin/tsc'), '-p', 'tsconfig.test.json'] },
   packages: { build: true, run: [join(root, 'tooling', 'check-packages.mjs')] },
+  docs: { run: ['--conditions=source', join(root, 'tooling', 'docs.ts')] },
   build: { build: true },
   setup: {},
   exec: {},

@@ -1,8 +1,10 @@
-import type { BaseConfig, Clock, Context, Logger } from '@nebula/core'
+import type { BaseConfig, Clock, Context, Logger, NebulaError } from '@nebula/core'
 import { BufferPool } from '@nebula/core'
+import { CircuitBreaker } from './circuit-breaker.ts'
 import { systemClock } from './clock.ts'
 import { silentLogger } from './logger.ts'
-import { throwIfAborted, withTimeout } from './timeout.ts'
+import { Retry } from './retry.ts'
+import { withTimeout } from './timeout.ts'
 
 export interface ContextOptions {
   readonly signal: AbortSignal
@@ -12,42 +14,47 @@ export interface ContextOptions {
   readonly pool?: BufferPool
   /** What the requests are for, in messages. */
   readonly name?: string
+  /** Told before a failed request is tried again, with the wait in milliseconds. */
+  readonly onRetry?: (error: NebulaError, delayMs: number) => void
 }
 
-/** What a driver is given: signal, log, clock, memory, and requests under the connector's timeouts. */
+/** What a driver is given: signal, log, clock, memory, and requests that are bounded, repeated and refused as configured. */
 export function createContext(options: ContextOptions): Context {
-  const { signal, config } = options
-  const limit = {
-    ms: config.timeouts.request,
-    what: `A request to ${options.name ?? 'the system'}`,
-    key: 'timeouts.request',
-  }
-  return {
-    signal,
-    logger: options.logger ?? silentLogger,
-    clock: options.clock ?? systemClock,
-    pool: options.pool ?? new BufferPool(config.memory.bufferPoolBytes),
-    call: (request) => withTimeout(limit, signal, request),
-  }
-}
-
-/** The same context under another signal. */
-export function withSignal(context: Context, signal: AbortSignal): Context {
-  const { logger, clock, pool } = context
+  const { signal, config, logger = silentLogger, clock = systemClock, name = 'the system', onRetry } = options
+  const limit = { ms: config.timeouts.request, what: `A request to ${name}`, key: 'timeouts.request' }
+  const retry = new Retry(config.reliability, clock)
+  const { enabled, ...thresholds } = config.reliability.circuitBreaker
+  const breaker = enabled ? new CircuitBreaker(thresholds, clock, name) : undefined
   return {
     signal,
     logger,
     clock,
-    pool,
-    async call(request) {
-      throwIfAborted(signal)
-      try {
-        return await context.call((inner) => request(AbortSignal.any([inner, signal])))
-      } catch (error) {
-        // However the request says that it was stopped.
-        throwIfAborted(signal)
-        throw error
-      }
+    pool: options.pool ?? new BufferPool(config.memory.bufferPoolBytes),
+    call(request, { idempotent = true, unbounded = false, signal: more } = {}) {
+      const stop = more ? AbortSignal.any([signal, more]) : signal
+      const bounded = unbounded ? { ...limit, ms: Infinity } : limit
+      const once = (): ReturnType<typeof request> => withTimeout(bounded, stop, request)
+      // The breaker judges every try, and an open one keeps the retry waiting instead of asking.
+      const guarded = breaker ? () => breaker.execute(once) : once
+      if (!idempotent) return guarded()
+      return retry.execute(guarded, stop, (error, delayMs) => {
+        logger.info('a request is tried again', { system: name, code: error.code, delayMs: Math.round(delayMs) })
+        onRetry?.(error, delayMs)
+      })
     },
+    wait: (something) => something,
+  }
+}
+
+/** The same context, which another signal stops, too. */
+export function withSignal(context: Context, signal: AbortSignal): Context {
+  return {
+    ...context,
+    signal,
+    call: (request, options) =>
+      context.call(request, {
+        ...options,
+        signal: options?.signal ? AbortSignal.any([signal, options.signal]) : signal,
+      }),
   }
 }

@@ -1,14 +1,22 @@
 import { NebulaError } from '@nebula/core'
 
 /** Node's timers hold a signed 32-bit number and fire at once beyond it. */
-const LONGEST_TIMER_MS = 0x7fffffff
+export const LONGEST_TIMER_MS = 0x7fffffff
+
+export interface TimeLimit {
+  readonly ms: number
+  /** What is bounded, as it begins a sentence. */
+  readonly what: string
+  /** The configuration key that says how long. */
+  readonly key: string
+}
 
 /**
  * Runs one request under a time limit. The request gets a signal that fires at the limit or with `signal`, and must
  * honour it. Throws `timeout` (with `what` in its message) or `aborted`; another error passes unchanged.
  */
 export async function withTimeout<T>(
-  limit: { readonly ms: number; readonly what: string; readonly key: string },
+  limit: TimeLimit,
   signal: AbortSignal,
   request: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
@@ -30,11 +38,16 @@ export async function withTimeout<T>(
   }
 }
 
-function interruption(limit: { ms: number; what: string; key: string }, signal: AbortSignal): NebulaError {
+function interruption(limit: TimeLimit, signal: AbortSignal): NebulaError {
   if (signal.aborted) return new NebulaError('aborted', { message: `${limit.what} was interrupted.` })
+  return timeoutError(limit)
+}
+
+/** The error of work that took too long. */
+export function timeoutError({ ms, what, key }: TimeLimit): NebulaError {
   return new NebulaError('timeout', {
-    message: `${limit.what} took longer than ${limit.ms} ms.`,
-    fix: `Raise ${limit.key}, or find out what holds it up.`,
+    message: `${what} took longer than ${ms} ms.`,
+    fix: `Raise ${key}, or find out what holds it up.`,
   })
 }
 

@@ -1,8 +1,15 @@
+import type { Context } from '@nebula/core'
 import { BaseConfig, BufferPool, NebulaError } from '@nebula/core'
+import { ManualClock } from '@nebula/testkit'
+import type { Mock } from 'vitest'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { createContext, lineLogger, silentLogger, systemClock, withSignal } from '../src/index.ts'
 
-const config = BaseConfig.parse({ timeouts: { request: '2s' }, memory: { bufferPoolBytes: '1MB' } })
+const config = BaseConfig.parse({
+  timeouts: { request: '2s' },
+  memory: { bufferPoolBytes: '1MB' },
+  reliability: { maxRetries: 0 },
+})
 
 beforeEach(() => {
   vi.useFakeTimers()
@@ -29,6 +36,95 @@ describe('createContext', () => {
   test('uses what it is given instead', () => {
     const given = { logger: lineLogger('info', () => {}), clock: { ...systemClock }, pool: new BufferPool(5) }
     expect(createContext({ signal: new AbortController().signal, config, ...given })).toMatchObject(given)
+  })
+})
+
+describe('call', () => {
+  const gone = new NebulaError('connection_lost', { message: 'gone' })
+  const reliability = { retryDelay: 1000, retryMultiplier: 1, maxRetries: 9 }
+  const failing = (): Mock<() => Promise<string>> => vi.fn(() => Promise.reject(gone))
+
+  function calling(more: object = {}): { clock: ManualClock; context: Context; stop: AbortController } {
+    const clock = new ManualClock()
+    const stop = new AbortController()
+    const given = BaseConfig.parse({ reliability: { ...reliability, ...more } })
+    return { clock, stop, context: createContext({ signal: stop.signal, config: given, clock }) }
+  }
+
+  beforeEach(() => {
+    vi.useRealTimers()
+  })
+
+  test('repeats what may pass, with the retries of the configuration', async () => {
+    const { clock, context } = calling()
+    const request = failing()
+    await expect(clock.run(context.call(request))).rejects.toBe(gone)
+    expect(request).toHaveBeenCalledTimes(10)
+  })
+
+  test('tells each retry, and logs it', async () => {
+    const clock = new ManualClock()
+    const told: unknown[] = []
+    const logged: unknown[] = []
+    const logger = { ...silentLogger, info: (message: string) => logged.push(message) }
+    const given = BaseConfig.parse({ reliability: { maxRetries: 2 } })
+    const onRetry = (error: NebulaError): unknown => told.push(error.code)
+    const context = createContext({ signal: new AbortController().signal, config: given, clock, logger, onRetry })
+    await clock.run(context.call(failing()).catch(() => {}))
+    expect(told).toEqual(['connection_lost', 'connection_lost'])
+    expect(logged).toHaveLength(2)
+  })
+
+  test.each([{ idempotent: false }])('makes a request once where %j', async (options) => {
+    const { context } = calling()
+    const request = failing()
+    await expect(context.call(request, options)).rejects.toBe(gone)
+    expect(request).toHaveBeenCalledTimes(1)
+  })
+
+  test('an open breaker is waited for instead of asking: every try counts for it', async () => {
+    const { clock, context } = calling({ circuitBreaker: { enabled: true, threshold: 2, timeout: 30_000 } })
+    const request = failing()
+    const running = context.call(request).catch((error: NebulaError) => error.code)
+    await clock.advance(20_000)
+    expect(request).toHaveBeenCalledTimes(2)
+    await clock.advance(20_000)
+    expect(request).toHaveBeenCalledTimes(3)
+    await clock.run(running)
+    const [refused] = await Promise.allSettled([context.call(request, { idempotent: false })])
+    expect(refused).toMatchObject({ reason: { code: 'circuit_open' } })
+  })
+
+  test('without the breaker the system is asked again and again', async () => {
+    const { clock, context } = calling({ circuitBreaker: { enabled: false, threshold: 2, timeout: 30_000 } })
+    const request = failing()
+    const running = context.call(request).catch(() => {})
+    await clock.advance(20_000)
+    expect(request).toHaveBeenCalledTimes(10)
+    await running
+  })
+
+  test('a wait before a retry ends when any of its signals fires', async () => {
+    for (const which of ['own', 'other', 'option']) {
+      const { clock, context, stop } = calling()
+      const other = new AbortController()
+      const option = new AbortController()
+      const running = withSignal(context, other.signal).call(failing(), { signal: option.signal })
+      await clock.advance(0)
+      ;({ own: stop, other, option })[which]?.abort()
+      await expect(running).rejects.toMatchObject({ code: 'aborted' })
+      expect(clock.sleeping).toEqual([])
+    }
+  })
+
+  test('an unbounded request may take as long as it needs', async () => {
+    vi.useFakeTimers()
+    const { context } = calling()
+    const answer = Promise.withResolvers<string>()
+    const running = context.call(() => answer.promise, { unbounded: true })
+    await vi.advanceTimersByTimeAsync(3_600_000)
+    answer.resolve('at last')
+    expect(await running).toBe('at last')
   })
 })
 

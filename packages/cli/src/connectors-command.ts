@@ -1,3 +1,4 @@
+import type { Connector } from '@nebula/core'
 import { Command } from 'commander'
 import { table } from './style.ts'
 
@@ -6,13 +7,39 @@ const OWN = ['csv', 'postgres']
 
 export function connectorsCommand(): Command {
   return new Command('connectors')
-    .description('list the connectors that are installed')
+    .description('list the connectors that are installed, or the keys of one')
+    .argument('[connector]', 'name of a connector, or a package')
     .option('--json', 'print as JSON')
-    .addHelpText('after', '\nExamples:\n  nebula connectors\n  nebula connectors --json')
+    .addHelpText('after', '\nExamples:\n  nebula connectors\n  nebula connectors --json\n  nebula connectors postgres')
     .action(connectors)
 }
 
-async function connectors(flags: { readonly json?: boolean }): Promise<void> {
+/** What a connector's configuration may say. */
+async function keysOf(name: string, flags: { readonly json?: boolean }): Promise<void> {
+  const [{ jsonSchemaOf }, { configOptions }, { loadConnector }] = await Promise.all([
+    import('@nebula/core'),
+    import('@nebula/inspect'),
+    import('@nebula/runtime'),
+  ])
+  const options = configOptions(jsonSchemaOf((await loadConnector(name, process.cwd())).config))
+  const rows = options.map(({ key, initial, description }) => [key, initial, description])
+  process.stdout.write(`${flags.json ? JSON.stringify(options) : table([['key', 'default', ''], ...rows], 3)}\n`)
+}
+
+/** Nebula's own connectors that are installed here. */
+export async function installedConnectors(): Promise<Connector[]> {
+  const [{ isNebulaError }, { loadConnector }] = await Promise.all([import('@nebula/core'), import('@nebula/runtime')])
+  const loaded = OWN.map((name) =>
+    loadConnector(name, process.cwd()).catch((error: unknown) => {
+      if (!isNebulaError(error, 'connector_not_found')) throw error
+      return undefined
+    }),
+  )
+  return (await Promise.all(loaded)).filter((connector) => connector !== undefined)
+}
+
+async function connectors(name: string | undefined, flags: { readonly json?: boolean }): Promise<void> {
+  if (name !== undefined) return keysOf(name, flags)
   const [{ isNebulaError }, { loadConnector }] = await Promise.all([import('@nebula/core'), import('@nebula/runtime')])
   const found = await Promise.all(
     OWN.map(async (name) => {

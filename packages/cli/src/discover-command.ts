@@ -1,26 +1,31 @@
 import type { Catalog, StreamInfo } from '@nebula/core'
 import { typeName } from '@nebula/core'
-import type { Endpoint } from '@nebula/runtime'
+import type { StreamChange } from '@nebula/inspect'
 import { Command } from 'commander'
 import { countText, table } from './style.ts'
 
 interface DiscoverFlags {
   readonly from?: string
+  readonly state?: string
   readonly envFile?: string
+  readonly diff?: boolean
   readonly json?: boolean
 }
 
 const EXAMPLES = `
 Examples:
   nebula discover shop.yaml
+  nebula discover shop.yaml --diff
   nebula discover --from csv:./in
   nebula discover --from '\${SOURCE_URL}' --json`
 
 export function discoverCommand(): Command {
   return new Command('discover')
     .description('show the streams and columns of a source')
-    .argument('[file]', 'pipeline file (YAML), for its source')
+    .argument('[file]', 'pipeline file (YAML), for its source; or the file of a source')
     .option('--from <source>', 'CONNECTOR:PATH-OR-URL, a URL, or a path')
+    .option('--diff', 'show what changed since the last run of the pipeline')
+    .option('--state <folder>', 'where the last run recorded its streams (default: .nebula)')
     .option('--env-file <file>', 'set variables from a file of NAME=VALUE lines')
     .option('--json', 'print the catalog as JSON')
     .option('--debug', 'errors with their causes and stack')
@@ -29,33 +34,49 @@ export function discoverCommand(): Command {
 }
 
 async function discover(file: string | undefined, flags: DiscoverFlags): Promise<void> {
-  const [{ NebulaError }, { setVariables }, { createContext, Managed }, runtime] = await Promise.all([
+  const [{ NebulaError }, { endsOf, sourceOf }, inspect, runtime] = await Promise.all([
     import('@nebula/core'),
-    import('./env-file.ts'),
-    import('@nebula/base'),
+    import('./ends.ts'),
+    import('@nebula/inspect'),
     import('@nebula/runtime'),
   ])
-  if (flags.envFile !== undefined) setVariables(flags.envFile)
-  if ((file === undefined) === (flags.from === undefined)) {
-    throw new NebulaError('usage', { message: 'nebula discover takes a pipeline file or --from.' })
+  const ends = await endsOf('discover', file, flags)
+  const { pipeline, stream } = ends
+  if (flags.diff && !pipeline) {
+    throw new NebulaError('usage', { message: 'nebula discover --diff takes a pipeline file: its runs are compared.' })
   }
-  const pipeline = file === undefined ? undefined : await runtime.loadPipeline(file)
-  const { connector, config }: Endpoint =
-    pipeline?.source ?? (await runtime.locate(flags.from ?? '', { folder: process.cwd() }))
-  if (!connector.source) {
-    throw new NebulaError('unsupported', { message: `The connector ${connector.name} cannot be read from.` })
+  const catalog = await inspect.withEnd(await sourceOf(ends), 'source', async (driver, context) => {
+    const found = await driver.discover(context, runtime.definedStreams(ends))
+    return stream === undefined ? found : { streams: [inspect.streamCalled(found, stream)] }
+  })
+  if (flags.diff && pipeline) {
+    const asked = runtime.chooseStreams(catalog, pipeline).selected.map(({ info }) => info)
+    const recorded = await runtime.recordedSchemas(pipeline)
+    const changes = inspect.diffStreams(recorded, asked)
+    const text = recorded.length === 0 ? 'no run of this pipeline has recorded its streams yet' : changesText(changes)
+    process.stdout.write(flags.json ? `${JSON.stringify(changes)}\n` : `${text}\n`)
+    return
   }
-  await using managed = new Managed(connector.name, connector.source(config))
-  const context = createContext({ signal: new AbortController().signal, config, name: connector.name })
-  const driver = await managed.open(context)
-  const defined = pipeline ? runtime.definedStreams(pipeline) : []
-  const catalog = await driver.discover(context, defined)
   process.stdout.write(flags.json ? `${JSON.stringify(catalog)}\n` : `${catalogText(catalog)}\n`)
 }
 
-function catalogText({ streams }: Catalog): string {
-  if (streams.length === 0) return 'no streams'
-  return streams.map(streamText).join('\n\n')
+function changesText(changes: readonly StreamChange[]): string {
+  if (changes.length === 0) return 'nothing changed since the last run'
+  return changes.map(changeText).join('\n')
+}
+
+function changeText({ stream, change, columns, key }: StreamChange): string {
+  const lines = columns.map(({ column, change: what, before, after }) => {
+    if (what === 'added' || what === 'removed') return `  ${what} ${column} ${after ?? before ?? ''}`
+    return `  ${what} ${column}: ${before} -> ${after}`
+  })
+  const keys = key ? [`  key: ${key.before.join(', ') || 'none'} -> ${key.after.join(', ') || 'none'}`] : []
+  return [`${stream} ${change}`, ...lines, ...keys].join('\n')
+}
+
+function catalogText({ streams, denied = [] }: Catalog): string {
+  const texts = streams.length === 0 ? ['no streams'] : streams.map(streamText)
+  return [...texts, ...(denied.length > 0 ? [`not readable: ${denied.join(', ')}`] : [])].join('\n\n')
 }
 
 function streamText(stream: StreamInfo): string {

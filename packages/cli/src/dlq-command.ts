@@ -1,8 +1,8 @@
 import type { LetterFile, Replayed } from '@nebula/operations'
 import type { StoredLetter } from '@nebula/runtime'
-import { Command, InvalidArgumentError } from 'commander'
-import type { PipelineFlags } from './open-pipeline.ts'
-import { openPipeline } from './open-pipeline.ts'
+import { Command } from 'commander'
+import type { PipelineFlags } from './run-command.ts'
+import { pipelineOf, positive } from './run-command.ts'
 import { countText, plural, table } from './style.ts'
 
 interface LetterFlags extends PipelineFlags {
@@ -63,12 +63,6 @@ function verb(parent: Command, name: string, examples: string): Command {
     .addHelpText('after', examples)
 }
 
-function positive(text: string): number {
-  const value = Number(text)
-  if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError('It is a whole number above 0.')
-  return value
-}
-
 /** What one run kept of one stream. */
 interface Kept {
   readonly run: string
@@ -79,9 +73,14 @@ interface Kept {
   readonly files: readonly string[]
 }
 
+/** Here it bounds what is shown, and not a run. */
+function withoutLimit({ limit: _limit, ...flags }: LetterFlags): PipelineFlags {
+  return flags
+}
+
 async function list(file: string, flags: LetterFlags): Promise<void> {
   const { letterFiles } = await import('@nebula/operations')
-  const kept = keptBy(await letterFiles(await openPipeline(file, flags), flags))
+  const kept = keptBy(await letterFiles(await pipelineOf('dlq', file, withoutLimit(flags)), flags))
   if (flags.json) {
     process.stdout.write(`${JSON.stringify(kept)}\n`)
     return
@@ -120,7 +119,7 @@ function keptBy(files: readonly LetterFile[]): Kept[] {
 
 async function show(file: string, flags: LetterFlags): Promise<void> {
   const { letterFiles } = await import('@nebula/operations')
-  const files = await letterFiles(await openPipeline(file, flags), flags)
+  const files = await letterFiles(await pipelineOf('dlq', file, withoutLimit(flags)), flags)
   const entries = files.flatMap(({ path, run, letters }) => letters.map((letter) => ({ run, file: path, ...letter })))
   const shown = entries.slice(0, flags.limit)
   if (flags.json) {
@@ -148,7 +147,7 @@ function letterText(letter: StoredLetter & { readonly run: string; readonly file
 
 async function replay(file: string, flags: LetterFlags): Promise<number> {
   const [pipeline, { lineLogger }, { replayLetters }, { reportText }, { signals }] = await Promise.all([
-    openPipeline(file, flags),
+    pipelineOf('dlq', file, withoutLimit(flags)),
     import('@nebula/base'),
     import('@nebula/operations'),
     import('./report-text.ts'),

@@ -31,7 +31,7 @@ export function watchRun(options: { readonly quiet: boolean }): RunView {
         say(`${progress.stream} -> ${progress.target}: ${status}, ${countText(progress.written)} rows`)
         return
       }
-      if (event.kind === 'report') return
+      if (event.kind !== 'planned') return
       for (const { stream, reason } of event.prepared.restarted) say(`${stream} begins again: ${reason}`)
       if (event.prepared.resumed) say('going on with an interrupted run')
       const before = totals(event.progress())

@@ -1,23 +1,26 @@
 import { resolve } from 'node:path'
-import { NebulaError, parseDuration, parseSize, toNebulaError } from '@nebula/core'
+import { parseDuration, parseSize, toNebulaError } from '@nebula/core'
 import type { RunEnd } from '@nebula/operations'
 import type { Endpoint, Pipeline, Report, RunEvent } from '@nebula/runtime'
 import { Command, InvalidArgumentError, Option } from 'commander'
 
-interface RunFlags {
+/** What says which pipeline is meant, beside a file. */
+export interface PipelineFlags {
   readonly from?: string
   readonly to?: string
   readonly mode?: 'overwrite' | 'append'
   readonly streams?: string[]
   readonly limit?: number
   readonly parallel?: number
-  readonly timeout?: number
-  readonly maxMemory?: number
   readonly state?: string
   readonly envFile?: string
   readonly json?: boolean
+}
+
+interface RunFlags extends PipelineFlags {
+  readonly timeout?: number
+  readonly maxMemory?: number
   readonly quiet?: boolean
-  readonly debug?: boolean
 }
 
 const EXAMPLES = `
@@ -56,11 +59,13 @@ export function runCommand(finished: (exitCode: number) => void): Command {
     .action(async (file: string | undefined, flags: RunFlags) => finished(await run(file, flags)))
 }
 
-function commaSeparated(text: string): string[] {
+/** Names of an option, without the blanks around them. */
+export function commaSeparated(text: string): string[] {
   return text.split(',').map((name) => name.trim())
 }
 
-function positive(text: string): number {
+/** A whole number above 0. Throws a usage error. */
+export function positive(text: string): number {
   const value = Number(text)
   if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError('It is a whole number above 0.')
   return value
@@ -79,16 +84,8 @@ function sizeOf(text: string): number {
 }
 
 async function run(file: string | undefined, flags: RunFlags): Promise<number> {
-  const [{ setVariables }, runtime] = await Promise.all([import('./env-file.ts'), import('@nebula/runtime')])
-  if (flags.envFile !== undefined) setVariables(flags.envFile)
-  const ends = [flags.from, flags.to].filter((end) => end !== undefined)
-  if (ends.length !== (file === undefined ? 2 : 0)) {
-    throw new NebulaError('usage', {
-      message: 'nebula run takes a pipeline file, or --from and --to.',
-      fix: 'See nebula run --help.',
-    })
-  }
-  const pipeline = await load(runtime, file, flags)
+  const asked = await pipelineOf('run', file, flags)
+  const pipeline = { ...asked, source: limited(asked.source, flags.maxMemory) }
   const { runHook } = await import('@nebula/operations')
   const end = await move(pipeline, flags).then(
     (report): RunEnd => ({ report }),
@@ -129,7 +126,21 @@ async function move(pipeline: Pipeline, flags: RunFlags): Promise<Report> {
   }
 }
 
-function load(runtime: typeof import('@nebula/runtime'), file: string | undefined, flags: RunFlags): Promise<Pipeline> {
+/** The pipeline of a file, or of `--from` and `--to`. Throws `usage` for anything else; `verb` is who asks. */
+export async function pipelineOf(verb: string, file: string | undefined, flags: PipelineFlags): Promise<Pipeline> {
+  const [{ NebulaError }, { setVariables }, runtime] = await Promise.all([
+    import('@nebula/core'),
+    import('./env-file.ts'),
+    import('@nebula/runtime'),
+  ])
+  if (flags.envFile !== undefined) setVariables(flags.envFile)
+  const ends = [flags.from, flags.to].filter((end) => end !== undefined)
+  if (ends.length !== (file === undefined ? 2 : 0)) {
+    throw new NebulaError('usage', {
+      message: `nebula ${verb} takes a pipeline file, or --from and --to.`,
+      fix: `See nebula ${verb} --help.`,
+    })
+  }
   const { mode, limit, parallel, streams } = flags
   const stateFolder = flags.state === undefined ? {} : { stateFolder: resolve(flags.state) }
   const chosen = { ...(mode ? { mode } : {}), ...(limit === undefined ? {} : { limit }) }
@@ -138,7 +149,6 @@ function load(runtime: typeof import('@nebula/runtime'), file: string | undefine
     ...(parallel === undefined ? {} : { parallel }),
     ...(file === undefined ? {} : { defaults: { ...pipeline.defaults, ...chosen } }),
     ...(file !== undefined && streams ? { only: streams } : {}),
-    source: limited(pipeline.source, flags.maxMemory),
   })
   if (file !== undefined) return runtime.loadPipeline(file, stateFolder).then(adjusted)
   const { from = '', to = '' } = flags

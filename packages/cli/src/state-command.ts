@@ -2,8 +2,8 @@ import { createInterface } from 'node:readline/promises'
 import { NebulaError } from '@nebula/core'
 import type { PipelineState, StreamState } from '@nebula/operations'
 import { Command } from 'commander'
-import type { PipelineFlags } from './open-pipeline.ts'
-import { openPipeline } from './open-pipeline.ts'
+import type { PipelineFlags } from './run-command.ts'
+import { pipelineOf } from './run-command.ts'
 import { countText, plural, table } from './style.ts'
 
 interface ResetFlags extends PipelineFlags {
@@ -52,14 +52,14 @@ export function stateCommand(): Command {
 }
 
 async function show(file: string, flags: PipelineFlags): Promise<void> {
-  const pipeline = await openPipeline(file, flags)
+  const pipeline = await pipelineOf('state', file, flags)
   const { pipelineState } = await import('@nebula/operations')
   const state = await pipelineState(pipeline)
   process.stdout.write(flags.json ? `${JSON.stringify(state)}\n` : `${stateText(state)}\n`)
 }
 
 async function reset(file: string, flags: ResetFlags): Promise<void> {
-  const pipeline = await openPipeline(file, flags)
+  const pipeline = await pipelineOf('state', file, flags)
   const what = flags.stream === undefined ? 'the interrupted run' : `what ${flags.stream} reached`
   if (!flags.yes && !(await confirmed(`Discard ${what} of ${pipeline.name}? The targets stay as they are. [y/N] `))) {
     process.stderr.write('nothing was changed\n')

@@ -41,3 +41,12 @@ export function table(rows: readonly (readonly string[])[], leftColumns = 1): st
     )
     .join('\n')
 }
+
+const SHORT: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' }
+
+/** A name or value of the data in one line, without what would move the cursor or colour the terminal. */
+export function oneLine(text: string): string {
+  return text.replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, (control) => {
+    return SHORT[control] ?? `\\u${control.charCodeAt(0).toString(16).padStart(4, '0')}`
+  })
+}

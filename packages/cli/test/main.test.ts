@@ -10,17 +10,32 @@ describe('nebula', () => {
     const { code, stdout, stderr } = await nebula(...args)
     expect(code).toBe(0)
     expect(stderr).toBe('')
-    for (const verb of ['run', 'discover', 'connectors', 'version']) expect(stdout).toContain(`  ${verb}`)
+    for (const verb of [
+      'run',
+      'plan',
+      'check',
+      'preview',
+      'init',
+      'discover',
+      'connectors',
+      'schema',
+      'explain',
+      'version',
+    ])
+      expect(stdout).toContain(`  ${verb}`)
     expect(stdout).toContain('Examples:')
     expect(stdout).toContain('130 interrupted')
   })
 
-  test.each(['run', 'discover', 'connectors'])('%s --help has examples of its own', async (verb) => {
-    const { code, stdout } = await nebula(verb, '--help')
-    expect(code).toBe(0)
-    expect(stdout).toContain(`Usage: nebula ${verb}`)
-    expect(stdout).toContain(`\n  nebula ${verb}`)
-  })
+  test.each(['run', 'plan', 'check', 'preview', 'init', 'discover', 'connectors', 'schema', 'explain'])(
+    '%s --help has examples of its own',
+    async (verb) => {
+      const { code, stdout } = await nebula(verb, '--help')
+      expect(code).toBe(0)
+      expect(stdout).toContain(`Usage: nebula ${verb}`)
+      expect(stdout).toContain(`\n  nebula ${verb}`)
+    },
+  )
 
   test('without a verb is a usage error that shows the help', async () => {
     const { code, stdout, stderr } = await nebula()
@@ -39,7 +54,7 @@ describe('nebula', () => {
     [['run', '--mode', 'replace'], 'overwrite, append'],
     [['run', '--from'], 'argument missing'],
     [['discover', '--limit', '1'], 'unknown option'],
-    [['connectors', 'csv'], 'too many arguments'],
+    [['connectors', 'csv', 'postgres'], 'too many arguments'],
   ])('%j is a usage error', async (args, text) => {
     const { code, stdout, stderr } = await nebula(...args)
     expect(code).toBe(2)
@@ -56,6 +71,11 @@ describe('nebula', () => {
     [['run', 'shop.yaml', '--to', 'csv:./out']],
     [['run', 'shop.yaml', '--from', 'csv:./in', '--to', 'csv:./out']],
     [['discover']],
+    [['plan']],
+    [['plan', 'shop.yaml', '--from', 'csv:./in']],
+    [['check']],
+    [['preview', 'shop.yaml', '--from', 'csv:./in']],
+    [['init']],
     [['discover', 'shop.yaml', '--from', 'csv:./in']],
   ])('%j is not clear', async (args) => {
     const { code, stdout, stderr } = await nebula(...args)

@@ -80,7 +80,7 @@ describe('nebula run', () => {
     expect(code).toBe(0)
     expect(await output()).toEqual(['people.csv'])
     expect(await readFile(at('out', 'people.csv'), 'utf8')).toMatch(/^id,who\n/)
-    expect(await readdir(at('.nebula'))).toEqual(['shop.report.json'])
+    expect(await readdir(at('.nebula'))).toEqual(['shop.report.json', 'shop.schemas.json'])
   })
 
   test('--streams of a file keeps what the file says of them', async () => {

@@ -1,4 +1,4 @@
-import { FileDestination, FileSource, LocalStore } from '@nebula/files'
+import { createCompressor, FileDestination, FileSource, LocalStore } from '@nebula/files'
 import { csvFormat } from '@nebula/formats'
 import { defineConnector, register } from '@nebula/runtime'
 import { CsvConfig, targetFolder } from './config.ts'
@@ -11,7 +11,10 @@ export const csv = defineConnector<CsvConfig>({
   config: CsvConfig,
   fromLocator: (path) => ({ path }),
   source: (config) => new FileSource(new LocalStore(), csvFormat(config), config.path),
-  destination: (config) => new FileDestination(new LocalStore(), csvFormat(config), targetFolder(config)),
+  destination: (config) => {
+    const compressor = createCompressor(config.advanced.compression)
+    return new FileDestination(new LocalStore(), csvFormat(config), targetFolder(config), compressor)
+  },
 })
 
 register(csv)

@@ -83,6 +83,32 @@ describe('the csv connector', () => {
     })
   })
 
+  test('writes compressed files that it reads back, in as many partitions as it is told to', async () => {
+    const text = `n\n${Array.from({ length: 20_000 }, (_, i) => `${i}\n`).join('')}`
+    const folder = await folderOf({ 'a.csv': text })
+    const moved = async (from: string, to: string, advanced: object): Promise<number> => {
+      const pipeline = await oneLinePipeline({ from: `csv:${from}`, to: `csv:${to}`, folder })
+      const [source, destination] = [pipeline.source, pipeline.destination].map((endpoint) => ({
+        ...endpoint,
+        config: CsvConfig.parse({ path: endpoint === pipeline.source ? from : to, advanced }),
+      }))
+      if (!source || !destination) throw new Error('no pipeline')
+      let partitions = 0
+      const report = await runPipeline(
+        { ...pipeline, source, destination, parallel: 3 },
+        { onEvent: (event) => event.kind === 'stream' && (partitions = event.progress.partitions) },
+      )
+      expect(report.streams[0]).toMatchObject({ status: 'done', written: 20_000 })
+      return partitions
+    }
+    const [packed, out] = [join(folder, 'packed'), join(folder, 'out')]
+    expect(await moved(folder, packed, { compression: { algorithm: 'zstd' }, partitionBytes: '10kB' })).toBe(11)
+    expect((await readdir(packed)).filter((name) => !name.startsWith('.'))).toEqual(['a.csv.zst'])
+    expect(await moved(packed, out, {})).toBe(1)
+    expect(await outputOf(folder)).toEqual({ 'a.csv': text })
+    expect(await moved(folder, join(folder, 'whole'), { partitionBytes: '1MB' })).toBe(1)
+  })
+
   test('needs a path to write to', () => {
     expect(() => csv.destination?.(CsvConfig.parse({}))).toThrow('needs a path')
     expect(() => csv.source?.(CsvConfig.parse({}))).not.toThrow()

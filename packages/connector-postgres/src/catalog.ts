@@ -9,6 +9,7 @@ export interface Table extends TableName {
   readonly oid: number
   /** pg_class.relkind */
   readonly kind: string
+  readonly readable: boolean
   readonly key: readonly string[]
   readonly rows: number
   readonly bytes: number
@@ -43,6 +44,7 @@ interface ColumnRow {
 /** Columns and estimates of the relations that `filter` chooses; estimates of a partitioned table are its leaves'. */
 function tablesQuery(filter: string): string {
   return `SELECT c.oid::int8::float8 AS oid, n.nspname AS schema, c.relname AS table, c.relkind AS kind,
+  has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') AS readable,
   obj_description(c.oid, 'pg_class') AS comment, size.rows, size.bytes,
   (SELECT json_agg(a.attname ORDER BY k.place) FROM pg_index i, unnest(i.indkey::int2[]) WITH ORDINALITY k(attnum, place)
     JOIN pg_attribute a ON a.attnum = k.attnum
@@ -59,13 +61,12 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace CROSS JOIN LATERAL
 WHERE ${filter} ORDER BY n.nspname, c.relname`
 }
 
-const READABLE = `c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition AND c.relpersistence <> 't'
-  AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema' AND c.relname NOT LIKE 'nebula\\_%'
-  AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')`
+const USERS = `c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition AND c.relpersistence <> 't'
+  AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema' AND c.relname NOT LIKE 'nebula\\_%'`
 
-/** Everything that the user may select, without system tables and Nebula's own. */
-export function readableTables(session: Session): Promise<Table[]> {
-  return loadTables(session, READABLE, [])
+/** Everything that there is, without system tables and Nebula's own. */
+export function allTables(session: Session): Promise<Table[]> {
+  return loadTables(session, USERS, [])
 }
 
 /** The named relations that exist. */

@@ -3,17 +3,22 @@ import type { Pooled } from '@nebula/base'
 import { LendingSocket, Pool, tlsOptions } from '@nebula/base'
 import { NebulaError } from '@nebula/core'
 import type { SqlSession } from '@nebula/sql'
+import { finishTransaction } from '@nebula/sql'
+import type { QueryResult } from 'pg'
 import { Client } from 'pg'
 import type { Login, PostgresConfig } from './config.ts'
 import { resolveLogin } from './config.ts'
 import { errorCode, postgresError } from './errors.ts'
 
-/** How every session reads and prints values, and that a server gives up soon after a client died. */
-function settings(lockTimeoutMs: number): string {
+type Timeouts = PostgresConfig['timeouts']
+
+/** How every session reads and prints values, and that a server gives up soon after a client died or went silent. */
+function settings({ request, keepAlive }: Timeouts): string {
   return `SET client_encoding = 'UTF8'; SET standard_conforming_strings = on; SET DateStyle = 'ISO, MDY';
 SET TimeZone = 'UTC'; SET IntervalStyle = 'iso_8601'; SET extra_float_digits = 1; SET bytea_output = 'hex';
 SET lc_monetary = 'C'; SET xmloption = content; SET application_name = 'nebula'; SET statement_timeout = 0;
-SET idle_in_transaction_session_timeout = 0; SET lock_timeout = ${lockTimeoutMs};
+SET idle_in_transaction_session_timeout = 0; SET lock_timeout = ${request};
+SET tcp_keepalives_idle = ${Math.ceil(keepAlive / 1000)}; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3;
 DO $$ BEGIN
   PERFORM set_config(name, CASE name WHEN 'client_connection_check_interval' THEN '2000' ELSE '0' END, false) FROM pg_settings
     WHERE name IN ('client_connection_check_interval', 'idle_session_timeout', 'transaction_timeout');
@@ -40,9 +45,8 @@ export class Session implements SqlSession, Pooled {
     return this.#broken
   }
 
-  /** A signal that fires destroys the session. */
-  async query<Row>(sql: string, values?: readonly unknown[], signal?: AbortSignal): Promise<Row[]> {
-    return (await this.#run(sql, values, signal)).rows as Row[]
+  async query<Row>(sql: string, values?: readonly unknown[]): Promise<Row[]> {
+    return (await this.#run(sql, values)).rows as Row[]
   }
 
   async execute(sql: string, values?: readonly unknown[]): Promise<number> {
@@ -55,18 +59,11 @@ export class Session implements SqlSession, Pooled {
 
   async transaction<T>(work: () => Promise<T>, access?: 'READ ONLY'): Promise<T> {
     await this.begin(access)
-    try {
-      const result = await work()
-      await this.execute('COMMIT')
-      return result
-    } catch (error) {
-      if (!this.#broken) await this.execute('ROLLBACK').catch(() => this.destroy())
-      throw error
-    }
+    return finishTransaction(this, work)
   }
 
-  async reset(signal: AbortSignal): Promise<void> {
-    await this.#run('ROLLBACK', undefined, signal)
+  async reset(): Promise<void> {
+    await this.#run('ROLLBACK')
     this.state = undefined
   }
 
@@ -79,31 +76,24 @@ export class Session implements SqlSession, Pooled {
     this.client.connection.stream.destroy()
   }
 
-  async #run(
-    sql: string,
-    values?: readonly unknown[],
-    signal?: AbortSignal,
-  ): Promise<{ readonly rows: unknown[]; readonly rowCount: number | null }> {
-    const stop = (): void => this.destroy()
-    signal?.addEventListener('abort', stop, { once: true })
+  async #run(sql: string, values?: readonly unknown[]): Promise<QueryResult> {
     try {
-      if (signal?.aborted) throw new NebulaError('aborted', { message: 'The work was interrupted.' })
       return await this.client.query(sql, values && [...values])
     } catch (cause) {
-      if (signal?.aborted) throw new NebulaError('aborted', { message: 'The work was interrupted.', cause })
       throw postgresError(cause)
-    } finally {
-      signal?.removeEventListener('abort', stop)
     }
   }
 }
 
 /** At most `performance.maxConcurrency` connections, and two at least: one holds a snapshot while others read. */
 export function sessionPool(config: PostgresConfig): Pool<Session> {
-  return new Pool(Math.max(2, config.performance.maxConcurrency), async (signal) => {
-    const session = await login(resolveLogin(config), config.timeouts.connection)
+  const { idle: idleMs, maxLifetime: lifetimeMs } = config.timeouts
+  const connections = Math.max(2, config.performance.maxConcurrency)
+  return new Pool({ connections, idleMs, lifetimeMs }, async (signal) => {
+    const session = await login(resolveLogin(config), config.timeouts)
+    signal.addEventListener('abort', () => session.destroy(), { once: true })
     try {
-      await session.query(settings(config.timeouts.request), undefined, signal)
+      await session.query(settings(config.timeouts))
       return session
     } catch (error) {
       session.destroy()
@@ -113,22 +103,22 @@ export function sessionPool(config: PostgresConfig): Pool<Session> {
 }
 
 /** Logs in with TLS as `mode` asks; `prefer` goes on without where the server has none. */
-async function login(to: Login, timeoutMs: number): Promise<Session> {
+async function login(to: Login, timeouts: Timeouts): Promise<Session> {
   const { mode } = to.tls
   const plain = mode === 'disable' || to.host.startsWith('/')
   const ssl = plain ? false : tlsOptions(to.tls, to.host)
   try {
-    return await connect(to, timeoutMs, ssl)
+    return await connect(to, timeouts, ssl)
   } catch (error) {
     const preferred = mode === 'prefer' && !plain && errorCode(error) === 'tls_failed'
-    if (preferred) return login({ ...to, tls: { ...to.tls, mode: 'disable' } }, timeoutMs)
+    if (preferred) return login({ ...to, tls: { ...to.tls, mode: 'disable' } }, timeouts)
     const code = errorCode(error) === 'connection_lost' ? 'connection_failed' : errorCode(error)
     const { message } = postgresError(error, `Connecting to ${to.host}:${to.port}`)
     throw new NebulaError(code, { message, connector: 'postgres', cause: error })
   }
 }
 
-async function connect(to: Login, timeoutMs: number, ssl: false | ConnectionOptions): Promise<Session> {
+async function connect(to: Login, timeouts: Timeouts, ssl: false | ConnectionOptions): Promise<Session> {
   const { host, port, database, user, password, options } = to
   const client = new Client({
     host,
@@ -139,9 +129,9 @@ async function connect(to: Login, timeoutMs: number, ssl: false | ConnectionOpti
     ...(ssl ? {} : { stream: () => new LendingSocket() }),
     ...(password === undefined ? {} : { password }),
     ...(options === undefined ? {} : { options }),
-    connectionTimeoutMillis: timeoutMs,
+    connectionTimeoutMillis: timeouts.connection,
     keepAlive: true,
-    keepAliveInitialDelayMillis: 10_000,
+    keepAliveInitialDelayMillis: timeouts.keepAlive,
   })
   const session = new Session(client)
   try {

@@ -1,8 +1,9 @@
 import type { Duplex } from 'node:stream'
-import { LendingSocket } from '@nebula/base'
+import { Alarm, LendingSocket } from '@nebula/base'
+import type { BatchLimits, Clock } from '@nebula/core'
 import { NebulaError } from '@nebula/core'
 import type { CopiedRows, FramerOptions } from '@nebula/formats'
-import { BINARY_HEADER, CopyFramer, FRAME_HEAD, frameCopyData } from '@nebula/formats'
+import { BINARY_HEADER, copyData, CopyFramer } from '@nebula/formats'
 import type { Client, Connection, Submittable } from 'pg'
 import { postgresError } from './errors.ts'
 
@@ -16,6 +17,8 @@ export interface CopyOutOptions extends FramerOptions {
   /** `COPY (...) TO STDOUT ...` */
   readonly sql: string
   readonly signal: AbortSignal
+  readonly clock: Clock
+  readonly limits: BatchLimits
 }
 
 type DataListener = (chunk: Buffer) => void
@@ -27,6 +30,7 @@ type DataListener = (chunk: Buffer) => void
 export class CopyOut implements Submittable {
   readonly #options: CopyOutOptions
   readonly #framer: CopyFramer
+  readonly #late: Alarm
   #stream: Duplex | undefined
   #parsers: DataListener[] = []
   #ready: CopiedRows | undefined
@@ -37,6 +41,10 @@ export class CopyOut implements Submittable {
   constructor(options: CopyOutOptions) {
     this.#options = options
     this.#framer = new CopyFramer(options)
+    this.#late = new Alarm(options.clock, () => {
+      this.#framer.hurry()
+      this.#scan()
+    })
   }
 
   /** The next rows; undefined at the end, when the connection is free again. One call at a time. */
@@ -59,6 +67,7 @@ export class CopyOut implements Submittable {
     this.#ready?.release()
     this.#ready = undefined
     this.#framer.close()
+    this.#late.close()
   }
 
   submit(connection: Connection): void {
@@ -104,6 +113,7 @@ export class CopyOut implements Submittable {
     }
     if (this.#state === 'failed') return
     this.#framer.begin()
+    this.#late.set(this.#options.limits.delayMs)
     if (this.#scan()) this.#stream?.resume()
   }
 
@@ -135,6 +145,7 @@ export class CopyOut implements Submittable {
 
   /** Ends the batch; the socket waits until it is taken. */
   #cut(): false {
+    this.#late.clear()
     if (this.#parsers.length > 0) this.#stream?.pause()
     this.#ready ??= this.#framer.take()
     if (this.#ready) this.#wake?.()
@@ -233,11 +244,4 @@ export class CopyIn implements Submittable {
     this.#opened.reject(error)
     this.#ended.reject(error)
   }
-}
-
-function copyData(payload: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(FRAME_HEAD + payload.length)
-  bytes.set(payload, FRAME_HEAD)
-  frameCopyData({ bytes, view: new DataView(bytes.buffer) }, bytes.length)
-  return bytes
 }

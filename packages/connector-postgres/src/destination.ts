@@ -1,5 +1,4 @@
-import { NebulaError } from '@nebula/core'
-import type { Move, SqlDialect, StandingTable, TableName } from '@nebula/sql'
+import type { Move, SqlDialect, StandingTable, TableName, TableRights, TableUse } from '@nebula/sql'
 import { columnsDdl, createSchema, SqlDestination } from '@nebula/sql'
 import { namedTables } from './catalog.ts'
 import type { PostgresConfig } from './config.ts'
@@ -26,6 +25,7 @@ const DIALECT: SqlDialect<Session> = {
   lockSchema: async (session, schema) => {
     await session.execute(`SELECT pg_advisory_xact_lock(hashtext('nebula'), hashtext($1))`, [schema])
   },
+  rights,
   describe,
   stage,
   moveIntoTarget,
@@ -33,17 +33,24 @@ const DIALECT: SqlDialect<Session> = {
   toError: postgresError,
 }
 
+/** Privileges are asked for one by one: of a list, the server is content with any. */
+const RIGHTS = `SELECT coalesce(c.relkind NOT IN ('r', 'p'), false) AS "otherKind", ARRAY(
+    SELECT 'CREATE on the database' WHERE n.oid IS NULL AND NOT has_database_privilege(current_database(), 'CREATE')
+    UNION ALL SELECT concat(p, ' on schema ', nsp) FROM unnest(ARRAY['USAGE', 'CREATE']) p WHERE NOT has_schema_privilege(n.oid, p)
+    UNION ALL SELECT concat(p, ' on ', nsp, '.', rel) FROM unnest(string_to_array(needs, ',')) p WHERE NOT has_table_privilege(c.oid, p)
+  ) AS missing FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY t(nsp, rel, needs, place)
+  LEFT JOIN pg_namespace n ON n.nspname = nsp LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = rel ORDER BY place`
+
+function rights(session: Session, tables: readonly TableUse[]): Promise<TableRights[]> {
+  const needs = tables.map(({ privileges }) => privileges.join(','))
+  return session.query(RIGHTS, [tables.map((t) => t.schema), tables.map((t) => t.table), needs])
+}
+
 async function describe(session: Session, names: readonly TableName[]): Promise<(StandingTable | undefined)[]> {
   const tables = new Map((await namedTables(session, names)).map((table) => [NAMES.table(table), table]))
   return names.map((name) => {
     const table = tables.get(NAMES.table(name))
     if (!table) return undefined
-    if (table.kind !== 'r' && table.kind !== 'p') {
-      throw new NebulaError('target_incompatible', {
-        message: `The target ${NAMES.table(table)} is a view or a foreign table.`,
-        fix: 'Give the stream a target of another name.',
-      })
-    }
     // A column that the server fills in may be left out, so it is no obstacle that it is NOT NULL.
     const fields = table.columns.map(({ field, filled }) => (filled ? { ...field, nullable: true } : field))
     return { ...name, id: String(table.oid), columns: { fields } }

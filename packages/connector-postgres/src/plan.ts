@@ -1,15 +1,14 @@
-import type { Partition, Plan, PreviousPlan, ReadStream } from '@nebula/core'
+import type { Partition, Plan, PreviousPlan, ReadStream, StreamRequest } from '@nebula/core'
 import { NebulaError, schemaFingerprint } from '@nebula/core'
-import type { TableName } from '@nebula/sql'
+import type { TableName, TableRange } from '@nebula/sql'
+import { compileCondition, mergeRanges } from '@nebula/sql'
 import type { Session } from './connection.ts'
-import { NAMES } from './types.ts'
+import { NAMES, TYPES } from './types.ts'
 
 /** The part of a stream that one task reads: pages `from` to `to` of one table, or a whole view. JSON. */
-export interface PartitionRange extends TableName {
+export interface PartitionRange extends TableRange {
   /** Without the tables that inherit from it. */
   readonly only: boolean
-  readonly from?: number
-  readonly to?: number
 }
 
 /** A relation of a stream's inheritance tree. */
@@ -71,14 +70,15 @@ export async function planStreams(
   const restart: { stream: string; reason: string }[] = []
   const fingerprints: { [stream: string]: string } = {}
   for (const [place, stream] of streams.entries()) {
-    const name = stream.request.stream
+    const { request } = stream
+    const name = request.stream
     const tree = relations.filter((relation) => relation.place === place)
     if (tree.length === 0)
       throw new NebulaError('stream_not_found', { message: `${name} is no longer there.`, stream: name })
     const fingerprint = JSON.stringify([schemaFingerprint(stream.schema), tree.map((r) => [r.oid, r.file, r.columns])])
     fingerprints[name] = fingerprint
     const earlier = previous?.plan.partitions.filter((partition) => partition.stream === name) ?? []
-    const reason = await doubt(session, { name, earlier, previous, now, fingerprint, whole: isWhole(stream, tree) })
+    const reason = await doubt(session, { request, earlier, previous, now, fingerprint, whole: isWhole(stream, tree) })
     if (reason !== undefined) restart.push({ stream: name, reason })
     const kept = reason === undefined && committedOf(earlier, previous).length > 0
     partitions.push(...(kept ? earlier : cut(stream, tree, version < TID_RANGE_SCAN ? Infinity : partitionBytes)))
@@ -95,8 +95,7 @@ interface Snapshot extends Omit<Proof, 'streams'> {
 async function openSnapshot(session: Session, names: readonly TableName[]): Promise<Snapshot> {
   const lockable = await session.query<TableName>(
     `SELECT n.nspname AS schema, c.relname AS table FROM unnest($1::text[], $2::text[]) s(nsp, rel)
-     JOIN pg_namespace n ON n.nspname = s.nsp JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = s.rel
-     WHERE c.relkind IN ('r', 'p')`,
+     JOIN pg_namespace n ON n.nspname = s.nsp JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = s.rel WHERE c.relkind IN ('r', 'p')`,
     [names.map(({ schema }) => schema), names.map(({ table }) => table)],
   )
   await session.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
@@ -134,7 +133,7 @@ function cut(stream: ReadStream, tree: readonly Relation[], partitionBytes: numb
 }
 
 interface Doubted {
-  readonly name: string
+  readonly request: StreamRequest
   readonly earlier: readonly Partition[]
   readonly previous: PreviousPlan | undefined
   readonly now: Omit<Proof, 'streams'>
@@ -157,10 +156,12 @@ const MAX_DISTANCE = 1n << 30n
  */
 async function doubt(
   session: Session,
-  { name, earlier, previous, now, fingerprint, whole }: Doubted,
+  { request, earlier, previous, now, fingerprint, whole }: Doubted,
 ): Promise<string | undefined> {
+  const { stream: name, nativeFilter } = request
   const committed = committedOf(earlier, previous)
   if (committed.length === 0) return undefined
+  if (nativeFilter !== undefined) return 'what its native_filter wants may be other rows now'
   const proof = previous?.plan.proof as unknown as Proof | undefined
   if (!proof || proof.streams[name] === undefined) return 'nothing is known of its state before the interruption'
   if (whole) return 'it is read in one piece, and the snapshot of what was read is lost'
@@ -168,11 +169,11 @@ async function doubt(
   if (proof.streams[name] !== fingerprint) return 'it was altered, truncated or rewritten'
   const distance = BigInt(now.xmax) - BigInt(proof.xmin)
   if (distance < 0n || distance > MAX_DISTANCE) return 'too many transactions have passed'
-  const ranges = merged(committed.map(({ range }) => range as unknown as PartitionRange))
+  const ranges = mergeRanges(committed.map(({ range }) => range as unknown as PartitionRange))
   const old = String(BigInt(proof.xmin) & 0xffffffffn)
   const counts = ranges.map(
     (range) =>
-      `SELECT count(*) AS rows, count(*) FILTER (WHERE age(xmin) <= age('${old}'::xid)) AS newer ${fromRange(range)}`,
+      `SELECT count(*) AS rows, count(*) FILTER (WHERE age(xmin) <= age('${old}'::xid)) AS newer ${fromRange(range, request)}`,
   )
   const [found] = await session.query<{ rows: string; newer: string }>(
     `SELECT sum(rows) AS rows, sum(newer) AS newer FROM (${counts.join(' UNION ALL ')}) counted`,
@@ -183,31 +184,28 @@ async function doubt(
   return Number(found.rows) === read ? undefined : 'rows that were read are gone'
 }
 
-/** Ranges that touch become one. */
-function merged(ranges: readonly PartitionRange[]): PartitionRange[] {
-  const result: PartitionRange[] = []
-  for (const range of ranges) {
-    const last = result.at(-1)
-    const touches = last && last.to !== undefined && last.to === range.from && NAMES.table(last) === NAMES.table(range)
-    if (!touches) result.push(range)
-    else {
-      const { to: _, ...begin } = last
-      result[result.length - 1] = { ...begin, ...(range.to === undefined ? {} : { to: range.to }) }
-    }
-  }
-  return result
-}
-
-function fromRange(range: PartitionRange): string {
-  const pages = [
+function fromRange(range: PartitionRange, { where, nativeFilter }: StreamRequest): string {
+  const conditions = [
     ...(range.from === undefined ? [] : [`ctid >= '(${range.from},0)'::tid`]),
     ...(range.to === undefined ? [] : [`ctid < '(${range.to},0)'::tid`]),
+    ...(where ? [compileCondition(where, { names: NAMES, types: TYPES, text: comparedText })] : []),
+    ...(nativeFilter === undefined ? [] : [`(${nativeFilter}\n)`]),
   ]
-  return `FROM ${range.only ? 'ONLY ' : ''}${NAMES.table(range)}${pages.length === 0 ? '' : ` WHERE ${pages.join(' AND ')}`}`
+  return `FROM ${range.only ? 'ONLY ' : ''}${NAMES.table(range)}${conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`}`
 }
 
 /** Types whose binary form is their text. */
 const TEXT_TYPES = /^(text|name|character( varying)?(\(\d+\))?)$/
+
+/** The output function of any type, which a cast to text does not always use; null stays null. */
+function output(column: string): string {
+  return `CASE num_nulls(${column}) WHEN 0 THEN concat(${column}) END`
+}
+
+/** By code point; a char(n) with its blanks. */
+function comparedText(column: string, declared = ''): string {
+  return `(${/^(text$|name$|character varying)/.test(declared) ? column : output(column)}) COLLATE "C"`
+}
 
 /** The query of a task. Columns are named: children of a table may have them in another order. */
 export function selectRange({ schema, request, wire }: ReadStream, range: PartitionRange): string {
@@ -216,9 +214,8 @@ export function selectRange({ schema, request, wire }: ReadStream, range: Partit
     const text = wire === 'csv' || (wire === undefined && type.kind === 'utf8')
     if (declared === 'boolean') return text ? `${column}::text` : column
     if (wire !== undefined || !text || TEXT_TYPES.test(declared)) return column
-    // The output function of any type, which a cast to text does not always use; null stays null.
-    return `CASE num_nulls(${column}) WHEN 0 THEN concat(${column}) END`
+    return output(column)
   })
   const limit = request.limit === undefined ? '' : ` LIMIT ${request.limit}`
-  return `SELECT ${columns.join(', ')} ${fromRange(range)}${limit}`
+  return `SELECT ${columns.join(', ')} ${fromRange(range, request)}${limit}`
 }

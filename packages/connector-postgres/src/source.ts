@@ -11,7 +11,8 @@ import type {
 } from '@nebula/core'
 import { isNebulaError, NebulaError } from '@nebula/core'
 import { BINARY_WIRE, TEXT_WIRE, TupleBatches } from '@nebula/formats'
-import { readableTables } from './catalog.ts'
+import { serverVersion } from '@nebula/sql'
+import { allTables } from './catalog.ts'
 import type { PostgresConfig } from './config.ts'
 import type { Session } from './connection.ts'
 import { sessionPool } from './connection.ts'
@@ -42,22 +43,29 @@ export class PostgresSource implements SourceDriver {
     await this.#pool.use(context, (session) => session.query('SELECT 1'))
   }
 
+  async version(context: Context): Promise<string> {
+    return this.#pool.use(context, (session) => serverVersion(session, NAMES.vendor))
+  }
+
   async close(): Promise<void> {
     await this.#pool.close()
   }
 
   async discover(context: Context): Promise<Catalog> {
-    const tables = await this.#pool.use(context, (session) => readableTables(session))
-    const streams = tables.map((table) => ({
+    const tables = await this.#pool.use(context, (session) => allTables(session))
+    const denied = tables.filter((table) => !table.readable).map((table) => NAMES.spell(table))
+    const readable = tables.filter((table) => table.readable)
+    const streams = readable.map((table) => ({
       name: NAMES.spell(table),
       schema: { fields: table.columns.map(({ field }) => field) },
       key: table.key,
       rows: table.rows,
       bytes: table.bytes,
+      filters: ['where', 'native'] as const,
       wire: table.columns.every(({ binarySafe }) => binarySafe) ? [BINARY_WIRE, TEXT_WIRE, 'csv'] : [TEXT_WIRE, 'csv'],
       ...(table.comment === null ? {} : { comment: table.comment }),
     }))
-    return { streams }
+    return { streams, denied }
   }
 
   async plan(
@@ -66,18 +74,18 @@ export class PostgresSource implements SourceDriver {
     previous: PreviousPlan | undefined,
     context: Context,
   ): Promise<Plan> {
-    if (this.#coordinator) {
-      this.#coordinator.destroy()
-      this.#pool.release(this.#coordinator)
+    const plan = async (): Promise<Plan> => {
+      this.#coordinator?.destroy()
+      if (this.#coordinator) this.#pool.release(this.#coordinator)
+      this.#coordinator = await this.#pool.acquire(context)
+      return planStreams(this.#coordinator, streams, partitionBytes, previous)
     }
-    const coordinator = await this.#pool.acquire(context.signal)
-    this.#coordinator = coordinator
-    return planStreams(coordinator, streams, partitionBytes, previous)
+    return context.call(plan, { unbounded: true })
   }
 
   async *read(task: ReadTask, context: Context): AsyncGenerator<RecordBatch> {
     const session = await this.#session(task, context)
-    const copy = new CopyOut({ ...statement(task), limits: task.batch, pool: context.pool, signal: context.signal })
+    const copy = new CopyOut({ ...statement(task), limits: task.batch, ...context })
     const stop = (): void => session.destroy()
     context.signal.addEventListener('abort', stop, { once: true })
     const { partition, stream } = task
@@ -105,20 +113,22 @@ export class PostgresSource implements SourceDriver {
   /** A session inside a transaction that sees the task's snapshot; it stays there for the next task. */
   async #session({ snapshot }: ReadTask, context: Context): Promise<Session> {
     const name = typeof snapshot === 'string' ? snapshot : undefined
-    return context.call(async (signal) => {
-      const session = await this.#pool.acquire(signal, name)
-      if (name === undefined || session.state === name) return session
-      try {
-        await session.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY', undefined, signal)
-        await session.query(`SET TRANSACTION SNAPSHOT '${name.replaceAll("'", "''")}'`, undefined, signal)
-        session.state = name
-        return session
-      } catch (error) {
-        session.destroy()
-        this.#pool.release(session)
-        throw isNebulaError(error, 'connection_lost') || isNebulaError(error, 'aborted') ? error : lostSnapshot(error)
-      }
-    })
+    const session = await this.#pool.acquire(context, name)
+    if (name === undefined || session.state === name) return session
+    const enter = async (signal: AbortSignal): Promise<Session> => {
+      signal.addEventListener('abort', () => session.destroy(), { once: true })
+      await session.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
+      await session.query(`SET TRANSACTION SNAPSHOT '${name.replaceAll("'", "''")}'`)
+      session.state = name
+      return session
+    }
+    try {
+      return await context.call(enter, { idempotent: false })
+    } catch (error) {
+      session.destroy()
+      this.#pool.release(session)
+      throw isNebulaError(error) && (error.retryable || error.code === 'aborted') ? error : lostSnapshot(error)
+    }
   }
 }
 

@@ -4,8 +4,9 @@ import { BINARY_WIRE, TEXT_WIRE } from '@nebula/formats'
 import type { ColumnType, SqlTypes } from '@nebula/sql'
 import { Names } from '@nebula/sql'
 
+const SYSTEM_COLUMNS = ['ctid', 'xmin', 'xmax', 'cmin', 'cmax', 'tableoid']
 /** NAMEDATALEN - 1 bytes; PostgreSQL would cut a longer name without a word. */
-export const NAMES = new Names({ vendor: 'PostgreSQL', quote: '"', maxBytes: 63 })
+export const NAMES = new Names({ vendor: 'PostgreSQL', quote: '"', maxBytes: 63, reserved: SYSTEM_COLUMNS })
 
 /** Types of pg_catalog that Nebula models, by their internal names. `numeric` depends on its modifier. */
 const MODELLED: Readonly<Record<string, LogicalType>> = {

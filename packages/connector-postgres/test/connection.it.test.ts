@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { createContext } from '@nebula/base'
+import type { Context } from '@nebula/core'
 import { BufferPool, isNebulaError, NebulaError } from '@nebula/core'
 import { describe, expect, inject, test, vi } from 'vitest'
 import { PostgresConfig } from '../src/config.ts'
@@ -17,10 +18,14 @@ async function failure(work: Promise<unknown>): Promise<NebulaError> {
   return error
 }
 
+function contextOf(config: PostgresConfig, signal = new AbortController().signal): Context {
+  return createContext({ signal, config })
+}
+
 async function opening(input: object): Promise<void> {
-  const config = PostgresConfig.parse(input)
+  const config = PostgresConfig.parse({ reliability: { maxRetries: 0 }, ...input })
   const source = new PostgresSource(config)
-  const context = createContext({ signal: new AbortController().signal, config })
+  const context = contextOf(config)
   try {
     await source.open(context)
   } finally {
@@ -62,7 +67,7 @@ describe.each(['18', '14'] as const)('PostgreSQL %s', (version) => {
     // Longer than lock_timeout can be.
     const config = PostgresConfig.parse({ url: db.url, timeouts: { request: '1000h' } })
     const pool = sessionPool(config)
-    const error = await failure(pool.acquire(new AbortController().signal))
+    const error = await failure(pool.acquire(contextOf(config)))
     expect(error.message).toContain('invalid value for parameter')
     const others = `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`
     await vi.waitFor(async () => expect(await db.query(others)).toEqual([]))
@@ -111,7 +116,7 @@ describe.each(['18', '14'] as const)('PostgreSQL %s', (version) => {
     }
     const config = PostgresConfig.parse({ url: db.url, timeouts: { request: '7s' } })
     const pool = sessionPool(config)
-    const session = await pool.acquire(new AbortController().signal)
+    const session = await pool.acquire(contextOf(config))
     const rows = await session.query<{ v: string }>(
       `SELECT unnest(ARRAY[('2024-02-01 12:00+00'::timestamptz)::text, '1 mon 2 days'::interval::text, '\\x00'::bytea::text, (0.1::float8)::text,
        current_setting('statement_timeout'), current_setting('lock_timeout'), current_setting('synchronous_commit'), current_setting('application_name'),
@@ -134,14 +139,15 @@ describe.each(['18', '14'] as const)('PostgreSQL %s', (version) => {
   })
 
   test('connections are bounded, waited for in line, and abandoned by signal', async () => {
-    const pool = sessionPool(PostgresConfig.parse({ url: server, performance: { maxConcurrency: 2 } }))
-    const never = new AbortController().signal
+    const config = PostgresConfig.parse({ url: server, performance: { maxConcurrency: 2 } })
+    const pool = sessionPool(config)
+    const never = contextOf(config)
     const [a, b] = [await pool.acquire(never), await pool.acquire(never)]
     const order: string[] = []
     const impatient = new AbortController()
     const waiting = [
       pool.acquire(never).then((session) => (order.push('first'), session)),
-      pool.acquire(impatient.signal).catch((error: unknown) => (order.push('aborted'), error)),
+      pool.acquire(contextOf(config, impatient.signal)).catch((error: unknown) => (order.push('aborted'), error)),
       pool.acquire(never).then((session) => (order.push('third'), session)),
     ]
     impatient.abort()

@@ -1,4 +1,5 @@
 import { Duplex } from 'node:stream'
+import { systemClock } from '@nebula/base'
 import { BufferPool } from '@nebula/core'
 import fc from 'fast-check'
 import type { Connection } from 'pg'
@@ -75,7 +76,9 @@ async function collect(
   limits: { rows: number; bytes: number },
 ) {
   const pool = new BufferPool(1e9)
-  const copy = new CopyOut({ sql: '', format, columns: 1, limits, pool, signal: new AbortController().signal })
+  const { signal } = new AbortController()
+  const all = { ...limits, delayMs: 10_000 }
+  const copy = new CopyOut({ sql: '', format, columns: 1, limits: all, pool, signal, clock: systemClock })
   const wire = new Wire(cut(bytes, sizes))
   wire.submitTo(copy)
   const rows: Buffer[] = []

@@ -1,4 +1,5 @@
-import type { CommittedPartition, ReadStream } from '@nebula/core'
+import type { CommittedPartition, ReadStream, StreamRequest } from '@nebula/core'
+import { bindCondition, parseCondition } from '@nebula/core'
 import { describe, expect, inject, test } from 'vitest'
 import { Database, previousOf, Route } from './harness.ts'
 
@@ -7,17 +8,27 @@ const SEED = [
   `INSERT INTO t SELECT g, repeat('x', 1000) FROM generate_series(1, 400) g`,
 ]
 
+/** What a stream is asked for, and the same as SQL. */
+interface Filter {
+  readonly request?: Pick<StreamRequest, 'where' | 'nativeFilter'>
+  readonly sql?: string
+}
+
+function filtered({ read }: { read: ReadStream }, { request }: Filter): { read: ReadStream } {
+  return { read: { ...read, request: { ...read.request, ...request } } }
+}
+
 /** Reads the first half of a table's partitions, as a run that is then killed; then plans again. */
 async function interrupted(
   version: '14' | '18',
   change: (db: Database, boundary: number) => Promise<unknown>,
   name = 'public.t',
-  seed = SEED,
+  { seed = SEED, filter = {} }: { seed?: string[]; filter?: Filter } = {},
 ) {
   await using from = await Database.create(inject('postgres')[version], ...seed)
   const committed: (CommittedPartition & { ids: number[] })[] = []
   const first = new Route(from.url, from.url)
-  const { read } = await first.agree(name, { wire: false, target: 'nowhere' })
+  const { read } = filtered(await first.agree(name, { wire: false, target: 'nowhere' }), filter)
   const plan = await first.source.plan([read], 65_536, undefined, first.context)
   expect(plan.partitions.length).toBeGreaterThan(4)
   const half = plan.partitions.slice(0, plan.partitions.length >> 1)
@@ -27,7 +38,7 @@ async function interrupted(
   await change(from, boundary)
 
   await using second = new Route(from.url, from.url)
-  const agreed = (await second.agree(name, { wire: false, target: 'nowhere' })).read
+  const agreed = filtered(await second.agree(name, { wire: false, target: 'nowhere' }), filter).read
   const resumed = await second.source.plan([agreed], 65_536, previousOf(plan, committed), second.context)
   const kept = resumed.restart.length === 0
   const done = new Set(kept ? committed.map(({ partition }) => partition) : [])
@@ -35,7 +46,7 @@ async function interrupted(
   for (const partition of resumed.partitions.filter(({ id }) => !done.has(id))) {
     ids.push(...(await readIds(second, agreed, partition, resumed.snapshot)).ids)
   }
-  const now = await from.query<{ id: number }>(`SELECT id FROM ${name} ORDER BY id`)
+  const now = await from.query<{ id: number }>(`SELECT id FROM ${name} WHERE ${filter.sql ?? 'true'} ORDER BY id`)
   expect(ids.sort((a, b) => a - b)).toEqual(now.map(({ id }) => id))
   expect(kept ? resumed.partitions : []).toEqual(kept ? JSON.parse(JSON.stringify(plan.partitions)) : [])
   return resumed.restart
@@ -61,6 +72,43 @@ async function readIds(
   return { partition: partition.id, read: ids.length, ids }
 }
 type PostgresRead = Route['source']['read']
+
+describe.each(['18', '14'] as const)('PostgreSQL %s, with a filter', (version) => {
+  const schema = { fields: [{ name: 'id', type: { kind: 'int32' as const }, nullable: false }] }
+  const { bound } = bindCondition(parseCondition('id > 3 and id <= 1000'), schema)
+  const where: Filter = { request: bound ? { where: bound } : {}, sql: 'id > 3 AND id <= 1000' }
+
+  test.each<[string, string[]]>([
+    ['nothing', []],
+    ['a change of rows that are not wanted', ["UPDATE t SET v = 'new' WHERE id = 2", 'DELETE FROM t WHERE id = 3']],
+  ])('keeps what was read after %s', async (_, statements) => {
+    const change = async (db: Database): Promise<void> => {
+      for (const statement of statements) await db.query(statement)
+    }
+    expect(await interrupted(version, change, 'public.t', { filter: where })).toEqual([])
+  })
+
+  test.each<[string, string, RegExp]>([
+    ['that is wanted no longer', 'UPDATE t SET id = 1001 WHERE id = 5', /gone/],
+    ['that is wanted now', 'UPDATE t SET id = 999 WHERE id = 2', /changed/],
+    ['that is gone', 'DELETE FROM t WHERE id = 7', /gone/],
+  ])('begins again after a row %s', async (_, statement, reason) => {
+    const vacuumed = async (db: Database): Promise<void> => {
+      // Room in the first page, so that new versions lie among what was read.
+      await db.query('DELETE FROM t WHERE id = 1')
+      await db.query('VACUUM t')
+      await db.query(statement)
+    }
+    const [restart] = await interrupted(version, vacuumed, 'public.t', { filter: where })
+    expect(restart?.reason).toMatch(reason)
+  })
+
+  test('begins again where the filter is text of the user, which may ask other tables', async () => {
+    const native: Filter = { request: { nativeFilter: 'id > 3' }, sql: 'id > 3' }
+    const [restart] = await interrupted(version, async () => {}, 'public.t', { filter: native })
+    expect(restart?.reason).toContain('native_filter')
+  })
+})
 
 describe.each(['18', '14'] as const)('PostgreSQL %s', (version) => {
   test.each<[string, (db: Database, boundary: number) => Promise<unknown>]>([
@@ -152,13 +200,15 @@ describe.each(['18', '14'] as const)('PostgreSQL %s', (version) => {
 
   test('proves a partitioned table leaf by leaf', async () => {
     expect(
-      await interrupted(version, (db) => db.query('UPDATE p2 SET v = v WHERE id > 300'), 'public.p', PARTITIONED),
+      await interrupted(version, (db) => db.query('UPDATE p2 SET v = v WHERE id > 300'), 'public.p', {
+        seed: PARTITIONED,
+      }),
     ).toEqual([])
     expect(
-      await interrupted(version, (db) => db.query('DELETE FROM p1 WHERE id = 1'), 'public.p', PARTITIONED),
+      await interrupted(version, (db) => db.query('DELETE FROM p1 WHERE id = 1'), 'public.p', { seed: PARTITIONED }),
     ).toHaveLength(1)
     const attach = (db: Database) => db.query('CREATE TABLE p3 PARTITION OF p FOR VALUES FROM (10000) TO (10001)')
-    expect(await interrupted(version, attach, 'public.p', PARTITIONED)).toHaveLength(1)
+    expect(await interrupted(version, attach, 'public.p', { seed: PARTITIONED })).toHaveLength(1)
   })
 
   test('proves it again after a second interruption', async () => {

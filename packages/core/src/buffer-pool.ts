@@ -22,6 +22,8 @@ const IDLE_PER_CLASS = 8
  */
 export class BufferPool {
   readonly limit: number
+  /** Is given every wait for memory; set by who bounds the time of the pool's user. */
+  during: (wait: Promise<void>) => Promise<void> = (wait) => wait
   #used = 0
   #peak = 0
   #idleBytes = 0
@@ -87,6 +89,10 @@ export class BufferPool {
 
   /** Resolves once less than the limit is lent out. Throws `aborted` when `signal` fires first. */
   async ready(signal: AbortSignal): Promise<void> {
+    if (this.#used >= this.limit) await this.during(this.#room(signal))
+  }
+
+  async #room(signal: AbortSignal): Promise<void> {
     while (this.#used >= this.limit) {
       if (signal.aborted) throw new NebulaError('aborted', { message: 'Stopped while waiting for memory.' })
       await new Promise<void>((resolve) => {

@@ -8,7 +8,7 @@ type UnitSchema = z.ZodType<number, string | number>
 export function duration(): UnitSchema
 export function duration(initial: string): z.ZodPrefault<UnitSchema>
 export function duration(initial?: string): UnitSchema | z.ZodPrefault<UnitSchema> {
-  const schema = unit('duration', 'like 500ms, 30s or 1h30m', parseDuration)
+  const schema = unit('duration', 'like 500ms, 30s or 1h30m', parseDuration, DURATION_PATTERN)
   return initial === undefined ? schema : schema.prefault(initial)
 }
 
@@ -16,12 +16,16 @@ export function duration(initial?: string): UnitSchema | z.ZodPrefault<UnitSchem
 export function size(): UnitSchema
 export function size(initial: string): z.ZodPrefault<UnitSchema>
 export function size(initial?: string): UnitSchema | z.ZodPrefault<UnitSchema> {
-  const schema = unit('size', 'like 64MB or 64MiB', parseSize)
+  const schema = unit('size', 'like 64MB or 64MiB', parseSize, SIZE_PATTERN)
   return initial === undefined ? schema : schema.prefault(initial)
 }
 
-function unit(what: string, example: string, parse: (text: string) => number | undefined): UnitSchema {
-  return z.union([z.string(), z.number().nonnegative()]).transform((value, check) => {
+/** For editors; a variable may stand in place of both. */
+const DURATION_PATTERN = '^\\s*((\\d+(\\.\\d+)?(d|h|ms|m|s))+|\\d+)\\s*$|\\$\\{'
+const SIZE_PATTERN = '^\\s*\\d+(\\.\\d+)?\\s*([KkMmGgTt][Ii]?[Bb]|[Bb])?\\s*$|\\$\\{'
+
+function unit(what: string, example: string, parse: (text: string) => number | undefined, pattern: string): UnitSchema {
+  return z.union([z.string().meta({ pattern }), z.number().nonnegative()]).transform((value, check) => {
     const parsed = parse(String(value))
     if (parsed === undefined) check.addIssue({ code: 'custom', message: `not a ${what}; write it ${example}` })
     return parsed ?? 0
@@ -33,6 +37,7 @@ export function secret(): z.ZodType<Secret, string | Secret> {
   return z
     .union([z.string(), z.instanceof(Secret)])
     .transform((value) => (value instanceof Secret ? value : new Secret(value)))
+    .meta({ writeOnly: true })
 }
 
 const tlsModes = ['disable', 'prefer', 'require', 'verify-ca', 'verify-full'] as const
@@ -82,6 +87,7 @@ const reliability = z.strictObject({
   maxRetryDelay: duration('60s').describe('the longest wait before any retry'),
   circuitBreaker: z
     .preprocess((value) => (typeof value === 'boolean' ? { enabled: value } : value), circuitBreaker)
+    .meta({ orBoolean: true })
     .prefault({}),
   rateLimit: z
     .strictObject({
@@ -155,6 +161,9 @@ const advanced = z.strictObject({
   debug: flag.default(false).describe('log each request and batch'),
 })
 
+/** Keys that may be written in place of others, in any section. */
+export const CONFIG_ALIASES: { readonly [alias: string]: string } = { retryAttempts: 'maxRetries' }
+
 /** The same keys by their own names instead of aliases; an alias beside its own name stays, and is an unknown key. */
 function renamed(value: unknown, names: { readonly [alias: string]: string }): unknown {
   if (typeof value !== 'object' || value === null) return value
@@ -171,7 +180,10 @@ export const BaseConfig = z.strictObject({
   name: z.string().optional().describe('a name for people'),
   performance: performance.prefault({}),
   timeouts: timeouts.prefault({}),
-  reliability: z.preprocess((value) => renamed(value, { retryAttempts: 'maxRetries' }), reliability).prefault({}),
+  reliability: z
+    .preprocess((value) => renamed(value, CONFIG_ALIASES), reliability)
+    .meta({ aliases: CONFIG_ALIASES })
+    .prefault({}),
   security: security.prefault({}),
   observability: observability.prefault({}),
   memory: memory.prefault({}),
@@ -180,3 +192,4 @@ export const BaseConfig = z.strictObject({
 
 export type BaseConfig = z.output<typeof BaseConfig>
 export type TlsConfig = BaseConfig['security']['tls']
+export type CompressionConfig = BaseConfig['advanced']['compression']

@@ -1,5 +1,6 @@
 import type { Position, RecordBatch, Rejection, RowOrigin } from './batch.ts'
 import type { BufferPool } from './buffer-pool.ts'
+import type { BoundCondition } from './condition.ts'
 import type { Json } from './json.ts'
 import type { Catalog, Schema } from './schema.ts'
 import type { Fidelity, LogicalType } from './types.ts'
@@ -30,8 +31,22 @@ export interface Context {
   readonly clock: Clock
   /** Lends large buffers and counts them. */
   readonly pool: BufferPool
-  /** Runs one request to the system under the connector's timeouts. The request must honour its signal. */
-  call<T>(request: (signal: AbortSignal) => Promise<T>): Promise<T>
+  /**
+   * Runs one request to the system under the connector's timeout, and again while it fails with what may pass; an open
+   * circuit breaker refuses it. The request must honour its signal. Throws `timeout`, `circuit_open`, `aborted`.
+   */
+  call<T>(request: (signal: AbortSignal) => Promise<T>, options?: CallOptions): Promise<T>
+  /** Waits for what is not the system: memory, a place in line. No time limit of the task counts the wait. */
+  wait<T>(something: Promise<T>): Promise<T>
+}
+
+export interface CallOptions {
+  /** False: the request is not safe to repeat, or somebody else repeats it: it is made once. Default: true. */
+  readonly idempotent?: boolean
+  /** True: it may take as long as it needs. Default: false. */
+  readonly unbounded?: boolean
+  /** Stops it, too. */
+  readonly signal?: AbortSignal
 }
 
 export interface Lifecycle {
@@ -39,6 +54,8 @@ export interface Lifecycle {
   open?(context: Context): Promise<void>
   /** A cheap request that shows that the system answers. */
   ping?(context: Context): Promise<void>
+  /** Product and version of the system, for people: `PostgreSQL 18.1`. */
+  version?(context: Context): Promise<string>
   /** Releases every socket, file and timer; idempotent. */
   close?(): Promise<void>
 }
@@ -57,8 +74,12 @@ export interface StreamRequest {
   /** The columns to read, in order. */
   readonly columns: readonly string[]
   readonly key: readonly string[]
-  /** At most so many rows. */
+  /** At most so many rows, of those that are wanted. */
   readonly limit?: number
+  /** Only rows of which this is true: for sources whose stream says that they apply it, exactly. */
+  readonly where?: BoundCondition
+  /** A condition in the language of the system, as the user wrote it: for streams that say that they take it. */
+  readonly nativeFilter?: string
   /** The pattern of a stream that the pipeline defines. */
   readonly path?: string
 }
@@ -144,6 +165,8 @@ export interface SourceDriver extends Lifecycle {
   read(task: ReadTask, context: Context): AsyncIterable<RecordBatch>
   /** Reads rejected records of a stream once more, each as a batch of one row or one rejection. Left out: it cannot. */
   reread?(stream: ReadStream, records: readonly RejectedRecord[], context: Context): AsyncIterable<RecordBatch>
+  /** Changes of all streams behind a position; without one, from now on. Ends only when it is left. */
+  readChanges?(position: Position | undefined, context: Context): AsyncIterable<RecordBatch>
 }
 
 export type Guarantee = 'exactly_once' | 'at_least_once'
@@ -180,6 +203,20 @@ export interface Problem {
   readonly column?: string
 }
 
+/** A target that a stream would be written to. */
+export interface TargetRequest {
+  readonly target: string
+  readonly mode: Mode
+}
+
+/** What a destination says of a target's name, and of what its user may do there, whatever the stream. */
+export interface TargetCheck {
+  /** Equal for targets that are one and the same there: with the default schema, after folding. */
+  readonly identity: string
+  /** With any but `permission_denied` the target cannot be described. */
+  readonly problems: readonly Problem[]
+}
+
 /** What stands at a target before the run. */
 export interface TargetInfo {
   readonly schema: Schema
@@ -203,10 +240,10 @@ export interface Run {
   readonly id: string
   /** Raised by every process that takes the run over; `prepare` of a higher epoch fences the lower. */
   readonly epoch: number
+  /** When it was begun, in milliseconds since 1970; a resumed run keeps it. Left out by older versions. */
+  readonly startedAt?: number
   /** Says by the settings of its pipeline which runs may resume it; without values. */
   readonly fingerprint: string
-  /** When its first process began it: ISO 8601. */
-  readonly startedAt?: string
   readonly plan: Plan
   readonly streams: readonly StreamPlan[]
 }
@@ -270,6 +307,8 @@ export interface Writer {
 
 /** A destination, as its author writes it. */
 export interface DestinationDriver extends Lifecycle {
+  /** Names that it cannot keep, privileges that are missing: one answer per target. Left out: nothing is known of them. */
+  check?(requests: readonly TargetRequest[], context: Context): Promise<TargetCheck[]>
   /** What stands at each target; undefined where nothing does. */
   describe?(targets: readonly string[], context: Context): Promise<(TargetInfo | undefined)[]>
   /** How it would keep a stream. Pure. Left out: every column as text, append. */

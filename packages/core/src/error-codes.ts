@@ -89,6 +89,20 @@ export const ERROR_CODES = {
     normal: 'After a typing mistake, or when a column was renamed.',
     fix: 'Use one of the columns that nebula discover prints.',
   },
+  transform_invalid: {
+    exit: 2,
+    retryable: false,
+    what: 'The file of a transform does not export one, or cannot be loaded.',
+    normal: 'While a transform is being written.',
+    fix: 'Export an object with record or batch: export default defineTransform({ record(row) { ... } }).',
+  },
+  transform_failed: {
+    exit: 4,
+    retryable: false,
+    what: 'A transform returned what it did not declare, or failed for a whole batch.',
+    normal: 'While a transform is being written.',
+    fix: 'Correct the function; the same command then begins the stream again.',
+  },
   target_collision: {
     exit: 2,
     retryable: false,
@@ -207,6 +221,13 @@ export const ERROR_CODES = {
     what: 'The system did not answer in time.',
     normal: 'Under load, or when a lock is held.',
     fix: 'Raise the timeout that the message names, or find what holds the lock.',
+  },
+  circuit_open: {
+    exit: 3,
+    retryable: true,
+    what: 'The system failed so often that it is not asked for a while.',
+    normal: 'With reliability.circuit_breaker, while the system is down.',
+    fix: 'Find out why the system fails; then run the same command again.',
   },
   query_failed: {
     exit: 3,

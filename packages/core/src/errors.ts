@@ -17,6 +17,8 @@ export interface ErrorDetails extends ErrorPlace {
   readonly fix?: string
   /** Overrides the catalogue: this one may, or may not, succeed when it is tried again. */
   readonly retryable?: boolean
+  /** The system asks not to be tried again before so many milliseconds. */
+  readonly retryAfterMs?: number
   readonly cause?: unknown
 }
 
@@ -28,6 +30,7 @@ export class NebulaError extends Error {
   override readonly name = 'NebulaError'
   readonly code: ErrorCode
   readonly retryable: boolean
+  readonly retryAfterMs: number | undefined
   readonly fix: string
   readonly connector: string | undefined
   readonly stream: string | undefined
@@ -39,6 +42,7 @@ export class NebulaError extends Error {
     const entry: ErrorText = ERROR_CODES[code]
     this.code = code
     this.retryable = details.retryable ?? entry.retryable
+    this.retryAfterMs = details.retryAfterMs
     this.fix = details.fix ?? entry.fix
     this.connector = details.connector
     this.stream = details.stream
@@ -52,13 +56,20 @@ export class NebulaError extends Error {
 
   /** The same error with the places that it lacks. */
   at(place: ErrorPlace): NebulaError {
-    const { message, fix, retryable, cause } = this
+    const { message, fix, retryable, retryAfterMs, cause } = this
     const known = Object.fromEntries(
       (['connector', 'stream', 'partition', 'place'] as const)
         .map((key) => [key, this[key] ?? place[key]])
         .filter(([, value]) => value !== undefined),
     ) as ErrorPlace
-    const error = new NebulaError(this.code, { message, fix, retryable, cause, ...known })
+    const error = new NebulaError(this.code, {
+      message,
+      fix,
+      retryable,
+      cause,
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+      ...known,
+    })
     if (this.stack) error.stack = this.stack
     return error
   }

@@ -13,14 +13,15 @@ export function rowsWithout(rows: number, leftOut: ReadonlyMap<number, unknown>)
 /** The given rows of a column, in that order, in the memory of `builder`, which is of the same type. */
 export function gatherColumn(column: Column, rows: Int32Array, builder: ColumnBuilder): Column {
   builder.start(rows.length)
-  for (let i = 0; i < rows.length; i++) {
-    const row = rows[i] as number
-    const missing = isNull(column, row)
-    if (builder instanceof BytesBuilder) gatherBytes(column, row, i, builder)
-    else if (missing) builder.setNull(i)
-    else gatherFixed(column, row, i, builder)
-  }
+  for (let i = 0; i < rows.length; i++) copyValue(column, rows[i] as number, builder, i)
   return builder.finish()
+}
+
+/** Sets row `to` of `builder`, which is of the same type, to a row of a column. Rows are set in order. */
+export function copyValue(column: Column, row: number, builder: ColumnBuilder, to: number): void {
+  if (builder instanceof BytesBuilder) gatherBytes(column, row, to, builder)
+  else if (isNull(column, row)) builder.setNull(to)
+  else gatherFixed(column, row, to, builder)
 }
 
 function gatherBytes(column: Column, row: number, to: number, builder: BytesBuilder): void {

@@ -22,25 +22,33 @@ export class Record {
   #row = 0
   #data = new Map<string, Value>()
   #metadata: RecordMetadata = { source: '', timestamp: 0 }
+  /** Somebody set metadata: the next use has its own. */
+  #marked = false
   #pool: RecordPool | undefined
   #live = true
 
-  /** A view of a row of `batch`, valid until that batch is released. */
-  static view(batch: RecordBatch, row: number): Record {
-    const record = new Record()
+  /** A view of a row of `batch`, valid until that batch is released; of a pool, for `RecordPool` only. */
+  static view(batch: RecordBatch, row: number, pool?: RecordPool, reuse?: Record): Record {
+    const record = reuse ?? new Record()
+    record.#begin(pool, batch.stream)
     record.#batch = batch
     record.#row = row
-    record.#metadata.source = batch.stream
     return record
   }
 
   /** A record of `pool`, cleared; for `RecordPool` only. */
-  static pooled(pool: RecordPool, reuse?: Record): Record {
+  static pooled(pool: RecordPool, source: string, reuse?: Record): Record {
     const record = reuse ?? new Record()
-    record.#pool = pool
-    record.#live = true
-    record.#metadata = { source: '', timestamp: 0 }
+    record.#begin(pool, source)
     return record
+  }
+
+  #begin(pool: RecordPool | undefined, source: string): void {
+    this.#pool = pool
+    this.#live = true
+    if (this.#marked) this.#metadata = { source, timestamp: 0 }
+    else this.#metadata.source = source
+    this.#marked = false
   }
 
   /** The value of a column; undefined when the record has no such column, null when the value is null. */
@@ -82,6 +90,7 @@ export class Record {
 
   setMetadata(name: string, value: unknown): void {
     this.#check()
+    this.#marked = true
     this.#metadata[name] = value
   }
 
@@ -96,7 +105,8 @@ export class Record {
     this.#check()
     this.#live = false
     this.#batch = undefined
-    this.#data.clear()
+    // Clearing costs as much as making a record, also where there is nothing.
+    if (this.#data.size > 0) this.#data.clear()
     this.#pool?.giveBack(this)
   }
 
@@ -118,13 +128,22 @@ export class RecordPool {
     this.capacity = capacity
   }
 
-  /** An empty record; `release` brings it back. */
-  get(): Record {
+  /** An empty record, of a stream where one is given; `release` brings it back. */
+  get(source = ''): Record {
+    return Record.pooled(this, source, this.#reused())
+  }
+
+  /** A view of a row of `batch`, valid until that batch is released; `release` brings it back. */
+  view(batch: RecordBatch, row: number): Record {
+    return Record.view(batch, row, this, this.#reused())
+  }
+
+  #reused(): Record | undefined {
     const reuse = this.#idle.pop()
     if (reuse) this.#hits++
     else this.#misses++
     this.#lent++
-    return Record.pooled(this, reuse)
+    return reuse
   }
 
   /** Called by `Record.release`. */

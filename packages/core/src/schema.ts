@@ -43,6 +43,8 @@ export interface StreamInfo {
   readonly bytes?: number
   /** Wire formats in which `read` can hand over whole rows, best first. */
   readonly wire: readonly string[]
+  /** Which conditions of a request `read` applies itself: `where`, and text in the system's own language. */
+  readonly filters?: readonly ('where' | 'native')[]
   /** Values are text at the source: the stream can be read in any type that text can be parsed into. */
   readonly untyped?: boolean
   readonly comment?: string
@@ -50,6 +52,8 @@ export interface StreamInfo {
 
 export interface Catalog {
   readonly streams: readonly StreamInfo[]
+  /** Names of streams that are there and that the user may not read. */
+  readonly denied?: readonly string[]
 }
 
 /** The index of a column by name, or -1. */

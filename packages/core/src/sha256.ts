@@ -33,18 +33,65 @@ const state = new Int32Array(8)
  * `view` is over the bytes.
  */
 export function appendShortSha256(view: DataView, start: number, end: number, out: BytesBuilder): void {
+  scheduleLast(view, start, end, 0)
+  state.set(INITIAL)
+  compress()
+  appendState(out)
+}
+
+/** HMAC-SHA-256 (RFC 2104) of many short values under one key. */
+export class ShortHmac {
+  /** The states behind the two blocks of the key. */
+  readonly #inner: Int32Array
+  readonly #outer: Int32Array
+
+  /** A key of at most 64 bytes; a longer one is hashed before. */
+  constructor(key: Uint8Array) {
+    this.#inner = stateBehind(key, 0x36)
+    this.#outer = stateBehind(key, 0x5c)
+  }
+
+  /** `appendShortSha256`, keyed. */
+  append(view: DataView, start: number, end: number, out: BytesBuilder): void {
+    scheduleLast(view, start, end, BLOCK_BYTES)
+    state.set(this.#inner)
+    compress()
+    schedule.set(state)
+    schedule[8] = 0x80000000
+    schedule.fill(0, 9, 15)
+    schedule[15] = (BLOCK_BYTES + 32) << 3
+    state.set(this.#outer)
+    compress()
+    appendState(out)
+  }
+}
+
+const BLOCK_BYTES = 64
+
+function stateBehind(key: Uint8Array, pad: number): Int32Array {
+  const block = new Uint8Array(BLOCK_BYTES).fill(pad)
+  for (let i = 0; i < key.length; i++) block[i] = (key[i] as number) ^ pad
+  const view = new DataView(block.buffer)
+  for (let word = 0; word < 16; word++) schedule[word] = view.getInt32(word * 4)
+  state.set(INITIAL)
+  compress()
+  return state.slice()
+}
+
+/** The last block of a message, `before` bytes of which are behind it. Section 5.1.1: the bit 1, zeros, the bits. */
+function scheduleLast(view: DataView, start: number, end: number, before: number): void {
   let from = start
   let words = 0
   for (; end - from >= 4; from += 4) schedule[words++] = view.getInt32(from)
-  // Section 5.1.1: the bit 1, zeros, and the length in bits.
   let last = 0
   let shift = 24
   for (; from < end; from++, shift -= 8) last |= view.getUint8(from) << shift
   schedule[words++] = last | (0x80 << shift)
   schedule.fill(0, words, 15)
-  schedule[15] = (end - start) << 3
-  state.set(INITIAL)
-  compress()
+  schedule[15] = (before + end - start) << 3
+}
+
+function appendState(out: BytesBuilder): void {
   const { data } = out
   let to = out.size
   for (let i = 0; i < 8; i++) {

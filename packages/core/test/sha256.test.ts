@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto'
+import { createHash, createHmac } from 'node:crypto'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { appendShortSha256, BufferPool, BytesBuilder, SHORT_SHA256_BYTES, utf8 } from '../src/index.ts'
+import { appendShortSha256, BufferPool, BytesBuilder, SHORT_SHA256_BYTES, ShortHmac, utf8 } from '../src/index.ts'
 
 function digests(values: readonly Uint8Array[]): string[] {
   const out = new BytesBuilder(utf8, new BufferPool(1e9))
@@ -30,6 +30,21 @@ test('any bytes, one value after the other', () => {
   fc.assert(
     fc.property(fc.array(fc.uint8Array({ maxLength: SHORT_SHA256_BYTES })), (values) => {
       expect(digests(values)).toEqual(values.map(expected))
+    }),
+  )
+})
+
+test('keyed, with any key of at most a block', () => {
+  const short = fc.uint8Array({ maxLength: SHORT_SHA256_BYTES })
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 64 }), fc.array(short, { minLength: 1 }), (key, values) => {
+      const hmac = new ShortHmac(key)
+      const out = new BytesBuilder(utf8, new BufferPool(1e9))
+      out.start(values.length)
+      out.ensure(values.length * 64)
+      for (const value of values) hmac.append(new DataView(value.slice().buffer), 0, value.length, out)
+      const wanted = values.map((value) => createHmac('sha256', key).update(value).digest('hex')).join('')
+      expect(Buffer.from(out.data.subarray(0, out.size)).toString()).toBe(wanted)
     }),
   )
 })

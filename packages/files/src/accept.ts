@@ -5,16 +5,22 @@ import type { Format } from '@nebula/formats'
 /** Partitions are committed one after the other: smaller ones wait less for each other. */
 const PARTITION_BYTES = 8_000_000
 
+/** What stands at a target, and whether it is under another name than this destination would give it. */
+export interface FileTarget extends TargetInfo {
+  readonly beside?: { readonly name: string; readonly own: string }
+}
+
 /** A text file keeps every type that has an exact text. */
 export function acceptText(
   format: Format,
   request: StreamRequest,
   schema: Schema,
-  offer: { readonly wire: readonly string[]; readonly target: TargetInfo | undefined },
+  offer: { readonly wire: readonly string[]; readonly target: FileTarget | undefined },
 ): Acceptance {
   const columns = schema.fields.map(acceptField)
   const problems = schema.fields.flatMap(problemsOf)
   if (request.mode === 'append' && offer.target) problems.push(...otherColumns(schema, offer.target.schema))
+  if (request.mode === 'overwrite' && offer.target?.beside) problems.push(...twoFiles(offer.target.beside))
   const wire = offer.wire.find((name) => name === format.wire)
   return {
     columns,
@@ -39,6 +45,12 @@ function problemsOf(field: Field): Problem[] {
 
 function hasText({ type }: Field): boolean {
   return type.kind !== 'native' && type.kind !== 'list' && type.kind !== 'struct'
+}
+
+/** Whoever reads the folder would find the stream twice. */
+function twoFiles({ name, own }: { readonly name: string; readonly own: string }): Problem[] {
+  const message = `${own} would stand beside ${name}, as the same stream; remove that, or set advanced.compression as it was`
+  return [{ code: 'target_incompatible', message }]
 }
 
 /** Files of one stream have the same header, so that they can be read as one. */

@@ -18,6 +18,11 @@ const COMPRESSIONS: Readonly<Record<string, Compression>> = { '.gz': 'gzip', '.z
 /** File name extensions of compressed files. */
 export const compressedExtensions: readonly string[] = Object.keys(COMPRESSIONS)
 
+/** The file name extension of files that are compressed so. */
+export function extensionOf(compression: Compression): string {
+  return compressedExtensions.find((extension) => COMPRESSIONS[extension] === compression) ?? ''
+}
+
 /** How a file is compressed, by its name; undefined: it is not. */
 export function compressionOf(path: string): Compression | undefined {
   const extension = compressedExtensions.find((known) => path.toLowerCase().endsWith(known))
@@ -39,13 +44,9 @@ export function rangeStream(file: OpenFile, from: number, to = Infinity): ByteSt
 
 const INPUT_BYTES = 256 * 1024
 
-/** The content of a compressed file. Throws `data_invalid` when it is damaged or cut. */
+/** The content of a compressed file, of all its members. Throws `data_invalid` when it is damaged or cut. */
 export function decompressedStream(file: OpenFile, compression: Compression, path: string): ByteStream {
-  const unpack = compression === 'gzip' ? createGunzip() : createZstdDecompress()
-  const input = Readable.from(chunksOf(file))
-  // Errors of the input end the unpacking, whose reader gets them.
-  input.on('error', (error) => unpack.destroy(error))
-  const output = input.pipe(unpack)[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>
+  const output = unpacked(file, compression)
   let rest: Uint8Array = new Uint8Array(0)
   return {
     async read(buffer) {
@@ -64,14 +65,31 @@ export function decompressedStream(file: OpenFile, compression: Compression, pat
       return bytes
     },
     async close() {
-      input.destroy()
-      unpack.destroy()
+      await output.return(undefined)
     },
   }
 }
 
-async function* chunksOf(file: OpenFile): AsyncGenerator<Uint8Array> {
-  const source = rangeStream(file, 0)
+/** Node unpacks every member of a gzip file, and of a zstd file the first frame: what it leaves is begun with anew. */
+async function* unpacked(file: OpenFile, compression: Compression): AsyncGenerator<Uint8Array, undefined> {
+  for (let at = 0; ;) {
+    const unpack = compression === 'gzip' ? createGunzip() : createZstdDecompress()
+    const input = Readable.from(chunksOf(file, at))
+    // Errors of the input end the unpacking, whose reader gets them.
+    input.on('error', (error) => unpack.destroy(error))
+    try {
+      yield* input.pipe(unpack) as AsyncIterable<Uint8Array>
+    } finally {
+      input.destroy()
+      unpack.destroy()
+    }
+    at += unpack.bytesWritten
+    if (compression === 'gzip' || (await file.read(new Uint8Array(1), at)) === 0) return undefined
+  }
+}
+
+async function* chunksOf(file: OpenFile, from: number): AsyncGenerator<Uint8Array> {
+  const source = rangeStream(file, from)
   for (;;) {
     const buffer = Buffer.allocUnsafe(INPUT_BYTES)
     const bytes = await source.read(buffer)

@@ -2,18 +2,24 @@ import type {
   Acceptance,
   Context,
   DestinationDriver,
+  Problem,
   Recalled,
   Run,
   Schema,
   StreamPlan,
   StreamRequest,
+  TargetCheck,
   TargetInfo,
+  TargetRequest,
   Writer,
   WriteTask,
 } from '@nebula/core'
 import { isNebulaError, NebulaError } from '@nebula/core'
 import type { Format } from '@nebula/formats'
+import type { FileTarget } from './accept.ts'
 import { acceptText } from './accept.ts'
+import { compressedExtensions } from './byte-stream.ts'
+import type { Compressor } from './compressor.ts'
 import { readHead } from './head.ts'
 import { publishedFiles, RunFiles } from './run-files.ts'
 import { StagedStream } from './staged-stream.ts'
@@ -32,23 +38,37 @@ export class FileDestination implements DestinationDriver {
   readonly #store: Store
   readonly #format: Format
   readonly #folder: string
+  readonly #compressor: Compressor | undefined
   readonly #files = new Map<string, RunFiles>()
   readonly #staged = new Map<string, Promise<StagedStream>>()
 
-  constructor(store: Store, format: Format, folder: string) {
+  /** Without a compressor, files are as the format has them. */
+  constructor(store: Store, format: Format, folder: string, compressor?: Compressor) {
     this.#store = store
     this.#format = format
     this.#folder = folder
+    this.#compressor = compressor
+  }
+
+  async check(requests: readonly TargetRequest[]): Promise<TargetCheck[]> {
+    const { folds } = this.#store
+    const writable = (await this.#store.writable?.(this.#folder)) ?? true
+    return requests.map(({ target }, i) => {
+      const fault = nameFault(target)
+      const problems: Problem[] = []
+      if (fault !== undefined) problems.push({ code: 'target_incompatible', message: `The target ${fault}.` })
+      // Of the run as a whole, so it is told once.
+      if (!writable && i === 0)
+        problems.push({ code: 'permission_denied', message: `No file can be made in ${this.#folder}.` })
+      return { identity: folds ? target.normalize('NFC').toLowerCase() : target, problems }
+    })
   }
 
   async describe(targets: readonly string[], context: Context): Promise<(TargetInfo | undefined)[]> {
     refuseNames(targets)
     const published = await publishedFiles(this.#store, this.#folder)
     const infos: (TargetInfo | undefined)[] = []
-    for (const target of targets) {
-      const name = `${target}${this.#extension}`
-      infos.push(await this.#describe(this.#store.join(this.#folder, name), published.get(name), context))
-    }
+    for (const target of targets) infos.push(await this.#find(target, published, context))
     return infos
   }
 
@@ -68,7 +88,7 @@ export class FileDestination implements DestinationDriver {
 
   async writer(task: WriteTask, context: Context): Promise<Writer> {
     const staged = await this.#stagedStream(task.run, task.stream, context)
-    return new StagedWriter(staged, this.#format, task, context)
+    return new StagedWriter(staged, { format: this.#format, compressor: this.#compressor }, task, context)
   }
 
   async finish(run: Run, streams: readonly string[], context: Context): Promise<void> {
@@ -103,8 +123,31 @@ export class FileDestination implements DestinationDriver {
     await Promise.allSettled(open.map(async (staged) => (await staged).close()))
   }
 
-  get #extension(): string {
+  get #plainExtension(): string {
     return this.#format.extensions[0] ?? ''
+  }
+
+  get #extension(): string {
+    return `${this.#plainExtension}${this.#compressor?.extension ?? ''}`
+  }
+
+  /** The file of a target; else the one that another compression made of it. */
+  async #find(
+    target: string,
+    published: ReadonlyMap<string, string>,
+    context: Context,
+  ): Promise<FileTarget | undefined> {
+    const own = `${target}${this.#extension}`
+    const others = ['', ...compressedExtensions].map((packed) => `${target}${this.#plainExtension}${packed}`)
+    const names = [own, ...others.filter((name) => name !== own)]
+    const standing: { name: string; info: TargetInfo }[] = []
+    for (const name of names) {
+      const info = await this.#describe(this.#store.join(this.#folder, name), published.get(name), context)
+      if (info) standing.push({ name, info })
+    }
+    const beside = standing.find(({ name }) => name !== own)
+    const found = standing[0]?.info
+    return found && { ...found, ...(beside ? { beside: { name: beside.name, own } } : {}) }
   }
 
   async #describe(path: string, published: string | undefined, context: Context): Promise<TargetInfo | undefined> {
@@ -117,7 +160,8 @@ export class FileDestination implements DestinationDriver {
       inference.observe(bytes, complete, preamble)
       const schema: Schema = { fields: inference.fields }
       inference.free()
-      return { schema, foreignRows: stored.size > preamble.size && stored.etag !== published }
+      const empty = complete && bytes.length <= preamble.size
+      return { schema, foreignRows: !empty && stored.etag !== published }
     } catch (error) {
       // What cannot be read is not ours; it stands in the way like any other file.
       if (isNebulaError(error, 'data_invalid')) return { schema: { fields: [] }, foreignRows: true }
@@ -150,7 +194,7 @@ export class FileDestination implements DestinationDriver {
     const files = this.#filesOf(run.pipeline)
     await files.check(run)
     const writer = this.#format.writer(plan.schema, pool)
-    const { preamble } = writer
+    const preamble = (await this.#compressor?.pack(writer.preamble)) ?? writer.preamble
     writer.free()
     const file = await this.#store.stage(files.stagedPath(run, plan))
     try {
@@ -172,16 +216,18 @@ function plansOf(run: Run, streams: readonly string[]): StreamPlan[] {
 
 /** Throws `config_invalid` for targets that are no file names, all of them at once. */
 function refuseNames(targets: readonly string[]): void {
-  const encoder = new TextEncoder()
-  const problems = targets.flatMap((target) => {
-    if (/[/\0]/.test(target)) return [`"${target.replaceAll('\0', '\\0')}" holds a slash or a NUL`]
-    if (target.startsWith('.') || target === '') return [`"${target}" is empty or begins with a dot`]
-    const tooLong = encoder.encode(target).length > LONGEST_NAME - SUFFIX_LENGTH
-    return tooLong ? [`"${target}" is longer than ${LONGEST_NAME - SUFFIX_LENGTH} bytes`] : []
-  })
+  const problems = targets.flatMap((target) => nameFault(target) ?? [])
   if (problems.length === 0) return
   throw new NebulaError('config_invalid', {
     message: `These targets are no names of files: ${problems.join('; ')}.`,
     fix: 'Give the streams another target.',
   })
+}
+
+/** Why a target is no file name; undefined when it is one. */
+function nameFault(target: string): string | undefined {
+  if (/[/\0]/.test(target)) return `"${target.replaceAll('\0', '\\0')}" holds a slash or a NUL`
+  if (target.startsWith('.') || target === '') return `"${target}" is empty or begins with a dot`
+  const tooLong = Buffer.byteLength(target) > LONGEST_NAME - SUFFIX_LENGTH
+  return tooLong ? `"${target}" is longer than ${LONGEST_NAME - SUFFIX_LENGTH} bytes` : undefined
 }

@@ -1,3 +1,5 @@
+export { createCompressor } from './compressor.ts'
+export type { Compressor } from './compressor.ts'
 export { FileDestination } from './destination.ts'
 export { LocalStore } from './local-store.ts'
 export { FileSource } from './source.ts'

@@ -1,13 +1,15 @@
 import type { BigIntStats } from 'node:fs'
 import { closeSync, openSync, readSync } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
-import { constants, glob, mkdir, open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises'
+import { access, constants, glob, mkdir, open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { fileError, readJsonFile, writeDurably } from '@nebula/base'
 import type { OpenFile, StagedFile, Store, StoredFile } from './store.ts'
 
 /** Files of this computer. A file's etag is its size, time of change and inode. */
 export class LocalStore implements Store {
+  readonly folds = process.platform === 'darwin' || process.platform === 'win32'
+
   async list(pattern: string, extensions: readonly string[]): Promise<StoredFile[] | undefined> {
     const path = resolve(pattern)
     return attempt(path, async () => {
@@ -40,6 +42,19 @@ export class LocalStore implements Store {
 
   join(folder: string, ...names: string[]): string {
     return join(folder, ...names)
+  }
+
+  async writable(folder: string): Promise<boolean> {
+    const path = resolve(folder)
+    const found = await statOf(path).catch(ifCode(['ENOTDIR'], undefined))
+    if (!found && dirname(path) !== path) return this.writable(dirname(path))
+    return (
+      found?.isDirectory() === true &&
+      access(path, constants.W_OK).then(
+        () => true,
+        () => false,
+      )
+    )
   }
 
   async makeFolder(path: string): Promise<void> {

@@ -48,7 +48,7 @@ export class RunFiles {
   /** Of the targets. */
   readonly #folder: string
   readonly #pipeline: string
-  /** Of target files: `.csv`. */
+  /** Of target files: `.csv`. In the names of staged files too: what another compression left is not gone on with. */
   readonly #extension: string
   /** Of the state file as this process wrote or read it. */
   #etag: string | undefined
@@ -87,7 +87,7 @@ export class RunFiles {
       return { version: VERSION, run, finished: done, ended: false, moves: [], published }
     })
     const open = run.streams.filter(({ request }) => !finished.includes(request.stream))
-    const kept = new Set(open.flatMap((plan) => [stagedName(run, plan), progressName(run, plan)]))
+    const kept = new Set(open.flatMap((plan) => [this.#stagedName(run, plan), this.#progressName(run, plan)]))
     for (const name of await this.#store.names(this.#path()))
       if (!kept.has(name)) await this.#store.remove(this.#path(name))
     if (open.length === 0) await this.#store.removeFolder(this.#path())
@@ -103,13 +103,13 @@ export class RunFiles {
   }
 
   stagedPath(run: Run, plan: StreamPlan): string {
-    return this.#path(stagedName(run, plan))
+    return this.#path(this.#stagedName(run, plan))
   }
 
   /** What a stream reached; from the beginning when its staged file does not hold what was committed. */
   async progress(run: Run, plan: StreamPlan): Promise<Progress> {
     const nothing: Progress = { version: VERSION, epoch: run.epoch, length: 0, checkpoints: [] }
-    const found = (await this.#store.readJson(this.#path(progressName(run, plan)))) as Progress | undefined
+    const found = (await this.#store.readJson(this.#path(this.#progressName(run, plan)))) as Progress | undefined
     if (!found) return nothing
     const staged = await this.#store.stat(this.stagedPath(run, plan))
     return staged && staged.size >= found.length ? found : nothing
@@ -117,7 +117,7 @@ export class RunFiles {
 
   async keepProgress(run: Run, plan: StreamPlan, length: number, checkpoints: readonly Checkpoint[]): Promise<void> {
     const progress: Progress = { version: VERSION, epoch: run.epoch, length, checkpoints }
-    await this.#store.writeJson(this.#path(progressName(run, plan)), progress)
+    await this.#store.writeJson(this.#path(this.#progressName(run, plan)), progress)
   }
 
   /** Streams that are in their targets. */
@@ -145,7 +145,7 @@ export class RunFiles {
       const kept = isEnded(before.run, finished) ? { ...before.run, plan: NO_PLAN } : before.run
       return { ...before, run: kept, finished, moves: left, published }
     })
-    for (const plan of plans) await this.#store.remove(this.#path(progressName(run, plan)))
+    for (const plan of plans) await this.#store.remove(this.#path(this.#progressName(run, plan)))
     if (isEnded(run, after.finished)) await this.#store.removeFolder(this.#path())
   }
 
@@ -159,7 +159,7 @@ export class RunFiles {
     const stored = await this.#read()
     if (stored && stored.run.epoch > run.epoch) return
     for (const plan of plans) {
-      await this.#store.remove(this.#path(progressName(run, plan)))
+      await this.#store.remove(this.#path(this.#progressName(run, plan)))
       await this.#store.remove(this.stagedPath(run, plan))
     }
     const gone = [...(stored?.finished ?? []), ...plans.map(({ request }) => request.stream)]
@@ -169,6 +169,14 @@ export class RunFiles {
   /** Append adds a file of its own. */
   #targetName(run: Run, { target, request }: StreamPlan): string {
     return request.mode === 'append' ? `${target}.${run.id}${this.#extension}` : `${target}${this.#extension}`
+  }
+
+  #stagedName(run: Run, { request, generation }: StreamPlan): string {
+    return `${run.id}.${digest(request.stream)}.${generation}${this.#extension}.staged`
+  }
+
+  #progressName(run: Run, { request, generation }: StreamPlan): string {
+    return `${run.id}.${digest(request.stream)}.${generation}${this.#extension}.json`
   }
 
   targetPath(name: string): string {
@@ -246,14 +254,6 @@ const NO_PLAN: Plan = { partitions: [], restart: [] }
 /** Nothing of the run is left to do: its folder goes. */
 function isEnded({ streams }: Run, ended: readonly string[]): boolean {
   return streams.every(({ request }) => ended.includes(request.stream))
-}
-
-function stagedName(run: Run, plan: StreamPlan): string {
-  return `${run.id}.${digest(plan.request.stream)}.${plan.generation}.staged`
-}
-
-function progressName(run: Run, plan: StreamPlan): string {
-  return `${run.id}.${digest(plan.request.stream)}.${plan.generation}.json`
 }
 
 function digest(text: string): string {

@@ -1,6 +1,7 @@
 import type { BufferPool, Checkpoint, Context, RecordBatch, Rejection, Writer, WriteTask } from '@nebula/core'
 import { NebulaError } from '@nebula/core'
 import type { Format, FormatWriter } from '@nebula/formats'
+import type { Compressor } from './compressor.ts'
 import type { StagedStream } from './staged-stream.ts'
 
 const CHUNK_BYTES = 512 * 1024
@@ -12,6 +13,15 @@ const HELD_BYTES = 8 * 1024 * 1024
 interface Chunk {
   readonly buffer: Uint8Array
   size: number
+  /** What is written instead; begun once the chunk is full, or nothing follows. */
+  packed?: Promise<Uint8Array>
+}
+
+/** How the bytes of a file are made. */
+export interface FileForm {
+  readonly format: Format
+  /** Left out: as the format has them. */
+  readonly compressor: Compressor | undefined
 }
 
 /**
@@ -22,7 +32,9 @@ export class StagedWriter implements Writer {
   readonly #staged: StagedStream
   readonly #task: WriteTask
   readonly #pool: BufferPool
+  readonly #wait: Context['wait']
   readonly #writer: FormatWriter
+  readonly #compressor: Compressor | undefined
   /** The wire format whose rows are appended as they are. */
   readonly #wire: string | undefined
   readonly #held: number
@@ -36,11 +48,13 @@ export class StagedWriter implements Writer {
   #error: unknown
   #ended = false
 
-  constructor(staged: StagedStream, format: Format, task: WriteTask, context: Context) {
+  constructor(staged: StagedStream, { format, compressor }: FileForm, task: WriteTask, context: Context) {
     this.#staged = staged
     this.#task = task
     this.#pool = context.pool
+    this.#wait = (something) => context.wait(something)
     this.#writer = format.writer(task.stream.schema, context.pool)
+    this.#compressor = compressor
     this.#wire = task.stream.accepted.wire
     this.#held = Math.min(HELD_BYTES, context.pool.limit / 4)
     this.#signal = AbortSignal.any([context.signal, this.#stop.signal])
@@ -53,7 +67,7 @@ export class StagedWriter implements Writer {
     if (this.#error !== undefined) throw this.#error
     if (!this.#staged.isTurn(order)) {
       if (this.#bytes <= this.#held) return NOTHING
-      await this.#staged.turn(order, this.#signal)
+      await this.#wait(this.#staged.turn(order, this.#signal))
     }
     void this.#drain(CHUNK_BYTES)
     if (this.#bytes > AHEAD_BYTES) await this.#drained(CHUNK_BYTES)
@@ -68,7 +82,7 @@ export class StagedWriter implements Writer {
         partition: partition.id,
       })
     }
-    await this.#staged.turn(order, this.#signal)
+    await this.#wait(this.#staged.turn(order, this.#signal))
     await this.#drained(1)
     await this.#staged.commit(checkpoint)
     if (checkpoint.done) this.#end()
@@ -96,6 +110,7 @@ export class StagedWriter implements Writer {
     for (let at = 0; at < bytes.length;) {
       let last = this.#chunks.at(-1)
       if (!last || last.size === CHUNK_BYTES) {
+        if (last) void this.#pack(last)
         last = { buffer: this.#pool.take(CHUNK_BYTES), size: 0 }
         this.#chunks.push(last)
       }
@@ -104,6 +119,14 @@ export class StagedWriter implements Writer {
       last.size += piece.length
       at += piece.length
     }
+  }
+
+  /** Begins to compress a chunk to which nothing is added any more. Never rejects unseen. */
+  #pack(chunk: Chunk): Promise<Uint8Array> | undefined {
+    if (!this.#compressor || chunk.packed) return chunk.packed
+    chunk.packed = this.#compressor.pack(chunk.buffer.subarray(0, chunk.size))
+    chunk.packed.catch(() => {})
+    return chunk.packed
   }
 
   /** Writes the chunks that have at least `least` bytes. Never rejects: the error is thrown by `#drained`. */
@@ -129,7 +152,7 @@ export class StagedWriter implements Writer {
       const [first] = this.#chunks
       if (!first || first.size < least) return
       if (this.#signal.aborted) throw new NebulaError('aborted', { message: 'Stopped while rows were written.' })
-      await this.#staged.append(first.buffer.subarray(0, first.size))
+      await this.#staged.append((await this.#pack(first)) ?? first.buffer.subarray(0, first.size))
       this.#chunks.shift()
       this.#bytes -= first.size
       this.#pool.give(first.buffer)

@@ -44,6 +44,10 @@ export interface Store {
 
   /** The path of a file in a folder. */
   join(folder: string, ...names: string[]): string
+  /** Names that differ only in case or composition are one file here. Left out: they are not. */
+  readonly folds?: boolean
+  /** Whether files can be made in a folder, or the folder itself. Left out: it is not known before it is tried. */
+  writable?(folder: string): Promise<boolean>
   makeFolder(path: string): Promise<void>
   /** The names of files in a folder; none when it does not exist. */
   names(folder: string): Promise<string[]>

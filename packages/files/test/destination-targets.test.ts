@@ -1,6 +1,6 @@
 import { mkdir, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Schema, StreamRequest } from '@nebula/core'
+import type { Schema, StreamRequest, TargetRequest } from '@nebula/core'
 import { utf8 } from '@nebula/core'
 import { csvFormat } from '@nebula/formats'
 import { describe, expect, test } from 'vitest'
@@ -141,5 +141,44 @@ describe('errors of the file system', () => {
     expect((await readdir(join(folder, '.nebula'))).filter((name) => name.endsWith('.json'))).toHaveLength(4)
     expect((await stat(join(folder, '.nebula'))).isDirectory()).toBe(true)
     expect(await readFile(join(folder, '.nebula', 'a_b.json'), 'utf8')).toContain('"a_b"')
+  })
+})
+
+describe('check', () => {
+  const request = (target: string): TargetRequest => ({ target, mode: 'overwrite' })
+
+  test('tells every name that is no file name', async () => {
+    const targets = ['fine', 'a/b', '.hidden', '', 'x\0y', 'ü'.repeat(120)]
+    const checks = await destinationIn(await temporaryFolder()).check(targets.map(request))
+    expect(checks.map(({ problems }) => problems.map(({ code }) => code))).toEqual([
+      [],
+      ...Array.from({ length: 5 }, () => ['target_incompatible']),
+    ])
+    expect(checks[1]?.problems[0]?.message).toBe('The target "a/b" holds a slash or a NUL.')
+  })
+
+  test('names that a file system takes for one are one only there', async () => {
+    class Folding extends LocalStore {
+      override readonly folds: boolean
+      constructor(folds: boolean) {
+        super()
+        this.folds = folds
+      }
+    }
+    const identities = async (folds: boolean): Promise<number> => {
+      const destination = new FileDestination(new Folding(folds), csvFormat(), await temporaryFolder())
+      const checks = await destination.check(['Ärger', 'A\u0308rger', 'ärger'].map(request))
+      return new Set(checks.map(({ identity }) => identity)).size
+    }
+    expect([await identities(true), await identities(false)]).toEqual([1, 3])
+  })
+
+  test('tells once that no file can be made', async () => {
+    const folder = await folderOf({ file: '' })
+    const inside = new FileDestination(new LocalStore(), csvFormat(), join(folder, 'file', 'out'))
+    const checks = await inside.check(['a', 'b'].map(request))
+    expect(checks.map(({ problems }) => problems.map(({ code }) => code))).toEqual([['permission_denied'], []])
+    const below = new FileDestination(new LocalStore(), csvFormat(), join(folder, 'new', 'out'))
+    expect((await below.check([request('a')]))[0]?.problems).toEqual([])
   })
 })

@@ -3,6 +3,7 @@ import { BytesBuilder, createBatch, utf8 } from '@nebula/core'
 import type { CsvOptions } from '@nebula/formats'
 import { csvFormat } from '@nebula/formats'
 import { onTestFinished } from 'vitest'
+import type { Compressor } from '../src/index.ts'
 import { FileDestination, LocalStore } from '../src/index.ts'
 import { schemaOf, testContext } from './harness.ts'
 
@@ -12,8 +13,8 @@ export type Table = readonly (readonly string[])[]
 export const schema = schemaOf({ text: 'utf8' })
 
 /** A destination that is closed with the test. */
-export function destinationIn(folder: string, csv: Partial<CsvOptions> = {}): FileDestination {
-  const destination = new FileDestination(new LocalStore(), csvFormat(csv), folder)
+export function destinationIn(folder: string, csv: Partial<CsvOptions> = {}, compressor?: Compressor): FileDestination {
+  const destination = new FileDestination(new LocalStore(), csvFormat(csv), folder, compressor)
   onTestFinished(() => destination.close())
   return destination
 }

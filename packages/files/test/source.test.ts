@@ -340,6 +340,34 @@ describe('read', () => {
     expect(pool.statistics.used).toBe(0)
   })
 
+  test('hands over the rows that it has while it waits for the next bytes', async () => {
+    const folder = await folderOf({ 't.csv': numbered(20_000) })
+    const stalled = Promise.withResolvers<void>()
+    const store = new LocalStore()
+    const open = store.open.bind(store)
+    store.open = async (path) => {
+      const file = await open(path)
+      const read = async (buffer: Uint8Array, position: number): Promise<number> => {
+        if (position > 100_000 && position < 1_000_000) await stalled.promise
+        return file.read(buffer, position)
+      }
+      return { stat: () => file.stat(), close: () => file.close(), read }
+    }
+    const source = new FileSource(store, csvFormat(), folder)
+    const context = testContext()
+    const read = readStream(await sourceOf(folder).discover(context, []), 't')
+    const [partition] = (await planOf(sourceOf(folder), [read], 1e9)).partitions
+    const batch = { rows: 1_000_000, bytes: 100_000_000, delayMs: 10_000 }
+    const batches = source.read({ partition: partition as never, stream: read, batch }, context)[Symbol.asyncIterator]()
+    const first = await batches.next()
+    const rows = first.value?.rows ?? 0
+    expect(rows).toBeGreaterThan(0)
+    expect(rows).toBeLessThan(20_000)
+    first.value?.release()
+    stalled.resolve()
+    await batches.return?.()
+  })
+
   test('waits for memory before it reads on', async () => {
     const folder = await folderOf({ 't.csv': numbered(10_000) })
     const source = sourceOf(folder)

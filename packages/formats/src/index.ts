@@ -1,4 +1,4 @@
-export { BINARY_WIRE, FRAME_HEAD, frameCopyData, TEXT_WIRE } from './copy/frame.ts'
+export { BINARY_WIRE, copyData, FRAME_HEAD, frameCopyData, TEXT_WIRE } from './copy/frame.ts'
 export type { Output, RowEncoder } from './copy/frame.ts'
 export { BINARY_HEADER, CopyFramer } from './copy/framer.ts'
 export type { FramerOptions } from './copy/framer.ts'

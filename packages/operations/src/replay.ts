@@ -159,7 +159,7 @@ function replayPipeline(pipeline: Pipeline, sending: Sending): Pipeline {
     const source = (): SourceDriver => valuesSource(async () => catalog, sent)
     return { ...from(source), defaults: ADDED, streams: Object.fromEntries(targets) }
   }
-  const asked = (entry: StreamOptions): StreamOptions => added(entry, group.masked)
+  const asked = (entry: StreamOptions): StreamOptions => added(entry, group)
   const entries = Object.entries(pipeline.streams ?? {})
   const source =
     group.stage === 'read'
@@ -174,11 +174,12 @@ function replayPipeline(pipeline: Pipeline, sending: Sending): Pipeline {
 
 const ADDED: StreamOptions = { mode: 'append', maxErrors: Number.MAX_SAFE_INTEGER }
 
-/** The options of a stream whose rows are added, and whose masked columns are masked already. */
-function added(options: StreamOptions, masked: readonly string[]): StreamOptions {
-  const { mode: _mode, maxErrors: _maxErrors, limit: _limit, mask, ...rest } = options
+/** The options of a stream whose rows are added; conditions that they have met and masks that they wear are left out. */
+function added(options: StreamOptions, { stage, masked }: Group): StreamOptions {
+  const { mode: _mode, maxErrors: _maxErrors, limit: _limit, mask, where, nativeFilter, ...rest } = options
   const left = Object.entries(mask ?? {}).filter(([column]) => !masked.includes(column))
-  return left.length > 0 ? { ...rest, mask: Object.fromEntries(left) } : rest
+  const filters = stage === 'transform' ? {} : { ...(where && { where }), ...(nativeFilter && { nativeFilter }) }
+  return { ...rest, ...filters, ...(left.length > 0 ? { mask: Object.fromEntries(left) } : {}) }
 }
 
 /** Rows as their source had them, but for what is masked, which is text. */

@@ -56,7 +56,7 @@ export async function pipelineState(pipeline: Pipeline): Promise<PipelineState> 
     status: process === undefined ? stopped : 'running',
     run: id,
     epoch,
-    ...(startedAt === undefined ? {} : { startedAt }),
+    ...(startedAt === undefined ? {} : { startedAt: new Date(startedAt).toISOString() }),
     streams: streamStates(recalled, await reportOf(pipeline, id)),
   }
 }

@@ -1,5 +1,6 @@
+import { CONFIG_ALIASES, snakeCase } from '@nebula/core'
 import type { z } from 'zod'
-import { isTree, nearest, snakeCase } from './keys.ts'
+import { isTree, nearest } from './keys.ts'
 
 type Path = readonly PropertyKey[]
 
@@ -10,9 +11,28 @@ export interface ConfigIssue {
   readonly unknownKey: boolean
 }
 
-/** All that `schema` has against a value, with the keys spelled as files spell them. `prefix` is where the value stands. */
-export function describeIssues(error: z.ZodError, schema: z.ZodType, prefix: readonly string[]): ConfigIssue[] {
-  return error.issues.flatMap(meant).flatMap((issue) => describeIssue(issue, schema, prefix))
+/** All that `schema` has against `tree`, with the keys spelled as files spell them. `prefix` is where the tree stands. */
+export function describeIssues(
+  error: z.ZodError,
+  schema: z.ZodType,
+  { tree, prefix }: { readonly tree: unknown; readonly prefix: readonly string[] },
+): ConfigIssue[] {
+  return error.issues
+    .flatMap(meant)
+    .map((issue) => ({ ...issue, path: writtenPath(tree, issue.path) }))
+    .flatMap((issue) => describeIssue(issue, schema, prefix))
+}
+
+/** With aliases where the file has them. */
+function writtenPath(tree: unknown, path: Path): PropertyKey[] {
+  let node = tree
+  return path.map((key) => {
+    const keys = isTree(node) ? Object.keys(node) : []
+    const alias = keys.find((other) => Object.hasOwn(CONFIG_ALIASES, other) && CONFIG_ALIASES[other] === key)
+    const written = keys.includes(String(key)) ? key : (alias ?? key)
+    node = isTree(node) ? node[String(written)] : undefined
+    return written
+  })
 }
 
 function describeIssue(issue: z.core.$ZodIssue, schema: z.ZodType, prefix: readonly string[]): ConfigIssue[] {
@@ -59,9 +79,14 @@ function reach(issues: readonly z.core.$ZodIssue[]): number {
 }
 
 function issueText(issue: z.core.$ZodIssue): string {
-  if (issue.code !== 'invalid_union') return issue.message.replace(/^Invalid input: /, '')
+  if (issue.code !== 'invalid_union') return inOneLine(issue.message.replace(/^Invalid input: /, ''))
   const branches = issue.errors.flatMap((branch) => branch[0] ?? [])
   return `expected ${[...new Set(branches.map(expectation))].join(' or ')}`
+}
+
+/** Choices may hold line ends. */
+function inOneLine(text: string): string {
+  return text.replace(/[\n\r\t]/g, (control) => JSON.stringify(control).slice(1, -1))
 }
 
 function expectation(issue: z.core.$ZodIssue): string {

@@ -1,8 +1,8 @@
 import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileError, writeDurably } from '@nebula/base'
-import type { Checkpoint, Column, Position, RecordBatch, Rejection, RowOrigin, StreamPlan, Value } from '@nebula/core'
-import { BufferPool, BytesBuilder, formatColumn, isNebulaError, utf8, valueAt } from '@nebula/core'
+import type { Checkpoint, Position, RecordBatch, Rejection, RowOrigin, StreamPlan } from '@nebula/core'
+import { exactValue } from '@nebula/transforms'
 import { fileName } from './state.ts'
 
 /** A row that was kept because it could not arrive. One line of JSON. */
@@ -136,24 +136,4 @@ function exactBytes(raw: Uint8Array): { raw: string } | { raw_base64: string } {
 /** The values of a row by column, as their canonical texts, which `parseColumn` reads back; null is null. */
 function exactRow(batch: RecordBatch, row: number): { [name: string]: unknown } {
   return Object.fromEntries(batch.schema.fields.map(({ name }, index) => [name, exactValue(batch.column(index), row)]))
-}
-
-/** What has no text form is written as JSON. */
-export function exactValue(column: Column, row: number): unknown {
-  const out = new BytesBuilder(utf8, new BufferPool(0))
-  try {
-    formatColumn(column, out, row, row + 1)
-    return valueAt(out.finish(), 0)
-  } catch (error) {
-    if (!isNebulaError(error, 'unsupported')) throw error
-    return JSON.parse(JSON.stringify(valueAt(column, row), plainValue)) as unknown
-  }
-}
-
-/** A `JSON.stringify` replacer: 64-bit numbers and what is no JSON number as text, bytes as `\\x` hexadecimal. */
-function plainValue(_key: string, value: Value | object): unknown {
-  if (typeof value === 'bigint') return value.toString()
-  if (typeof value === 'number' && (!Number.isFinite(value) || Object.is(value, -0)))
-    return Object.is(value, -0) ? '-0' : String(value)
-  return value instanceof Uint8Array ? `\\x${Buffer.from(value).toString('hex')}` : value
 }

@@ -1,9 +1,9 @@
-import { createHash } from 'node:crypto'
+import { createHash, createHmac } from 'node:crypto'
 import type { Run } from '@nebula/core'
-import { BaseConfig, NebulaError, Secret } from '@nebula/core'
+import { BaseConfig, NebulaError, Secret, snakeCase } from '@nebula/core'
 import type { Tree } from './keys.ts'
-import { isTree, snakeCase } from './keys.ts'
-import type { Endpoint, Pipeline } from './pipeline.ts'
+import { isTree } from './keys.ts'
+import type { Endpoint, Mask, Pipeline } from './pipeline.ts'
 import type { AgreedStream } from './plan-stream.ts'
 
 /** The hash of every setting that shapes what a run does, by its name: no value, and so no secret, is in it. */
@@ -27,9 +27,10 @@ export function fingerprintOf(pipeline: Pipeline, agreed: readonly AgreedStream[
     destination: endpointHashes(pipeline.destination),
     asked: hashOf([only, Object.entries(streams).map(([name, options]) => [name, options !== false])]),
     streams: Object.fromEntries(
-      agreed.map(({ request: { stream, mode }, target, options }) => {
+      agreed.map(({ request: { stream, mode }, target, options, transform }) => {
         const { maxErrors: _maxErrors, allowLoss: _allowLoss, ...shaping } = options
-        return [stream, hashes({ ...shaping, mode, target })]
+        const mask = options.mask && Object.entries(options.mask).map(([name, how]) => [name, maskIdentity(how)])
+        return [stream, hashes({ ...shaping, mask, mode, target, code: transform.function?.hash })]
       }),
     ),
   }
@@ -74,6 +75,11 @@ function changesOf(before: Partial<Fingerprint>, now: Fingerprint): string[] {
 function changedKeys(where: string, before: Hashes = {}, now: Hashes = {}): string[] {
   const keys = [...new Set([...Object.keys(before), ...Object.keys(now)])].filter((key) => before[key] !== now[key])
   return keys.length === 0 ? [] : [`${where}: ${keys.map(snakeCase).join(', ')}`]
+}
+
+/** Another key makes other values, and so another run; the key itself stands nowhere. */
+function maskIdentity(mask: Mask): string {
+  return typeof mask === 'string' ? mask : createHmac('sha256', mask.hmac.reveal()).update('nebula').digest('hex')
 }
 
 /** Which system an endpoint is, without its secrets: a new password or time limit does not make another pipeline. */

@@ -54,12 +54,12 @@ export async function loadPipeline(path: string, options: LoadOptions = {}): Pro
 }
 
 /** Where a part of the file stands, and what was found in all of it. */
-interface Findings {
+export interface Findings {
   readonly path: readonly string[]
   readonly issues: ConfigIssue[]
 }
 
-function nothingFound(...path: string[]): Findings {
+export function nothingFound(...path: string[]): Findings {
   return { path, issues: [] }
 }
 
@@ -72,7 +72,7 @@ export async function loadEndpoint(section: Tree & { connector: string }, folder
 }
 
 /** Undefined when it is no section, which the schema of the file reports, or has issues. */
-async function loadSection(section: unknown, folder: string, at: Findings): Promise<Endpoint | undefined> {
+export async function loadSection(section: unknown, folder: string, at: Findings): Promise<Endpoint | undefined> {
   if (!isTree(section) || typeof section['connector'] !== 'string' || section['connector'] === '') return undefined
   const { connector: name, ...keys } = section
   const connector = await loadConnector(name as string, folder)
@@ -81,25 +81,34 @@ async function loadSection(section: unknown, folder: string, at: Findings): Prom
 }
 
 function resolvePath(keys: Tree, folder: string): Tree {
-  const { path } = keys
-  return typeof path === 'string' ? { ...keys, path: resolve(folder, path) } : keys
+  const { path, transform } = keys
+  return {
+    ...keys,
+    ...(typeof path === 'string' ? { path: resolve(folder, path) } : {}),
+    ...(typeof transform === 'string' ? { transform: resolve(folder, transform) } : {}),
+  }
 }
 
 /** The parsed value; undefined, and its issues, when the schema refuses it. */
-function check<T>(schema: z.ZodType<T>, tree: unknown, at: Findings): T | undefined {
+export function check<T>(schema: z.ZodType<T>, tree: unknown, at: Findings): T | undefined {
   const first = schema.safeParse(tree)
   const result = first.success ? first : schema.safeParse(retyped(tree, first.error))
   if (result.success) return result.data
-  at.issues.push(...describeIssues(result.error, schema, at.path))
+  at.issues.push(...describeIssues(result.error, schema, { tree, prefix: at.path }))
   return undefined
 }
 
 type Sections = { readonly [key: string]: PromiseSettledResult<Endpoint | undefined> }
 
-/** Throws all issues as one error, in the order of the file; where there are none, why a connector was not loaded. */
-function refuse(file: ConfigFile | undefined, issues: readonly ConfigIssue[], sections: Sections): void {
+/**
+ * Throws all issues as one error, in the order of the file; where there are none, why a connector was not loaded. The
+ * sections are by their keys; '' is the file as a whole.
+ */
+export function refuse(file: ConfigFile | undefined, issues: readonly ConfigIssue[], sections: Sections): void {
   const missing = Object.entries(sections).flatMap(([key, result]) =>
-    result.status === 'rejected' ? [{ path: [key, 'connector'], error: toNebulaError(result.reason) }] : [],
+    result.status === 'rejected'
+      ? [{ path: key === '' ? ['connector'] : [key, 'connector'], error: toNebulaError(result.reason) }]
+      : [],
   )
   const problems = [
     ...issues.map(({ path, text, unknownKey }) => ({
@@ -121,7 +130,8 @@ function refuse(file: ConfigFile | undefined, issues: readonly ConfigIssue[], se
   })
 }
 
-function loaded(result: PromiseSettledResult<Endpoint | undefined>): Endpoint {
+/** The endpoint of a section that `refuse` let pass. */
+export function loaded(result: PromiseSettledResult<Endpoint | undefined>): Endpoint {
   if (result.status === 'fulfilled' && result.value) return result.value
   throw new NebulaError('internal', { message: 'An endpoint was neither loaded nor refused.' })
 }

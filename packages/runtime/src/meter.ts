@@ -27,6 +27,8 @@ export class StreamMeter {
   /** Milliseconds that tasks waited for the source, and for the destination. */
   sourceMs = 0
   destinationMs = 0
+  /** How often a task of the stream began again because a system failed. */
+  retries = 0
 
   constructor(stream: string, target: string, partitions: number, estimatedRows: number | undefined) {
     this.stream = stream

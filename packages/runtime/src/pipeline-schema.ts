@@ -1,12 +1,33 @@
-import { availableParallelism } from 'node:os'
-import type { LogicalType } from '@nebula/core'
-import { parseType, typeNames } from '@nebula/core'
+import type { Condition, LogicalType } from '@nebula/core'
+import { parseCondition, parseType, secret, toNebulaError, typeNames } from '@nebula/core'
+import { addedColumn } from '@nebula/transforms'
 import { z } from 'zod'
 
 const logicalType: z.ZodType<LogicalType, string> = z.string().transform((text, check) => {
   const type = parseType(text)
   if (!type) check.addIssue({ code: 'custom', message: `"${text}" is no type; known are ${typeNames.join(', ')}` })
   return type ?? { kind: 'utf8' }
+})
+
+const condition: z.ZodType<Condition, string> = z.string().transform((text, check) => {
+  try {
+    return parseCondition(text)
+  } catch (error) {
+    check.addIssue({ code: 'custom', message: toNebulaError(error).message })
+    return z.NEVER
+  }
+})
+
+const hmac = z.strictObject({
+  hmac: secret().refine((key) => key.reveal() !== '', 'the key is empty'),
+})
+const mask = z.union([z.enum(['sha256', 'redact', 'partial']), hmac])
+
+const added = z.record(z.string().min(1), z.union([z.string(), z.number(), z.boolean()])).check(({ value, issues }) => {
+  for (const [name, constant] of Object.entries(value)) {
+    const column = addedColumn(name, constant)
+    if (typeof column === 'string') issues.push({ code: 'custom', input: constant, path: [name], message: column })
+  }
 })
 
 const names = z.array(z.string())
@@ -25,9 +46,13 @@ const StreamOptionsSchema = z.strictObject({
     .optional()
     .describe('new types of columns; a value that does not fit is a rejected row'),
   mask: z
-    .record(z.string(), z.enum(['sha256']))
+    .record(z.string(), mask)
     .optional()
-    .describe('columns of which only a hash arrives, as text'),
+    .describe('columns of which only a hash, stars or the last characters arrive, as text'),
+  where: condition.optional().describe('only rows of which this condition is true'),
+  nativeFilter: z.string().min(1).optional().describe("the same in the source system's own language"),
+  add: added.optional().describe('columns of constants, @extracted_at, @run_id, @stream, @partition, @place'),
+  transform: z.string().min(1).optional().describe('file of a function over rows, TypeScript or JavaScript'),
   types: z.record(z.string(), logicalType).optional().describe('types of the columns of a file'),
   path: z.string().min(1).optional().describe('files of this stream; a pattern may match several'),
   key: names.optional().describe('columns that identify a row'),
@@ -47,7 +72,7 @@ export const PipelineSchema = z.strictObject({
   name: z.string().min(1).optional().describe('names the state; default: the name of the file'),
   source: endpoint,
   destination: endpoint,
-  parallel: z.int().positive().default(availableParallelism()).describe('partition tasks at once; default: the cores'),
+  parallel: z.int().positive().optional().describe('partition tasks at once; default: the cores'),
   onStreamError: z.enum(['continue', 'stop']).default('continue').describe('what the other streams do when one fails'),
   onSuccess: z.string().min(1).optional().describe('command for the shell behind a run that ended with exit code 0'),
   onFailure: z.string().min(1).optional().describe('the same behind every other run'),

@@ -1,4 +1,5 @@
-import type { BaseConfig, Connector, LogicalType, Mode } from '@nebula/core'
+import type { BaseConfig, Condition, Connector, LogicalType, Mode, Secret } from '@nebula/core'
+import type { AddedValue } from '@nebula/transforms'
 
 /** A connector with its checked configuration: constructs drivers, connects nothing. */
 export interface Endpoint {
@@ -14,7 +15,15 @@ export interface StreamOptions {
   readonly exclude?: readonly string[] | undefined
   readonly rename?: Readonly<Record<string, string>> | undefined
   readonly cast?: Readonly<Record<string, LogicalType>> | undefined
-  readonly mask?: Readonly<Record<string, 'sha256'>> | undefined
+  readonly mask?: Readonly<Record<string, Mask>> | undefined
+  /** Only rows of which this is true; over the columns of the source. */
+  readonly where?: Condition | undefined
+  /** The same in the language of the source's system. */
+  readonly nativeFilter?: string | undefined
+  /** Columns that the source does not have: constants, and what is known of a row. */
+  readonly add?: Readonly<Record<string, AddedValue>> | undefined
+  /** The file of a function over rows, absolute. */
+  readonly transform?: string | undefined
   /** Types of the columns of a file. */
   readonly types?: Readonly<Record<string, LogicalType>> | undefined
   readonly path?: string | undefined
@@ -23,6 +32,9 @@ export interface StreamOptions {
   readonly maxErrors?: number | undefined
   readonly allowLoss?: readonly string[] | undefined
 }
+
+/** What arrives instead of a value; an hmac with its key. */
+export type Mask = 'sha256' | 'redact' | 'partial' | { readonly hmac: Secret }
 
 /** Everything that one run needs; made from a pipeline file, from the one-line form, or by a program. */
 export interface Pipeline {

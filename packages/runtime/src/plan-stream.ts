@@ -1,9 +1,14 @@
-import type { Acceptance, Field, LogicalType, Problem, Schema, StreamRequest, TargetInfo } from '@nebula/core'
+import type { Acceptance, ErrorCode, Field, LogicalType, Schema, StreamRequest, TargetInfo } from '@nebula/core'
 import { fieldIndex, sameType, typeName, utf8 } from '@nebula/core'
-import { nearest } from './keys.ts'
+import type { StreamTransform } from '@nebula/transforms'
+import { changesNothing } from '@nebula/transforms'
+import type { FoundTransform } from './load-transform.ts'
 import type { StreamOptions } from './pipeline.ts'
 import type { SelectedStream } from './select-streams.ts'
-import type { ColumnStep, ColumnSteps } from './transform.ts'
+import type { ShapedColumn } from './shape-columns.ts'
+import { addedColumns, isModelled, shapeField, unknownColumn } from './shape-columns.ts'
+import type { RowPlan } from './row-plan.ts'
+import { planRows } from './row-plan.ts'
 
 /** One stream, agreed between source, transforms and destination; before partitions are known. */
 export interface AgreedStream {
@@ -17,8 +22,7 @@ export interface AgreedStream {
   readonly readSchema: Schema
   /** What the destination is given. */
   readonly writeSchema: Schema
-  /** One list per column; empty where it arrives as it was read. */
-  readonly steps: readonly ColumnSteps[]
+  readonly transform: StreamTransform
   readonly accepted: Acceptance
   /** The wire format that passes through, but for columns that the destination replaces; undefined: columns do. */
   readonly wire: string | undefined
@@ -26,65 +30,88 @@ export interface AgreedStream {
 
 type Accept = (request: StreamRequest, schema: Schema, wire: readonly string[], target?: TargetInfo) => Acceptance
 
+/** Why a pipeline cannot be run. */
 export interface StreamProblem {
-  readonly code: Problem['code'] | 'column_not_found' | 'config_invalid'
+  readonly code: ErrorCode
+  /** Left out where it is about none, or about several. */
+  readonly stream?: string
+  readonly column?: string
   readonly text: string
 }
 
 /** What the pipeline asks of a stream's columns, checked against the columns that there are. */
 export function agreeStream(
-  { info, options }: SelectedStream,
+  { info, options, code }: SelectedStream & { readonly code?: FoundTransform | undefined },
   target: string,
   existing: TargetInfo | undefined,
   accept: Accept,
 ): { agreed: AgreedStream; problems: StreamProblem[] } {
-  const problems: StreamProblem[] = unknownColumns(info.schema, options).map((text) => ({
-    code: 'column_not_found',
-    text,
-  }))
-  const read = selectFields(info.schema, options).map((field) =>
-    info.untyped ? typedField(field, options, existing?.schema) : field,
-  )
-  const shaped = read.map((field) => shapeField(field, options))
-  problems.push(...contradictions(info.untyped === true, shaped, options))
-  const request: StreamRequest = {
-    stream: info.name,
-    mode: options.mode ?? 'overwrite',
-    columns: read.map((field) => field.name),
-    key: options.key ?? info.key,
-    ...(options.limit === undefined ? {} : { limit: options.limit }),
-    ...(options.path === undefined ? {} : { path: options.path }),
+  const source: Schema = {
+    fields: info.schema.fields.map((field) => (info.untyped ? typedField(field, options, existing?.schema) : field)),
   }
-  const targetKey = request.key.map((name) => options.rename?.[name] ?? name)
+  const rows = planRows(info, source, options, code)
+  const problems = unknownColumns(source, rows.schema, options).concat(rows.problems)
+  const added = addedColumns(options)
+  const chosen = selectFields(rows.schema, options)
+  const shaped = [...chosen.map((field) => shapeField(field, options)), ...added.columns]
+  problems.push(...added.problems, ...contradictions(info.untyped === true, shaped, options))
+  const key = options.key ?? info.key
+  const asked = { stream: info.name, mode: options.mode ?? ('overwrite' as const), key, ...rows.request }
+  const targetKey = key.map((name) => options.rename?.[name] ?? name)
   const accepted = accept(
-    { ...request, key: targetKey },
+    { ...asked, columns: chosen.map(({ name }) => name), key: targetKey },
     { fields: shaped.map(({ field }) => field) },
     info.wire,
     existing,
   )
-  const columns = shaped.map((column, i) =>
-    reconcile(column, read[i] as Field, accepted.columns[i]?.as ?? column.field.type),
-  )
+  const columns = shaped.map((column, i) => reconcile(column, accepted.columns[i]?.as ?? column.field.type))
   const overwritesBlindly = options.mode === undefined && existing?.foreignRows === true
   if (overwritesBlindly)
     problems.push({ code: 'target_not_ours', text: `${target} holds rows that Nebula did not write.` })
   problems.push(...columns.flatMap(({ problem }) => problem ?? []))
-  problems.push(...acceptanceProblems(accepted, request.columns, options))
-  const passing = columns.every(({ steps }, i) => steps.length === 0 || accepted.replaced?.includes(i))
-    ? accepted
-    : withoutWire(accepted)
+  const names = shaped.map((column) => column.source.name)
+  problems.push(...acceptanceProblems(accepted, names, options))
+  const readSchema = readFields(columns, rows)
+  const transform = transformOf(columns, readSchema, rows)
+  const passing = passesWire(transform, readSchema, accepted) ? accepted : withoutWire(accepted)
   const agreed: AgreedStream = {
-    request,
+    request: { ...asked, columns: readSchema.fields.map(({ name }) => name) },
     targetKey,
     options,
     target,
-    readSchema: { fields: columns.map(({ read: field }) => field) },
+    readSchema,
     writeSchema: { fields: columns.map(({ written }) => written) },
-    steps: columns.map(({ steps }) => steps),
+    transform,
     accepted: passing,
     wire: passing.wire,
   }
   return { agreed, problems }
+}
+
+/** The columns of the result that the source has, in their order, and then those that are only looked at. */
+function readFields(columns: readonly Reconciled[], { looked, makes }: RowPlan): Schema {
+  const isMade = (name: string): boolean => makes.some((field) => field.name === name)
+  const arriving = columns.flatMap(({ read, added }) => (added || isMade(read.name) ? [] : [read]))
+  const extra = looked.filter((field) => !arriving.some(({ name }) => name === field.name))
+  return { fields: [...arriving, ...extra] }
+}
+
+function transformOf(columns: readonly Reconciled[], readSchema: Schema, rows: RowPlan): StreamTransform {
+  const { filter, code } = rows
+  const made = rows.after(readSchema)
+  return {
+    ...(filter ? { where: filter } : {}),
+    ...(code ? { function: code.reference } : {}),
+    origins: columns.map(({ read, added }) => added ?? fieldIndex(made, read.name)),
+    steps: columns.map(({ steps }) => steps),
+  }
+}
+
+/** True when wire rows hold every column in its place, but for those that the destination replaces. */
+function passesWire(transform: StreamTransform, { fields }: Schema, { replaced }: Acceptance): boolean {
+  const { origins, steps, function: code } = transform
+  const unchanged = steps.map((list, i) => (replaced?.includes(i) ? [] : list))
+  return code === undefined && changesNothing({ origins, steps: unchanged }, fields.length)
 }
 
 /** Columns are changed that the destination would not replace in wire rows. */
@@ -93,18 +120,28 @@ function withoutWire({ wire: _wire, replaced: _replaced, ...rest }: Acceptance):
 }
 
 function acceptanceProblems(accepted: Acceptance, names: readonly string[], options: StreamOptions): StreamProblem[] {
-  const problems: StreamProblem[] = accepted.problems.map(({ code, message }) => ({ code, text: message }))
+  const problems: StreamProblem[] = accepted.problems.map(({ code, message, column }) => ({
+    code,
+    ...(column === undefined ? {} : { column }),
+    text: message,
+  }))
   return problems.concat(
     accepted.columns.flatMap((column, i) => {
       const name = names[i] ?? ''
       if (column.fidelity !== 'lossy' || options.allowLoss?.includes(name)) return []
-      return [{ code: 'loss_refused' as const, text: `column ${name}: ${column.why ?? 'it would lose something'}` }]
+      return [
+        {
+          code: 'loss_refused' as const,
+          column: name,
+          text: `column ${name}: ${column.why ?? 'it would lose something'}`,
+        },
+      ]
     }),
   )
 }
 
 /** What the pipeline asks for and cannot all have: no key is without effect. */
-function contradictions(untyped: boolean, shaped: readonly Shaped[], options: StreamOptions): StreamProblem[] {
+function contradictions(untyped: boolean, shaped: readonly ShapedColumn[], options: StreamOptions): StreamProblem[] {
   const names = Map.groupBy(shaped, ({ field }) => field.name)
   const twice = [...names].filter(([, sharing]) => sharing.length > 1).map(([name]) => name)
   const both = Object.keys(options.mask ?? {}).filter((name) => options.cast?.[name] !== undefined)
@@ -115,27 +152,25 @@ function contradictions(untyped: boolean, shaped: readonly Shaped[], options: St
   ].map((text) => ({ code: 'config_invalid', text }))
 }
 
-function unknownColumns(schema: Schema, options: StreamOptions): string[] {
-  const asked: [string, readonly string[]][] = [
-    ['columns', options.columns ?? []],
-    ['exclude', options.exclude ?? []],
-    ['key', options.key ?? []],
-    ['allow_loss', options.allowLoss ?? []],
-    ...(['rename', 'cast', 'mask', 'types'] as const).map((key): [string, string[]] => [
+/** `available` are the columns behind the function. */
+function unknownColumns(source: Schema, available: Schema, options: StreamOptions): StreamProblem[] {
+  const asked: [string, readonly string[], Schema][] = [
+    ['columns', options.columns ?? [], available],
+    ['exclude', options.exclude ?? [], available],
+    ['key', options.key ?? [], source],
+    ['allow_loss', options.allowLoss ?? [], { fields: [...available.fields, ...addedColumns(options).fields] }],
+    ...(['rename', 'cast', 'mask', 'types'] as const).map((key): [string, string[], Schema] => [
       key,
       Object.keys(options[key] ?? {}),
+      key === 'types' ? source : available,
     ]),
   ]
-  const names = schema.fields.map((field) => field.name)
-  return asked.flatMap(([key, columns]) =>
-    columns
+  return asked.flatMap(([key, columns, { fields }]) => {
+    const names = fields.map((field) => field.name)
+    return columns
       .filter((name) => !names.includes(name))
-      .map((name) => {
-        const near = nearest(name, names)
-        const hint = near === undefined ? `it has ${names.slice(0, 20).join(', ')}` : `did you mean ${near}?`
-        return `${key} names a column "${name}" that the stream does not have; ${hint}`
-      }),
-  )
+      .map((name) => ({ code: 'column_not_found' as const, text: unknownColumn(key, name, names) }))
+  })
 }
 
 function selectFields(schema: Schema, options: StreamOptions): Field[] {
@@ -156,50 +191,33 @@ function typedField(field: Field, options: StreamOptions, target: Schema | undef
   return { ...field, type, offers: [type, utf8] }
 }
 
-/** Has a text form, and casts to and from it. */
-function isModelled(type: LogicalType): boolean {
-  return type.kind !== 'native' && type.kind !== 'list' && type.kind !== 'struct'
-}
-
-interface Shaped {
-  readonly field: Field
-  readonly steps: ColumnSteps
-}
-
-/** A column after the transforms that the pipeline asks for: its new name and type. */
-function shapeField(field: Field, options: StreamOptions): Shaped {
-  const name = options.rename?.[field.name] ?? field.name
-  const mask = options.mask?.[field.name]
-  const cast = options.cast?.[field.name]
-  const { comment, nullable } = field
-  const plain = { name, nullable, ...(comment === undefined ? {} : { comment }) }
-  if (mask) return { field: { ...plain, type: utf8 }, steps: [{ kind: 'sha256' }] }
-  if (cast && !sameType(cast, field.type))
-    return { field: { ...plain, type: cast }, steps: [{ kind: 'cast', type: cast }] }
-  return { field: { ...field, name }, steps: [] }
-}
-
 interface Reconciled {
   readonly read: Field
+  /** Where it comes from when no source has it. */
+  readonly added: ShapedColumn['added']
   readonly written: Field
-  readonly steps: ColumnSteps
+  readonly steps: ShapedColumn['steps']
   readonly problem?: StreamProblem
 }
 
 /** What is read, done and written so that a column arrives in the type that the destination wants. */
-function reconcile({ field, steps }: Shaped, source: Field, wanted: LogicalType): Reconciled {
+function reconcile({ field, source, added, steps }: ShapedColumn, wanted: LogicalType): Reconciled {
   const written = { ...field, type: wanted }
   const offered = source.offers ?? [source.type]
   if (steps.length === 0 && offered.some((type) => sameType(type, wanted))) {
-    return { read: { ...source, type: wanted }, written, steps }
+    return { read: { ...source, type: wanted }, added, written, steps }
   }
-  const last: ColumnStep[] = sameType(field.type, wanted) && steps.length > 0 ? [] : [{ kind: 'cast', type: wanted }]
+  const last = sameType(field.type, wanted) && steps.length > 0 ? [] : [{ kind: 'cast' as const, type: wanted }]
   // Masks and casts look at the value itself; what no column can hold is looked at as text.
   const readable = [source.type, ...offered].find(isModelled)
   if (readable && (last.length === 0 || isModelled(wanted))) {
-    return { read: { ...source, type: readable }, written, steps: [...steps, ...last] }
+    return { read: { ...source, type: readable }, added, written, steps: [...steps, ...last] }
   }
-  const verb = { sha256: 'masked', cast: 'cast', none: `written as ${typeName(wanted)}` }[steps[0]?.kind ?? 'none']
-  const text = `column ${source.name}: ${typeName(source.type)} cannot be ${verb}`
-  return { read: source, written, steps: [], problem: { code: 'unsupported', text } }
+  const text = `column ${source.name}: ${typeName(source.type)} cannot be ${treatment(steps, wanted)}`
+  return { read: source, added, written, steps: [], problem: { code: 'unsupported', column: source.name, text } }
+}
+
+function treatment([first]: ShapedColumn['steps'], wanted: LogicalType): string {
+  if (!first) return `written as ${typeName(wanted)}`
+  return first.kind === 'cast' ? 'cast' : 'masked'
 }

@@ -15,14 +15,16 @@ import type {
   StreamPlan,
   StreamRequest,
   TargetInfo,
+  TargetRequest,
 } from '@nebula/core'
-import { NebulaError, schemaFingerprint, utf8 } from '@nebula/core'
+import { conditionColumns, fieldIndex, isNebulaError, NebulaError, schemaFingerprint, utf8 } from '@nebula/core'
 import { fingerprintOf, refuseChanged } from './fingerprint.ts'
 import type { Pipeline } from './pipeline.ts'
 import type { AgreedStream, StreamProblem } from './plan-stream.ts'
 import { agreeStream } from './plan-stream.ts'
+import { findTransform } from './load-transform.ts'
 import type { SelectedStream } from './select-streams.ts'
-import { definedStreams, selectStreams } from './select-streams.ts'
+import { chooseStreams, definedStreams } from './select-streams.ts'
 
 /** A run that the destination has not been told of yet. */
 export interface PreparedRun {
@@ -44,16 +46,52 @@ export interface Drivers {
 
 const DEFAULT_PARTITION_BYTES = 32_000_000
 
+/** What the ends of a pipeline agree about, and everything that stands against it. */
+export interface Agreement {
+  readonly catalog: Catalog
+  readonly agreed: readonly AgreedStream[]
+  /** What stands at the target of each of them. */
+  readonly standing: readonly (TargetInfo | undefined)[]
+  readonly problems: readonly StreamProblem[]
+}
+
+interface Contexts {
+  readonly source: Context
+  readonly destination: Context
+}
+
 /** Discovers, agrees and plans; changes nothing at either end. Every problem of every stream is one error. */
 export async function prepareRun(
   pipeline: Pipeline,
-  { source, destination }: Drivers,
+  drivers: Drivers,
   recalled: Recalled | undefined,
-  contexts: { readonly source: Context; readonly destination: Context },
+  contexts: Contexts,
 ): Promise<PreparedRun> {
+  const agreement = await agreePipeline(pipeline, drivers, contexts)
+  refuse(agreement)
+  return planRun(pipeline, { source: drivers.source, context: contexts.source }, agreement, recalled)
+}
+
+/** Discovers, and asks the destination about every stream that is to be read; changes nothing at either end. */
+export async function agreePipeline(
+  pipeline: Pipeline,
+  { source, destination }: Drivers,
+  contexts: Contexts,
+): Promise<Agreement> {
   const catalog = await source.discover(contexts.source, definedStreams(pipeline))
-  const selected = selectStreams(catalog, pipeline)
-  const agreed = await agreeAll(selected, destination, contexts.destination)
+  const { limit } = pipeline.source.config.performance
+  const { selected, problems } = chooseStreams(catalog, { ...pipeline, defaults: { limit, ...pipeline.defaults } })
+  const found = await agreeAll(selected, destination, contexts.destination)
+  return { ...found, catalog, problems: [...problems, ...found.problems] }
+}
+
+/** The run of streams that nothing stands against: cut into partitions, or gone on with where it was interrupted. */
+export async function planRun(
+  pipeline: Pipeline,
+  { source, context }: { readonly source: SourceDriver; readonly context: Context },
+  { agreed, catalog }: Pick<Agreement, 'agreed' | 'catalog'>,
+  recalled: Recalled | undefined,
+): Promise<PreparedRun> {
   const fingerprint = fingerprintOf(pipeline, agreed)
   const resuming = resumable(recalled, fingerprint)
   const finished = new Set(resuming?.finished)
@@ -63,17 +101,17 @@ export async function prepareRun(
   const proven = left.map(({ request }) => request.stream).filter((stream) => !beginning.has(stream))
   const previous = resuming && previousPlan(resuming, proven)
   const partitionBytes = pipeline.source.config.advanced.partitionBytes ?? askedBytes(agreed)
-  const plan = await planAll(source, { reads: left.map(readStream), partitionBytes, previous }, contexts.source)
+  const plan = await planAll(source, { reads: left.map(readStream), partitionBytes, previous }, context)
   const restarted = [...changed, ...plan.restart]
   const again = new Set(restarted.map(({ stream }) => stream))
   const streams = agreed.map((stream) => streamPlan(stream, resuming?.run, again.has(stream.request.stream)))
   const kept = new Set(plan.partitions.filter(({ stream }) => !again.has(stream)).map(({ id }) => id))
   const checkpoints = resuming?.checkpoints.filter(({ partition }) => kept.has(partition)) ?? []
   const epoch = (recalled?.run.epoch ?? 0) + 1
-  const startedAt = resuming?.run.startedAt ?? new Date(contexts.source.clock.now()).toISOString()
   const id = resuming?.run.id ?? randomUUID().slice(0, 8)
+  const startedAt = resuming?.run.startedAt ?? context.clock.now()
   return {
-    run: { pipeline: pipeline.name, id, epoch, fingerprint, startedAt, plan, streams },
+    run: { pipeline: pipeline.name, id, epoch, startedAt, fingerprint, plan, streams },
     agreed,
     catalog,
     checkpoints: new Map(checkpoints.map((checkpoint) => [checkpoint.partition, checkpoint])),
@@ -94,31 +132,64 @@ async function agreeAll(
   selected: readonly SelectedStream[],
   destination: DestinationDriver,
   context: Context,
-): Promise<AgreedStream[]> {
-  const targets = selected.map(({ info, options }) => options.target ?? info.name)
-  refuseCollisions(selected, targets)
-  const existing = (await destination.describe?.(targets, context)) ?? []
+): Promise<Omit<Agreement, 'catalog'>> {
+  const targets = selected.map(({ info, options: { target = info.name, mode = 'overwrite' } }) => ({ target, mode }))
+  const checks = (await destination.check?.(targets, context)) ?? []
+  const sound = targets.filter((_, i) => checks[i]?.problems.every(({ code }) => code === 'permission_denied') ?? true)
+  const names = [...new Set(sound.map(({ target }) => target))]
+  const described = await describeTargets(destination, names, context).catch((error: unknown) => {
+    // What cannot be looked at because of a problem that is told anyway is no error of its own.
+    if (checks.some(({ problems }) => problems.length > 0) && isNebulaError(error)) return []
+    throw error
+  })
+  const existing = new Map(names.map((name, i) => [name, described[i]]))
   const accept = destination.accept?.bind(destination) ?? acceptAsText
-  const results = selected.map((stream, i) => agreeStream(stream, targets[i] as string, existing[i], accept))
-  const problems = results.flatMap(({ problems: found, agreed }) =>
-    found.map((problem): StreamProblem => ({ ...problem, text: `${agreed.request.stream}: ${problem.text}` })),
+  const code = await Promise.all(
+    selected.map(async ({ options }) => options.transform && findTransform(options.transform)),
   )
-  const [first] = problems
-  if (first) {
-    throw new NebulaError(first.code, {
-      message: problems.map(({ text }) => text).join('\n'),
-      ...(results.length === 1 ? { stream: results[0]?.agreed.request.stream ?? '' } : {}),
-    })
+  const results = selected.map((stream, i) => {
+    const { target } = targets[i] as TargetRequest
+    return agreeStream({ ...stream, code: code[i] || undefined }, target, existing.get(target), accept)
+  })
+  const problems = results.flatMap(({ problems: found, agreed: { request } }, i) => [
+    ...(checks[i]?.problems ?? []).map(({ code, message }) => ({ code, stream: request.stream, text: message })),
+    ...found.map((problem): StreamProblem => ({ ...problem, stream: request.stream })),
+  ])
+  const identities = targets.map(({ target }, i) => checks[i]?.identity ?? target)
+  return {
+    agreed: results.map(({ agreed }) => agreed),
+    standing: targets.map(({ target }) => existing.get(target)),
+    problems: [...collisions(selected, identities), ...problems],
   }
-  return results.map(({ agreed }) => agreed)
 }
 
-function refuseCollisions(selected: readonly SelectedStream[], targets: readonly string[]): void {
-  const streams = Map.groupBy(selected, (_, i) => targets[i] as string)
-  const problems = [...streams]
+async function describeTargets(
+  destination: DestinationDriver,
+  targets: readonly string[],
+  context: Context,
+): Promise<(TargetInfo | undefined)[]> {
+  return (await destination.describe?.(targets, context)) ?? []
+}
+
+function collisions(selected: readonly SelectedStream[], identities: readonly string[]): StreamProblem[] {
+  const streams = Map.groupBy(selected, (_, i) => identities[i] as string)
+  return [...streams]
     .filter(([, sharing]) => sharing.length > 1)
-    .map(([target, sharing]) => `${sharing.map(({ info }) => info.name).join(' and ')} would be written to ${target}.`)
-  if (problems.length > 0) throw new NebulaError('target_collision', { message: problems.join('\n') })
+    .map(([target, sharing]) => {
+      const text = `${sharing.map(({ info }) => info.name).join(' and ')} would be written to ${target}.`
+      return { code: 'target_collision', text }
+    })
+}
+
+/** Throws all problems as one error. */
+function refuse({ agreed, problems }: Agreement): void {
+  const [first] = problems
+  if (!first) return
+  const [only] = agreed
+  throw new NebulaError(first.code, {
+    message: problems.map(({ stream, text }) => (stream === undefined ? text : `${stream}: ${text}`)).join('\n'),
+    ...(only && agreed.length === 1 ? { stream: only.request.stream } : {}),
+  })
 }
 
 /** How a destination without `accept` keeps a stream: every column as text. */
@@ -132,8 +203,10 @@ function acceptAsText(
   return { columns, ddl: [], guarantee: 'at_least_once', problems: [] }
 }
 
-export function readStream({ request, readSchema, wire, accepted }: AgreedStream): ReadStream {
-  const decode = wire === undefined ? readSchema.fields.map((_, index) => index) : (accepted.replaced ?? [])
+export function readStream({ request, readSchema, wire, accepted, transform }: AgreedStream): ReadStream {
+  const replaced = wire === undefined ? readSchema.fields.map((_, index) => index) : (accepted.replaced ?? [])
+  const looked = transform.where ? conditionColumns(transform.where).map((name) => fieldIndex(readSchema, name)) : []
+  const decode = looked.length === 0 ? replaced : [...new Set([...replaced, ...looked])]
   return { request, schema: readSchema, decode, ...(wire === undefined ? {} : { wire }) }
 }
 

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
-import { createContext, Managed, writeDurably } from '@nebula/base'
+import type { Health } from '@nebula/base'
+import { createContext, HealthMonitor, Managed, writeDurably } from '@nebula/base'
 import type { Clock, Context, Logger } from '@nebula/core'
 import { BufferPool, NebulaError, toNebulaError } from '@nebula/core'
 import { DeadLetters } from './dead-letters.ts'
@@ -11,6 +12,7 @@ import { prepareRun } from './prepare-run.ts'
 import type { Report } from './report.ts'
 import { createReport } from './report.ts'
 import { Scheduler } from './scheduler.ts'
+import { recordSchemas } from './schema-record.ts'
 import { fileName, LocalState } from './state.ts'
 import type { Stopping } from './stopping.ts'
 import { stopping } from './stopping.ts'
@@ -33,6 +35,8 @@ export interface RunOptions {
 export type RunEvent =
   | { readonly kind: 'planned'; readonly prepared: PreparedRun; readonly progress: () => StreamProgress[] }
   | { readonly kind: 'stream'; readonly progress: StreamProgress; readonly status: 'done' | 'failed' | 'interrupted' }
+  /** Where `reliability.healthCheck` is enabled: after every check of an end. */
+  | { readonly kind: 'health'; readonly end: 'source' | 'destination'; readonly health: Health }
   /** Told before the run is marked as ended: killed before this was shown, it is an interrupted run and not a new one. */
   | { readonly kind: 'report'; readonly report: Report }
 
@@ -46,10 +50,12 @@ export async function runPipeline(pipeline: Pipeline, options: RunOptions = {}):
   const release = await takeLock(join(pipeline.stateFolder, `${fileName(pipeline.name)}.lock`))
   using stop = stopping(options)
   try {
-    const open = await openBoth(pipeline, { ...options, signal: stop.signal })
+    const open = await openPipeline(pipeline, { ...options, signal: stop.signal })
+    const monitors = (['source', 'destination'] as const).map((end) => monitor(end, pipeline, open, options.onEvent))
     try {
       return await runOpen(pipeline, options, open, { startedAt, cpu, stop })
     } finally {
+      await Promise.all(monitors.map((health) => health.stop()))
       await open.close()
     }
   } finally {
@@ -57,16 +63,35 @@ export async function runPipeline(pipeline: Pipeline, options: RunOptions = {}):
   }
 }
 
-interface Open {
+/** Both ends of a pipeline, connected. */
+export interface OpenPipeline {
   readonly drivers: Drivers
   readonly contexts: { readonly source: Context; readonly destination: Context }
   close(): Promise<void>
 }
 
-/** Constructs and opens both drivers; closes both when one cannot be opened. */
-async function openBoth(pipeline: Pipeline, options: RunOptions & { readonly signal: AbortSignal }): Promise<Open> {
+/** Asks one end during the run whether it answers, where that is configured. */
+function monitor(
+  end: 'source' | 'destination',
+  pipeline: Pipeline,
+  { drivers, contexts }: OpenPipeline,
+  onEvent: RunOptions['onEvent'],
+): HealthMonitor {
+  const health = new HealthMonitor({
+    driver: drivers[end],
+    config: pipeline[end].config.reliability.healthCheck,
+    context: contexts[end],
+    onCheck: (found) => onEvent?.({ kind: 'health', end, health: found }),
+  })
+  health.start()
+  return health
+}
+
+/** Constructs and opens both drivers; closes both when one cannot be opened. The caller closes what it was given. */
+export async function openPipeline(pipeline: Pipeline, options: RunOptions): Promise<OpenPipeline> {
   const { source, destination } = pipeline
-  const { signal, logger, clock } = options
+  const { logger, clock } = options
+  const signal = options.signal ?? new AbortController().signal
   const limit = maxMemoryOf(pipeline)
   // Tasks have pools of their own; this is for what comes before them.
   const pool = limit === undefined ? {} : { pool: new BufferPool(limit / 16) }
@@ -124,7 +149,7 @@ function cannot(connector: string, what: string): NebulaError {
 async function runOpen(
   pipeline: Pipeline,
   options: RunOptions,
-  { drivers, contexts }: Open,
+  { drivers, contexts }: OpenPipeline,
   began: { startedAt: number; cpu: NodeJS.CpuUsage; stop: Stopping },
 ): Promise<Report> {
   const state = drivers.destination.recall ? undefined : new LocalState(pipeline.stateFolder, pipeline.name)
@@ -136,6 +161,7 @@ async function runOpen(
   const { run } = prepared
   await state?.prepare(run)
   await drivers.destination.prepare(run, contexts.destination)
+  await recordSchemas(pipeline, prepared)
   const deadLetters = await resumedLetters(pipeline, prepared)
   const scheduler = new Scheduler({
     pipeline,

@@ -1,5 +1,5 @@
-import { withSignal } from '@nebula/base'
-import type { Checkpoint, Context, NebulaError, Partition, StreamPlan } from '@nebula/core'
+import { RateLimiter, Retry, taskLimits, withSignal } from '@nebula/base'
+import type { BaseConfig, Checkpoint, Clock, Context, NebulaError, Partition, StreamPlan } from '@nebula/core'
 import { BufferPool, isNebulaError, toNebulaError } from '@nebula/core'
 import type { DeadLetters } from './dead-letters.ts'
 import { StreamMeter } from './meter.ts'
@@ -11,7 +11,7 @@ import { readStream } from './prepare-run.ts'
 import type { StreamOutcome, StreamStatus } from './report.ts'
 import type { RunEvent } from './run.ts'
 import type { LocalState } from './state.ts'
-import type { Task, TaskContexts } from './task.ts'
+import type { Task, TaskContexts, TaskPolicies, TaskPorts } from './task.ts'
 import { runTask } from './task.ts'
 import type { TaskMemory } from './task-memory.ts'
 
@@ -51,11 +51,15 @@ const BATCHES_PER_TASK = 8
 export class Scheduler {
   readonly #input: SchedulerInput
   readonly #lanes: Lane[]
+  readonly #policies: TaskPorts['policies']
   readonly #queue: { lane: Lane; partition: Partition; order: number }[]
 
   constructor(input: SchedulerInput) {
     this.#input = input
     const { run, agreed } = input.prepared
+    const { source, destination } = input.pipeline
+    const { clock } = input.contexts.source
+    this.#policies = { source: policies(source.config, clock), destination: policies(destination.config, clock) }
     this.#lanes = agreed.map((stream, i) => createLane(input, stream, run.streams[i] as StreamPlan))
     this.#queue = this.#lanes.flatMap((lane) =>
       lane.partitions
@@ -105,29 +109,30 @@ export class Scheduler {
   #task(lane: Lane, partition: Partition, order: number, contexts: TaskContexts): Promise<void> {
     const { pipeline, prepared, drivers, state, deadLetters } = this.#input
     const { performance, reliability } = pipeline.source.config
+    const batchBytes = Math.min(performance.batchBytes, contexts.source.pool.limit / BATCHES_PER_TASK)
     const task: Task = {
       run: prepared.run,
       partition,
       read: readStream(lane.agreed),
       write: lane.plan,
-      steps: lane.agreed.steps,
+      transform: lane.agreed.transform,
       order,
       partitions: lane.partitions.length,
       batch: {
         rows: performance.batchSize,
-        bytes: Math.min(performance.batchBytes, contexts.source.pool.limit / BATCHES_PER_TASK),
+        bytes: batchBytes,
         delayMs: performance.flushInterval,
       },
       maxErrors: lane.agreed.options.maxErrors ?? reliability.maxErrors,
       commitBytes: lane.plan.accepted.partitionBytes ?? COMMIT_BYTES,
+      commitMs: performance.checkpointInterval,
+      bufferBytes: performance.bufferBytes ?? batchBytes,
+      limits: taskLimits(pipeline.source.config, pipeline.destination.config),
     }
     const last: Checkpoint | undefined = prepared.checkpoints.get(partition.id)
-    return runTask(
-      task,
-      last,
-      { ...drivers, state, deadLetters, meter: lane.meter, drain: this.#input.drain },
-      contexts,
-    )
+    const { drain } = this.#input
+    const ports = { ...drivers, state, deadLetters, meter: lane.meter, policies: this.#policies, drain }
+    return runTask(task, last, ports, contexts)
   }
 
   async #finish(lane: Lane): Promise<void> {
@@ -153,7 +158,7 @@ export class Scheduler {
     lane.status = interrupted ? 'interrupted' : 'failed'
     lane.error = toNebulaError(thrown).at({ stream, ...(partition ? { partition: partition.id } : {}) })
     lane.stop.abort()
-    if (!interrupted && pipeline.onStreamError === 'stop') for (const other of this.#lanes) other.stop.abort()
+    if (!interrupted && stopsOthers(pipeline)) for (const other of this.#lanes) other.stop.abort()
     onEvent?.({ kind: 'stream', progress: lane.meter.progress, status: lane.status })
   }
 
@@ -180,6 +185,14 @@ function resumable(error: NebulaError): boolean {
 /** A task that ended at a commit because the run is to end: its stream goes on in the next run. */
 function isDrained(error: unknown, signal: AbortSignal, drain: AbortSignal | undefined): boolean {
   return drain?.aborted === true && !signal.aborted && isNebulaError(error, 'aborted')
+}
+
+function policies({ reliability }: BaseConfig, clock: Clock): TaskPolicies {
+  return { retry: new Retry(reliability, clock), rate: new RateLimiter(reliability.rateLimit, clock) }
+}
+
+function stopsOthers({ onStreamError, source, destination }: Pipeline): boolean {
+  return onStreamError === 'stop' || [source, destination].some(({ config }) => config.reliability.failFast)
 }
 
 function createLane({ prepared }: SchedulerInput, agreed: AgreedStream, plan: StreamPlan): Lane {

@@ -56,7 +56,7 @@ function megabytes(bytes: number): string {
 /** What a pipeline asks for, and what the process holds now. */
 export function memoryLimits(pipeline: Pipeline): MemoryLimits {
   return {
-    parallel: pipeline.parallel ?? availableParallelism(),
+    parallel: pipeline.parallel ?? pipeline.source.config.performance.workers ?? availableParallelism(),
     bufferPoolBytes: pipeline.source.config.memory.bufferPoolBytes,
     maxMemory: maxMemoryOf(pipeline),
     heldBytes: process.memoryUsage.rss(),

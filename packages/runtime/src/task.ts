@@ -1,4 +1,5 @@
-import { ByteQueue, throwIfAborted, withSignal } from '@nebula/base'
+import type { RateLimiter, Retry, TaskLimits } from '@nebula/base'
+import { ByteQueue, throwIfAborted, WatchedEnds } from '@nebula/base'
 import type {
   BatchLimits,
   Checkpoint,
@@ -15,14 +16,15 @@ import type {
   Writer,
 } from '@nebula/core'
 import { isNebulaError, NebulaError, toNebulaError } from '@nebula/core'
+import type { StreamTransform } from '@nebula/transforms'
+import { changesNothing, Transformer } from '@nebula/transforms'
 import type { DeadLetter, DeadLetters } from './dead-letters.ts'
 import { deadLetter } from './dead-letters.ts'
 import type { StreamMeter } from './meter.ts'
 import { add, NOTHING } from './meter.ts'
 import { writeIsolated } from './isolate.ts'
 import type { LocalState } from './state.ts'
-import type { ColumnSteps } from './transform.ts'
-import { Transformer } from './transform.ts'
+import { loadTransform } from './load-transform.ts'
 
 /** A partition as a task. JSON: a task may run anywhere. */
 export interface Task {
@@ -30,14 +32,24 @@ export interface Task {
   readonly partition: Partition
   readonly read: ReadStream
   readonly write: StreamPlan
-  /** One list per column. */
-  readonly steps: readonly ColumnSteps[]
+  readonly transform: StreamTransform
   readonly order: number
   readonly partitions: number
   readonly batch: BatchLimits
   readonly maxErrors: number
   /** Behind a position, a partition that cannot be cut is committed every so many bytes. */
   readonly commitBytes: number
+  /** ... or milliseconds. */
+  readonly commitMs: number
+  /** Bytes that are read ahead of the writer, at most. */
+  readonly bufferBytes: number
+  readonly limits: TaskLimits
+}
+
+/** What all tasks share at one end. */
+export interface TaskPolicies {
+  readonly retry: Retry
+  readonly rate: RateLimiter
 }
 
 /** What a task works with, where it runs. */
@@ -48,6 +60,7 @@ export interface TaskPorts {
   readonly state: LocalState | undefined
   readonly deadLetters: DeadLetters
   readonly meter: StreamMeter
+  readonly policies: { readonly source: TaskPolicies; readonly destination: TaskPolicies }
   /** Fires: the task ends at its next commit, and throws `aborted` behind it where the partition is not done. */
   readonly drain?: AbortSignal | undefined
 }
@@ -60,7 +73,8 @@ export interface TaskContexts {
 
 /**
  * Moves one partition, and commits it; goes on behind `last`. When the destination refuses a row too late to say which,
- * everything since the last commit runs again in isolating mode.
+ * everything since the last commit runs again in isolating mode; when a system fails with what may pass, it runs again
+ * after a wait.
  */
 export async function runTask(
   task: Task,
@@ -69,11 +83,30 @@ export async function runTask(
   contexts: TaskContexts,
 ): Promise<void> {
   const attempt = new Attempt(task, ports, last)
-  try {
-    await attempt.run(contexts, false)
-  } catch (error) {
-    if (!isNebulaError(error, 'row_rejected') || attempt.overBudget) throw error
-    await attempt.run(contexts, true)
+  const { clock, logger, signal } = contexts.destination
+  let isolate = false
+  for (let retries = 0; ;) {
+    const before = attempt.last
+    try {
+      await attempt.run(contexts, isolate)
+      return
+    } catch (error) {
+      if (await attempt.settle(error, contexts.destination)) {
+        if (attempt.last?.done === true) return
+        continue
+      }
+      if (isNebulaError(error, 'row_rejected') && !attempt.overBudget && !isolate) {
+        isolate = true
+        continue
+      }
+      if (attempt.last !== before) retries = 0
+      const delayMs = ports.policies[attempt.failed].retry.delayMs(error, retries++)
+      if (delayMs === undefined) throw error
+      ports.meter.retries++
+      const { code } = toNebulaError(error)
+      logger.warn('a task is tried again', { partition: task.partition.id, code, delayMs: Math.round(delayMs) })
+      await clock.sleep(delayMs, signal)
+    }
   }
 }
 
@@ -87,13 +120,20 @@ interface Path {
   readonly writer: Writer
   readonly transformer: Transformer | undefined
   readonly isolate: boolean
-  readonly signal: AbortSignal
+  /** Of the destination. */
+  readonly context: Context
 }
 
 class Attempt {
   readonly #task: Task
   readonly #ports: TaskPorts
-  #last: Checkpoint | undefined
+  /** The last commit that is known to have taken place. */
+  last: Checkpoint | undefined
+  /** The commit whose answer is awaited. */
+  #pending: Checkpoint | undefined
+  #committedAt = 0
+  /** The end that failed last. */
+  failed: 'source' | 'destination' = 'source'
   /** Since the last commit. */
   #counts: Counts = NOTHING
   #letters: DeadLetter[] = []
@@ -103,52 +143,89 @@ class Attempt {
   constructor(task: Task, ports: TaskPorts, last: Checkpoint | undefined) {
     this.#task = task
     this.#ports = ports
-    this.#last = last
+    this.last = last
   }
 
-  async run({ source, destination }: TaskContexts, isolate: boolean): Promise<void> {
-    const { run, partition, write: stream, order, partitions } = this.#task
-    throwIfAborted(source.signal)
-    const transformer = this.#transformer(source)
+  async run(contexts: TaskContexts, isolate: boolean): Promise<void> {
+    const { run, partition, write: stream, order, partitions, limits, bufferBytes } = this.#task
+    throwIfAborted(contexts.source.signal)
+    const ends = new WatchedEnds(contexts, limits)
+    const { source, destination } = ends
+    const transformer = await this.#transformer(source)
     const task = { run, partition, stream, order, partitions, isolate }
-    const writer = await this.#ports.destination.writer(task, destination)
-    const queue = new ByteQueue<Held>(this.#task.batch.bytes, (held) => held.bytes)
-    const stop = new AbortController()
-    const reading = this.#read(queue, withSignal(source, AbortSignal.any([source.signal, stop.signal])))
+    this.failed = 'destination'
+    this.#committedAt = source.clock.now()
+    const writer = ends.writer(await this.#ports.destination.writer(task, destination))
+    const queue = new ByteQueue<Held>(bufferBytes, (held) => held.bytes)
+    const reading = this.#read(queue, ends)
     try {
       for await (const held of this.#timed(queue)) {
-        await this.#move(held, { writer, transformer, isolate, signal: source.signal })
+        await this.#move(held, { writer, transformer, isolate, context: destination })
       }
       await reading
       await this.#commit(writer, undefined)
     } catch (error) {
-      stop.abort()
+      ends.stopReading()
       this.#ports.meter.undone(this.#counts)
       this.#counts = NOTHING
       this.#letters = []
       for (const { batch } of queue.drain()) batch.release()
       await Promise.all([reading, abortWriter(writer, error, destination)])
-      throw error
+      if (ends.late) this.failed = ends.late.end
+      throw ends.late?.error ?? error
     } finally {
+      ends.close()
       transformer?.free()
     }
   }
 
-  #transformer(context: Context): Transformer | undefined {
-    const { steps, write } = this.#task
-    return steps.some((list) => list.length > 0) ? new Transformer(write.schema, steps, context.pool) : undefined
+  /**
+   * After a commit that failed with what says nothing of its outcome: asks the destination, and goes on behind it when it
+   * took place. False when it did not, or when there is nobody to ask.
+   */
+  async settle(error: unknown, context: Context): Promise<boolean> {
+    const { run, partition } = this.#task
+    const { destination, meter } = this.#ports
+    const pending = this.#pending
+    this.#pending = undefined
+    if (!pending || !destination.recall || context.signal.aborted) return false
+    if (!isNebulaError(error) || !(error.retryable || error.code === 'already_committed')) return false
+    const recalled = await destination.recall(run.pipeline, context)
+    if (recalled?.run.id !== run.id || recalled.run.epoch !== run.epoch) return false
+    const found = recalled.checkpoints.find((checkpoint) => checkpoint.partition === partition.id)
+    if (found?.sequence !== pending.sequence) return false
+    const counts = add(found.counts, this.last?.counts ?? NOTHING, -1)
+    meter.moved(counts)
+    meter.committed(counts)
+    this.last = found
+    return true
+  }
+
+  async #transformer({ pool }: Context): Promise<Transformer | undefined> {
+    const { transform, read, write, run, partition } = this.#task
+    if (changesNothing(transform, read.schema.fields.length)) return undefined
+    const code = transform.function && (await loadTransform(transform.function))
+    const facts = {
+      '@extracted_at': new Date(run.startedAt ?? 0).toISOString(),
+      '@run_id': run.id,
+      '@stream': partition.stream,
+      '@partition': partition.id,
+    }
+    return new Transformer({ transform, readSchema: read.schema, writeSchema: write.schema, facts, code, pool })
   }
 
   /** Reads one batch ahead of the writer. Never rejects: an error travels through the queue. */
-  async #read(queue: ByteQueue<Held>, context: Context): Promise<void> {
+  async #read(queue: ByteQueue<Held>, ends: WatchedEnds): Promise<void> {
     const { partition, read: stream, run, batch: limits } = this.#task
     const snapshot = run.plan.snapshot === undefined ? {} : { snapshot: run.plan.snapshot }
-    const from = this.#last?.position === undefined ? {} : { from: this.#last.position }
+    const from = this.last?.position === undefined ? {} : { from: this.last.position }
     try {
-      const batches = this.#ports.source.read({ partition, stream, batch: limits, ...snapshot, ...from }, context)
-      for await (const batch of batches) await pushOrRelease(queue, batch)
+      const batches = this.#ports.source.read({ partition, stream, batch: limits, ...snapshot, ...from }, ends.source)
+      const { rate } = this.#ports.policies.source
+      for await (const batch of ends.batches(batches)) await pushOrRelease(queue, batch, rate, ends.source)
       queue.end()
     } catch (error) {
+      if (!ends.source.signal.aborted) this.failed = 'source'
       queue.fail(error)
     }
   }
@@ -163,20 +240,22 @@ class Attempt {
     }
   }
 
-  async #move({ batch, bytes }: Held, { writer, transformer, isolate, signal }: Path): Promise<void> {
-    const { meter } = this.#ports
+  async #move({ batch, bytes }: Held, { writer, transformer, isolate, context }: Path): Promise<void> {
+    const { meter, policies } = this.#ports
     const began = performance.now()
     try {
-      throwIfAborted(signal)
+      throwIfAborted(context.signal)
+      await policies.destination.rate.take(batch.rows, bytes, context.signal)
       const ready = transformer ? transformer.apply(batch) : batch
       const refused = isolate
         ? await writeIsolated(writer, ready, 0, ready.rows)
         : await writer.write(ready, 0, ready.rows)
       const rejected = [...ready.rejected, ...refused]
+      const filtered = transformer?.filtered ?? 0
       this.#count({
-        read: ready.rows + ready.rejected.length,
+        read: ready.rows + ready.rejected.length + filtered,
         written: ready.rows - refused.length,
-        filtered: 0,
+        filtered,
         rejected: rejected.length,
         bytes,
       })
@@ -186,11 +265,14 @@ class Attempt {
       meter.destinationMs += performance.now() - began
       batch.release()
     }
+    if (batch.position === undefined) return
+    const { commitBytes, commitMs } = this.#task
+    const now = context.clock.now()
     const ending = this.#ports.drain?.aborted === true
-    if (batch.position !== undefined && (ending || this.#counts.bytes >= this.#task.commitBytes)) {
-      await this.#commit(writer, batch)
-      if (ending) throw new NebulaError('aborted', { message: 'The run ends behind this commit.' })
-    }
+    if (!ending && this.#counts.bytes < commitBytes && now - this.#committedAt < commitMs) return
+    await this.#commit(writer, batch)
+    this.#committedAt = now
+    if (ending) throw new NebulaError('aborted', { message: 'The run ends behind this commit.' })
   }
 
   #count(delta: Counts): void {
@@ -222,9 +304,9 @@ class Attempt {
     const { partition } = this.#task
     const { deadLetters, meter, state } = this.#ports
     const began = performance.now()
-    const sequence = (this.#last?.sequence ?? 0) + 1
+    const sequence = (this.last?.sequence ?? 0) + 1
     await deadLetters.store(this.#task.write, partition.id, sequence, this.#letters)
-    const counts = add(this.#last?.counts ?? NOTHING, this.#counts, 1)
+    const counts = add(this.last?.counts ?? NOTHING, this.#counts, 1)
     const position = behind?.position
     const done = behind === undefined
     const checkpoint: Checkpoint = {
@@ -234,11 +316,13 @@ class Attempt {
       counts,
       ...(position === undefined ? {} : { position }),
     }
+    this.#pending = checkpoint
     await writer.commit(checkpoint)
+    this.#pending = undefined
     await state?.commit(checkpoint)
     meter.committed(this.#counts)
     meter.destinationMs += performance.now() - began
-    this.#last = checkpoint
+    this.last = checkpoint
     this.#counts = NOTHING
     this.#letters = []
   }
@@ -253,8 +337,14 @@ async function abortWriter(writer: Writer, reason: unknown, { logger }: Context)
   }
 }
 
-async function pushOrRelease(queue: ByteQueue<Held>, batch: RecordBatch): Promise<void> {
+async function pushOrRelease(
+  queue: ByteQueue<Held>,
+  batch: RecordBatch,
+  rate: RateLimiter,
+  { signal }: Context,
+): Promise<void> {
   try {
+    await rate.take(batch.rows, batch.byteLength, signal)
     await queue.push({ batch, bytes: batch.byteLength })
   } catch (error) {
     batch.release()

@@ -51,17 +51,29 @@ export interface Scene {
   readonly ledger?: Ledger
   /** Of the source. */
   readonly config?: { readonly [section: string]: unknown }
+  readonly destinationConfig?: { readonly [section: string]: unknown }
 }
 
+/** What fails stays failed, unless a test wants it otherwise. */
+const reliability = { maxRetries: 0 }
+
 /** A pipeline between a memory source and a memory destination. */
-export function pipelineOf({ source, destination, folder, pipeline, ledger, config }: Scene): Pipeline {
+export function pipelineOf({
+  source,
+  destination,
+  folder,
+  pipeline,
+  ledger,
+  config,
+  destinationConfig,
+}: Scene): Pipeline {
   const from = memoryConnector('memory-source', { source: () => memorySource(source, ledger) })
   const to = memoryConnector('memory-destination', { destination: () => memoryDestination(destination) })
   return {
     name: 'shop',
     stateFolder: join(folder, '.nebula'),
-    source: { connector: from, config: BaseConfig.parse({ performance: { batchSize: 10 }, ...config }) },
-    destination: { connector: to, config: BaseConfig.parse({}) },
+    source: { connector: from, config: BaseConfig.parse({ performance: { batchSize: 10 }, reliability, ...config }) },
+    destination: { connector: to, config: BaseConfig.parse({ reliability, ...destinationConfig }) },
     parallel: 1,
     ...pipeline,
   }

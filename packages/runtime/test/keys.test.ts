@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { nearest } from '../src/index.ts'
-import { camelCase, snakeCase } from '../src/keys.ts'
+import { snakeCase } from '@nebula/core'
+import { camelCase } from '../src/keys.ts'
 
 test.each([
   ['batch_size', 'batchSize'],

@@ -1,5 +1,4 @@
 import { mkdir, writeFile } from 'node:fs/promises'
-import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import type { BaseConfig, Secret } from '@nebula/core'
 import { utf8 } from '@nebula/core'
@@ -19,7 +18,6 @@ describe('a pipeline file', () => {
     expect(pipeline).toMatchObject({
       name: 'shop',
       stateFolder: join(folder(), '.nebula'),
-      parallel: availableParallelism(),
       onStreamError: 'continue',
       defaults: {},
       streams: {},

@@ -63,7 +63,7 @@ describe('agreeStream', () => {
     })
     expect(agreed.readSchema.fields).toEqual(people.schema.fields)
     expect(agreed.writeSchema.fields).toEqual(people.schema.fields)
-    expect(agreed.steps).toEqual([[], [], [], []])
+    expect(agreed.transform.steps).toEqual([[], [], [], []])
     expect(agreed.wire).toBe('binary')
     expect(offered.wire).toEqual(['binary'])
   })
@@ -89,7 +89,7 @@ describe('agreeStream', () => {
     const result = agree({ options: { rename: { name: 'full_name' } } })
     expect(read(result)[1]).toBe('name utf8')
     expect(written(result)[1]).toBe('full_name utf8')
-    expect(result.agreed.steps[1]).toEqual([])
+    expect(result.agreed.transform.steps[1]).toEqual([])
   })
 
   test('columns that the stream does not have are told all at once', () => {
@@ -178,14 +178,14 @@ describe('the type of a column', () => {
     const result = agree({ info: one(field('a decimal(10,2)', offers('decimal(10,2)', 'text'))), wants: wants(utf8) })
     expect(read(result)).toEqual(['a utf8'])
     expect(written(result)).toEqual(['a utf8'])
-    expect(result.agreed.steps).toEqual([[]])
+    expect(result.agreed.transform.steps).toEqual([[]])
   })
 
   test('is cast on the way where none fits', () => {
     const result = agree({ info: one(field('a int32')), wants: wants(typed('int64')), more: { wire: 'binary' } })
     expect(read(result)).toEqual(['a int32'])
     expect(written(result)).toEqual(['a int64'])
-    expect(result.agreed.steps).toEqual([[{ kind: 'cast', type: typed('int64') }]])
+    expect(result.agreed.transform.steps).toEqual([[{ kind: 'cast', type: typed('int64') }]])
     expect(result.agreed.wire).toBeUndefined()
   })
 
@@ -202,13 +202,13 @@ describe('the type of a column', () => {
     const { agreed, offered } = agree({ options: { cast: { score: typed('int32') } }, more: { wire: 'binary' } })
     expect(offered.fields[3]?.type.kind).toBe('int32')
     expect(offered.wire).toEqual(['binary'])
-    expect(agreed.steps).toEqual([[], [], [], [{ kind: 'cast', type: typed('int32') }]])
+    expect(agreed.transform.steps).toEqual([[], [], [], [{ kind: 'cast', type: typed('int32') }]])
     expect(agreed.wire).toBeUndefined()
   })
 
   test('a cast stays what it is where the destination wants yet another type', () => {
     const { agreed } = agree({ options: { columns: ['score'], cast: { score: typed('int32') } }, wants: wants(utf8) })
-    expect(agreed.steps).toEqual([
+    expect(agreed.transform.steps).toEqual([
       [
         { kind: 'cast', type: typed('int32') },
         { kind: 'cast', type: utf8 },
@@ -219,7 +219,7 @@ describe('the type of a column', () => {
 
   test('a cast to the type that it has is none', () => {
     const { agreed } = agree({ options: { cast: { score: typed('double') } }, more: { wire: 'binary' } })
-    expect(agreed.steps).toEqual([[], [], [], []])
+    expect(agreed.transform.steps).toEqual([[], [], [], []])
     expect(agreed.wire).toBe('binary')
   })
 
@@ -229,7 +229,7 @@ describe('the type of a column', () => {
     )
     const { agreed, offered } = agree({ info, options: { mask: { a: 'sha256' } } })
     expect(offered.fields).toEqual([{ name: 'a', type: utf8, nullable: false, comment: 'the number' }])
-    expect(agreed.steps).toEqual([[{ kind: 'sha256' }]])
+    expect(agreed.transform.steps).toEqual([[{ kind: 'sha256' }]])
     expect(agreed.readSchema.fields[0]?.type).toEqual(typed('int64'))
   })
 
@@ -239,7 +239,7 @@ describe('the type of a column', () => {
       options: { mask: { a: 'sha256' } },
       wants: wants(typed('json')),
     })
-    expect(agreed.steps).toEqual([[{ kind: 'sha256' }, { kind: 'cast', type: typed('json') }]])
+    expect(agreed.transform.steps).toEqual([[{ kind: 'sha256' }, { kind: 'cast', type: typed('json') }]])
     expect(agreed.writeSchema.fields[0]?.type).toEqual(typed('json'))
   })
 
@@ -250,7 +250,7 @@ describe('the type of a column', () => {
     expect(masked.agreed.readSchema.fields[0]?.type).toEqual(utf8)
     const cast = agree({ info, wants: wants(typed('json')) })
     expect(cast.agreed.readSchema.fields[0]?.type).toEqual(utf8)
-    expect(cast.agreed.steps).toEqual([[{ kind: 'cast', type: typed('json') }]])
+    expect(cast.agreed.transform.steps).toEqual([[{ kind: 'cast', type: typed('json') }]])
   })
 
   test('what has no text cannot be masked, cast or written as something else', () => {

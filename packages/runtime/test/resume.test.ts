@@ -420,7 +420,11 @@ describe('a resumed run', () => {
   test('the local state is one file beside lock and report', async () => {
     const scene = scenes({ destination: { target: new MemoryTarget(), recalls: false } })
     await interrupted(scene, 2)
-    expect((await readdir(join(folder(), '.nebula'))).sort()).toEqual(['shop.report.json', 'shop.state.json'])
+    expect((await readdir(join(folder(), '.nebula'))).sort()).toEqual([
+      'shop.report.json',
+      'shop.schemas.json',
+      'shop.state.json',
+    ])
   })
 
   test('the destination is told of a run whose plan has all partitions, committed ones too', async () => {

@@ -53,7 +53,7 @@ describe('a run', () => {
     const target = new MemoryTarget()
     const scene = { source, destination: { target }, folder: folder() }
     const first = await runPipeline(pipelineOf(scene))
-    expect(await readdir(join(folder(), '.nebula'))).toEqual(['shop.report.json'])
+    expect(await readdir(join(folder(), '.nebula'))).toEqual(['shop.report.json', 'shop.schemas.json'])
     source.streams = [numbered('orders', 7)]
     const second = await runPipeline(pipelineOf(scene))
     expect(second.resumed).toBe(false)
@@ -162,7 +162,7 @@ describe('a run', () => {
       },
       folder: folder(),
     })
-    const config = BaseConfig.parse({ timeouts: { request: 1 } })
+    const config = BaseConfig.parse({ timeouts: { request: 1 }, reliability: { maxRetries: 0 } })
     await runPipeline({ ...pipeline, destination: { ...pipeline.destination, config } })
     expect(contexts).toMatchObject([
       { code: 'timeout', message: 'A request to memory-destination took longer than 1 ms.' },

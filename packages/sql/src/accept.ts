@@ -78,7 +78,7 @@ function judgeNew(types: SqlTypes, names: Names, field: Field): Judgement {
   }
   const as = own.as ?? type
   const fidelity = ours !== undefined || sameType(as, type) ? 'exact' : 'widened'
-  const fault = names.fault(name)
+  const fault = names.columnFault(name)
   return {
     accepted: { as, type: own.type, fidelity },
     ...(fault === undefined ? {} : { problem: `its name ${fault}` }),

@@ -8,16 +8,20 @@ import type {
   Schema,
   StreamPlan,
   StreamRequest,
+  TargetCheck,
   TargetInfo,
+  TargetRequest,
   Writer,
   WriteTask,
 } from '@nebula/core'
-import { NebulaError } from '@nebula/core'
+import { isNebulaError } from '@nebula/core'
 import { acceptStream } from './accept.ts'
+import { checkTargets } from './check-targets.ts'
 import type { StoredRun } from './checkpoint-table.ts'
 import { CheckpointTable } from './checkpoint-table.ts'
 import type { Move, SqlDialect } from './dialect.ts'
 import type { SqlSession } from './session.ts'
+import { serverVersion } from './session.ts'
 import { stagingTable } from './staging.ts'
 import { SqlWriter } from './writer.ts'
 
@@ -51,6 +55,14 @@ export class SqlDestination<Session extends SqlSession & Pooled> implements Dest
     await this.#pool.close()
   }
 
+  async version(context: Context): Promise<string> {
+    return this.#pool.use(context, (session) => serverVersion(session, this.#dialect.names.vendor))
+  }
+
+  async check(requests: readonly TargetRequest[], context: Context): Promise<TargetCheck[]> {
+    return this.#pool.use(context, (session) => checkTargets(this.#dialect, session, this.#schema, requests))
+  }
+
   async describe(targets: readonly string[], context: Context): Promise<(TargetInfo | undefined)[]> {
     const { names } = this.#dialect
     const tables = targets.map((target) => names.parse(target, this.#schema))
@@ -64,7 +76,7 @@ export class SqlDestination<Session extends SqlSession & Pooled> implements Dest
         }
         const name = names.table(table)
         const ours = owned.get(name) === table.id
-        const rows = ours ? [] : await session.query(`SELECT 1 FROM ${name} LIMIT 1`)
+        const rows = ours ? [] : await anyRow(session, name)
         infos.push({ schema: table.columns, foreignRows: rows.length > 0 })
       }
       return infos
@@ -160,20 +172,20 @@ export class SqlDestination<Session extends SqlSession & Pooled> implements Dest
     context: Context,
     work: (session: Session, before: StoredRun | undefined) => Promise<void>,
   ): Promise<void> {
-    const session = await context.call((signal) => this.#pool.acquire(signal))
-    const stop = (): void => session.destroy()
-    context.signal.addEventListener('abort', stop, { once: true })
-    try {
-      await session.transaction(async () => {
+    const exclusively = (session: Session): Promise<void> =>
+      session.transaction(async () => {
         if (await this.#checkpoints.exists(session)) await work(session, await this.#checkpoints.lock(session, run))
       })
-    } catch (error) {
-      if (context.signal.aborted)
-        throw new NebulaError('aborted', { message: 'The work was interrupted.', cause: error })
-      throw error
-    } finally {
-      context.signal.removeEventListener('abort', stop)
-      this.#pool.release(session)
-    }
+    await this.#pool.use(context, exclusively, { unbounded: true })
+  }
+}
+
+/** None of a table that the user may not look into: that is told as a missing privilege. */
+async function anyRow(session: SqlSession, table: string): Promise<unknown[]> {
+  try {
+    return await session.query(`SELECT 1 FROM ${table} LIMIT 1`)
+  } catch (error) {
+    if (isNebulaError(error, 'permission_denied')) return []
+    throw error
   }
 }

@@ -39,6 +39,19 @@ export interface SqlTypes {
   readonly replaceable?: string
 }
 
+/** A table that a run would use if it stands, and the privileges on it that the run needs. */
+export interface TableUse extends TableName {
+  readonly privileges: readonly string[]
+}
+
+/** What stands in the way of using a table, or of creating it. */
+export interface TableRights {
+  /** Privileges that the user lacks, as in `INSERT on public.orders`. */
+  readonly missing: readonly string[]
+  /** Something stands there that is no table. */
+  readonly otherKind: boolean
+}
+
 /** What distinguishes one SQL database from another, as a destination. */
 export interface SqlDialect<Session extends SqlSession> {
   readonly names: Names
@@ -51,7 +64,9 @@ export interface SqlDialect<Session extends SqlSession> {
   readonly checkpointTypes: { readonly key: string; readonly number: string; readonly content: string }
   /** Makes others that are about to create something in `schema` wait until the transaction ends. */
   lockSchema(session: Session, schema: string): Promise<void>
-  /** What stands at each name; undefined where nothing does. Throws `target_incompatible` for what is no table. */
+  /** What the user may do with each table and in its schema. */
+  rights(session: Session, tables: readonly TableUse[]): Promise<TableRights[]>
+  /** What stands at each name; undefined where nothing does. */
   describe(session: Session, names: readonly TableName[]): Promise<(StandingTable | undefined)[]>
   /** Inside a transaction: creates the staging table of a stream, and what it needs; like the target if that stands. */
   stage(session: Session, move: Move): Promise<void>

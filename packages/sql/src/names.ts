@@ -13,6 +13,8 @@ export interface NameRules {
   readonly quote: '"' | '`'
   /** The longest name, in bytes. */
   readonly maxBytes: number
+  /** Names that no column may have. */
+  readonly reserved?: readonly string[]
 }
 
 /** Names of one vendor: quoted for SQL, and as people write them. */
@@ -69,6 +71,12 @@ export class Names {
     if (name.includes('\0')) return `holds a zero byte, which ${vendor} cannot store`
     const bytes = Buffer.byteLength(name)
     return bytes > maxBytes ? `is ${bytes} bytes long; ${vendor} keeps ${maxBytes} of a name` : undefined
+  }
+
+  /** The same for the name of a column. */
+  columnFault(name: string): string | undefined {
+    const { vendor, reserved } = this.#rules
+    return reserved?.includes(name) ? `is reserved; ${vendor} has a column of its own under it` : this.fault(name)
   }
 }
 

@@ -71,7 +71,7 @@ export class SqlWriter<Session extends SqlSession & Pooled> implements Writer {
   async #begin(): Promise<Session> {
     if (this.#session) return this.#session
     const { pool, context } = this.#ports
-    const session = await context.call((signal) => pool.acquire(signal))
+    const session = await pool.acquire(context)
     this.#session = session
     context.signal.addEventListener('abort', this.#stop, { once: true })
     await session.begin()

@@ -1,3 +1,6 @@
+export { CertificateAuthority } from './certificates.ts'
+export type { CertificateFiles } from './certificates.ts'
 export { createDatabase } from './create-database.ts'
 export { postgres } from './postgres.ts'
 export type { PostgresOptions, PostgresServer, PostgresVersion } from './postgres.ts'
+export { ManualClock } from './manual-clock.ts'

@@ -32,3 +32,11 @@ export function frameCopyData({ bytes, view }: Output, end: number): void {
   bytes[0] = COPY_DATA
   view.setInt32(1, end - 1)
 }
+
+/** A whole CopyData message of a payload. */
+export function copyData(payload: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(FRAME_HEAD + payload.length)
+  bytes.set(payload, FRAME_HEAD)
+  frameCopyData({ bytes, view: new DataView(bytes.buffer) }, bytes.length)
+  return bytes
+}

@@ -32,6 +32,8 @@ export class CopyFramer {
   #view: DataView = new DataView(new ArrayBuffer(0))
   #offsets: Int32Array = new Int32Array(0)
   #rows = 0
+  /** The batch ends with the first row that it has. */
+  #due = false
   /** Up to where `#data` is filled, framed, and kept. */
   #end = 0
   #at = 0
@@ -55,6 +57,7 @@ export class CopyFramer {
     this.#dropTail()
     this.#offsets = new Int32Array(pool.take((limits.rows + 1) * 4).buffer)
     this.#rows = this.#at = this.#kept = 0
+    this.#due = false
   }
 
   /** Adds bytes. False when the batch has no room for them: it is to be taken, and they are to be pushed again. */
@@ -86,8 +89,14 @@ export class CopyFramer {
     }
   }
 
+  /** The batch is full as soon as it has a row: it took long enough. */
+  hurry(): void {
+    this.#due = true
+  }
+
   #isFull({ rows, bytes }: FramerOptions['limits']): boolean {
-    return this.#rows === rows || (this.#rows > 0 && this.#kept - (this.#offsets[0] as number) >= bytes)
+    if (this.#rows === rows) return true
+    return this.#rows > 0 && (this.#due || this.#kept - (this.#offsets[0] as number) >= bytes)
   }
 
   /** All that has arrived behind the last message. */

@@ -1,0 +1,122 @@
+// Moves lineitem by the drivers alone, or by the runtime around them. Arguments: bare | runtime, ROUTE, a folder.
+// Prints the CPU seconds between the loaded modules and the closed connections.
+import { setTimeout as delay } from 'node:timers/promises'
+import { join } from 'node:path'
+import type {
+  Context,
+  DestinationDriver,
+  Field,
+  Partition,
+  ReadStream,
+  Run,
+  StreamInfo,
+  StreamPlan,
+} from '@nebula/core'
+import { BufferPool, parseType, utf8 } from '@nebula/core'
+import type { Endpoint, Pipeline } from '@nebula/runtime'
+import { loadEndpoint, runPipeline } from '@nebula/runtime'
+import { LINEITEM_TYPES } from './tables.ts'
+
+const WORKERS = 2
+const TASK_BYTES = 16_000_000
+const [mode = '', route = '', folder = ''] = process.argv.slice(2)
+
+const types = Object.fromEntries(Object.entries(LINEITEM_TYPES).map(([name, type]) => [name, parseType(type) ?? utf8]))
+
+async function endpoint(system: string | undefined, database: string, path: string): Promise<Endpoint> {
+  const keys =
+    system === 'pg' ? { connector: 'postgres', url: process.env[database] ?? '' } : { connector: 'csv', path }
+  return loadEndpoint(keys, folder)
+}
+
+async function pipelineOf([from, to]: readonly string[]): Promise<Pipeline> {
+  const stream = from === 'pg' ? 'public.lineitem' : 'lineitem'
+  return {
+    name: 'overhead',
+    stateFolder: join(folder, '.nebula'),
+    source: await endpoint(from, 'SOURCE_URL', join(folder, 'lineitem.csv')),
+    destination: await endpoint(to, 'TARGET_URL', join(folder, 'out')),
+    parallel: WORKERS,
+    streams: { [stream]: { mode: 'overwrite', target: 'lineitem', ...(from === 'pg' ? {} : { types }) } },
+  }
+}
+
+/** No retry, no limit, no counting, no dead letters, no read ahead: what the drivers themselves need. */
+async function moveBare({ source: from, destination: to }: Pipeline): Promise<void> {
+  const source = from.connector.source?.(from.config)
+  const destination = to.connector.destination?.(to.config)
+  if (!source?.plan || !destination?.finish) throw new Error('a driver lacks what is needed')
+  const context = bareContext()
+  await Promise.all([source.open?.(context), destination.open?.(context)])
+  const { streams } = await source.discover(context, [])
+  const info = streams.find(({ name }) => name.endsWith('lineitem'))
+  if (!info) throw new Error('no lineitem')
+  const { request, accepted, schema } = agree(info, destination)
+  const wire = accepted.wire === undefined ? {} : { wire: accepted.wire }
+  const read: ReadStream = {
+    request,
+    schema,
+    decode: accepted.wire === undefined ? schema.fields.map((_, i) => i) : [],
+    ...wire,
+  }
+  const plan = await source.plan([read], accepted.partitionBytes ?? 2 * TASK_BYTES, undefined, context)
+  const stream: StreamPlan = { request, target: 'lineitem', schema, accepted, generation: 0 }
+  const run: Run = { pipeline: 'overhead', id: 'bare', epoch: 1, fingerprint: '', plan, streams: [stream] }
+  await destination.prepare(run, context)
+  const queue = plan.partitions.map((partition, order) => ({ partition, order }))
+  const move = async ({ partition, order }: { partition: Partition; order: number }, own: Context): Promise<void> => {
+    const task = { run, partition, stream, order, partitions: plan.partitions.length, isolate: false }
+    const writer = await destination.writer(task, own)
+    const snapshot = plan.snapshot === undefined ? {} : { snapshot: plan.snapshot }
+    const batch = { rows: 10_000, bytes: TASK_BYTES / 8, delayMs: 10_000 }
+    let rows = 0
+    for await (const rowsRead of source.read({ partition, stream: read, batch, ...snapshot }, own)) {
+      rows += rowsRead.rows
+      await writer.write(rowsRead, 0, rowsRead.rows)
+      rowsRead.release()
+    }
+    const counts = { read: rows, written: rows, filtered: 0, rejected: 0, bytes: 0 }
+    await writer.commit({ partition: partition.id, sequence: 1, done: true, counts })
+  }
+  await Promise.all(
+    Array.from({ length: WORKERS }, async () => {
+      const own = bareContext()
+      for (let next = queue.shift(); next; next = queue.shift()) await move(next, own)
+    }),
+  )
+  await destination.finish(run, [info.name], context)
+  await Promise.all([source.close?.(), destination.close?.()])
+}
+
+function agree(info: StreamInfo, destination: DestinationDriver): Pick<StreamPlan, 'request' | 'accepted' | 'schema'> {
+  const typed = (field: Field): Field => ({ ...field, type: types[field.name] ?? utf8 })
+  const offered = info.untyped ? info.schema.fields.map(typed) : info.schema.fields
+  const request = { stream: info.name, mode: 'overwrite', columns: offered.map(({ name }) => name), key: [] } as const
+  const accepted = destination.accept?.(request, { fields: offered }, info.wire)
+  if (!accepted) throw new Error('the destination does not say what it accepts')
+  const fields = offered.map((field, i) => ({ ...field, type: accepted.columns[i]?.as ?? field.type }))
+  return { request, accepted, schema: { fields } }
+}
+
+function bareContext(): Context {
+  const { signal } = new AbortController()
+  const ignore = (): void => {}
+  return {
+    signal,
+    logger: { debug: ignore, info: ignore, warn: ignore, error: ignore },
+    clock: { now: Date.now, sleep: (ms, signal) => delay(ms, undefined, signal ? { signal } : {}) },
+    pool: new BufferPool(TASK_BYTES),
+    call: (request) => request(signal),
+    wait: (something) => something,
+  }
+}
+
+const pipeline = await pipelineOf(route.split('-'))
+const before = process.cpuUsage()
+if (mode === 'bare') await moveBare(pipeline)
+else {
+  const report = await runPipeline(pipeline)
+  if (report.status !== 'done') throw new Error(JSON.stringify(report))
+}
+const { user, system } = process.cpuUsage(before)
+process.stdout.write(JSON.stringify({ cpuSeconds: (user + system) / 1e6 }))

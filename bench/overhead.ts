@@ -1,0 +1,45 @@
+import { benchFile, measure } from './measure.ts'
+import type { Ground, Route } from './routes.ts'
+
+/** CPU seconds of one route by the drivers alone, and with base and runtime around them. */
+export interface Overhead {
+  readonly bare: readonly number[]
+  readonly runtime: readonly number[]
+}
+
+/** In turn, so that a machine that changes its speed changes both; what arrived is compared with what was sent. */
+export async function measureOverhead(route: Route, ground: Ground, pairs: number): Promise<Overhead> {
+  const bare: number[] = []
+  const runtime: number[] = []
+  for (let pair = 0; pair < pairs; pair++) {
+    bare.push(await cpuSeconds('bare', route, ground))
+    runtime.push(await cpuSeconds('runtime', route, ground))
+  }
+  return { bare, runtime }
+}
+
+async function cpuSeconds(mode: string, route: Route, ground: Ground): Promise<number> {
+  await route.reset(ground)
+  const env = { SOURCE_URL: ground.sourceUrl, TARGET_URL: ground.targetUrl }
+  const { stdout } = await measure({
+    args: [benchFile('bare.ts'), mode, route.name, ground.folder],
+    env,
+    cwd: ground.folder,
+  })
+  await route.check(ground)
+  return (JSON.parse(stdout) as { readonly cpuSeconds: number }).cpuSeconds
+}
+
+export const OVERHEAD_HEAD = `| route | drivers alone, CPU s | with base and runtime, CPU s | overhead |
+|---|---|---|---|`
+
+/** Medians, and the median of the pairs' shares. */
+export function overheadLine({ title }: Route, { bare, runtime }: Overhead): string {
+  const shares = runtime.map((seconds, i) => 100 * (seconds / (bare[i] ?? Number.NaN) - 1))
+  return `| ${title} | ${median(bare).toFixed(2)} | ${median(runtime).toFixed(2)} | ${median(shares).toFixed(1)} % |`
+}
+
+function median(numbers: readonly number[]): number {
+  const sorted = numbers.toSorted((a, b) => a - b)
+  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN
+}

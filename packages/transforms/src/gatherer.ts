@@ -1,0 +1,22 @@
+import type { BufferPool, Column, ColumnBuilder } from '@nebula/core'
+import { columnBuilder, gatherColumn } from '@nebula/core'
+
+/** Gathers rows of the columns of a schema, in memory that it keeps from batch to batch. */
+export class Gatherer {
+  readonly #pool: BufferPool
+  readonly #builders: (ColumnBuilder | undefined)[] = []
+
+  constructor(pool: BufferPool) {
+    this.#pool = pool
+  }
+
+  /** Rows `kept` of the column that has this index; valid until the next call for it. */
+  gather(index: number, column: Column, kept: Int32Array): Column {
+    const builder = (this.#builders[index] ??= columnBuilder(column.type, this.#pool))
+    return gatherColumn(column, kept, builder)
+  }
+
+  free(): void {
+    for (const builder of this.#builders) builder?.free()
+  }
+}

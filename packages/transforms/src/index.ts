@@ -1,0 +1,29 @@
+export { addedColumn } from './added-column.ts'
+export type { AddedColumn, AddedValue } from './added-column.ts'
+export { checkTransform } from './check-transform.ts'
+export type { CheckedTransform } from './check-transform.ts'
+export type { TaskFacts } from './column-stage.ts'
+export { defineTransform } from './define-transform.ts'
+export type {
+  InputBatch,
+  InputRow,
+  OutputBatch,
+  OutputRow,
+  OutputValue,
+  TransformDefinition,
+} from './define-transform.ts'
+export { exactValue } from './exact-value.ts'
+export { functionSchema } from './row-function.ts'
+export { changesNothing, METADATA } from './steps.ts'
+export type {
+  ColumnOrigin,
+  ColumnStep,
+  ColumnSteps,
+  FunctionReference,
+  MaskStep,
+  Metadata,
+  StreamTransform,
+} from './steps.ts'
+export { RowFilter } from './row-filter.ts'
+export { Transformer } from './transformer.ts'
+export type { TransformerInput } from './transformer.ts'
