@@ -190,7 +190,7 @@ describe('rows that the destination refused', () => {
     const invocation = { args: ['dlq', 'replay', file], cwd: folder(), env: { DLQ_TARGET: url } }
     let kills = 0
     let outcome = await runNebula(invocation, 300)
-    for (let wait = 400; outcome.code === null; wait *= 1.3) {
+    for (let wait = 400; outcome.code === null; wait *= 2) {
       kills++
       outcome = await runNebula(invocation, wait)
     }
