@@ -6,10 +6,12 @@ import { explainCommand } from './explain-command.ts'
 import { initCommand } from './init-command.ts'
 import { planCommand } from './plan-command.ts'
 import { previewCommand } from './preview-command.ts'
+import { dlqCommand } from './dlq-command.ts'
 import { reportError } from './report-error.ts'
 import { runCommand } from './run-command.ts'
 import { schemaCommand } from './schema-command.ts'
 import { serveCommand } from './serve/serve-command.ts'
+import { stateCommand } from './state-command.ts'
 
 const EXAMPLES = `
 Examples:
@@ -18,6 +20,8 @@ Examples:
   nebula plan shop.yaml                                 what a run would do, and all that stands against it
   nebula init postgres csv                              write a pipeline file to begin with
   nebula discover --from '\${SOURCE_URL}'                what a source has
+  nebula state show shop.yaml                           how far the last run came
+  nebula dlq replay shop.yaml                           send rows that were kept aside again
   nebula explain CODE                                   what an error means, and what fixes it
   nebula run --help                                     options and more examples
 
@@ -42,6 +46,8 @@ export async function main(args: readonly string[], version: string): Promise<nu
   program.addCommand(checkCommand(finished))
   program.addCommand(previewCommand())
   program.addCommand(discoverCommand())
+  program.addCommand(stateCommand())
+  program.addCommand(dlqCommand(finished))
   program.addCommand(connectorsCommand())
   program.addCommand(schemaCommand())
   program.addCommand(explainCommand())
@@ -52,7 +58,8 @@ export async function main(args: readonly string[], version: string): Promise<nu
     .action(() => {
       process.stdout.write(`nebula ${version}\n`)
     })
-  for (const command of program.commands) command.exitOverride().configureOutput(program.configureOutput())
+  for (const command of program.commands.flatMap((verb) => [verb, ...verb.commands]))
+    command.exitOverride().configureOutput(program.configureOutput())
   try {
     await program.parseAsync(args, { from: 'user' })
     return exitCode

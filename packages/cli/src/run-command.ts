@@ -1,7 +1,9 @@
 import { resolve } from 'node:path'
 import type { LogLevel } from '@nebula/base'
 import type { Logger } from '@nebula/core'
-import type { Pipeline, RunEvent } from '@nebula/runtime'
+import { parseDuration, parseSize, toNebulaError } from '@nebula/core'
+import type { RunEnd } from '@nebula/operations'
+import type { Endpoint, Pipeline, Report, RunEvent } from '@nebula/runtime'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import type { Serving } from './serve/server.ts'
 
@@ -19,6 +21,8 @@ export interface PipelineFlags {
 }
 
 interface RunFlags extends PipelineFlags {
+  readonly timeout?: number
+  readonly maxMemory?: number
   readonly quiet?: boolean
   readonly serve?: string
 }
@@ -31,7 +35,8 @@ Examples:
   nebula run --from orders.csv --to '\${TARGET_URL}' --mode append --limit 1000
 
 \${NAME} in an argument is replaced by nebula itself, so quote it and no secret stands in a process list.
-The same command goes on with a run that was interrupted.`
+The same command goes on with a run that was interrupted. Ctrl-C, SIGTERM and --timeout end a run at its next commits;
+a second signal ends it at once.`
 
 export function runCommand(finished: (exitCode: number) => void): Command {
   return new Command('run')
@@ -43,6 +48,12 @@ export function runCommand(finished: (exitCode: number) => void): Command {
     .option('--streams <names>', 'only these, by name or glob, separated by commas', commaSeparated)
     .option('--limit <n>', 'at most so many rows of each stream', positive)
     .option('--parallel <n>', 'partition tasks at once (default: the cores)', positive)
+    .option(
+      '--timeout <duration>',
+      'end the run after so long, as the first Ctrl-C does, with exit code 130',
+      durationOf,
+    )
+    .option('--max-memory <size>', 'bytes of the whole process, such as 200MB; buffers are made small enough', sizeOf)
     .option('--state <folder>', 'where lock, dead letters and reports are kept (default: .nebula)')
     .option('--env-file <file>', 'set variables from a file of NAME=VALUE lines')
     .option('--serve <address>', 'show the run at PORT or HOST:PORT: a page, progress, metrics')
@@ -65,19 +76,48 @@ export function positive(text: string): number {
   return value
 }
 
+function durationOf(text: string): number {
+  const value = parseDuration(text)
+  if (value === undefined) throw new InvalidArgumentError('It is a duration, such as 90s or 1h30m.')
+  return value
+}
+
+function sizeOf(text: string): number {
+  const value = parseSize(text)
+  if (value === undefined) throw new InvalidArgumentError('It is a size, such as 200MB or 256MiB.')
+  return value
+}
+
 async function run(file: string | undefined, flags: RunFlags): Promise<number> {
-  const [{ lineLogger }, runtime, { watchRun }, { reportText }, { saveReportPage }] = await Promise.all([
-    import('@nebula/base'),
-    import('@nebula/runtime'),
-    import('./progress.ts'),
-    import('./report-text.ts'),
-    import('./pages/save-report-page.ts'),
-  ])
-  const pipeline = await pipelineOf('run', file, flags)
-  const stop = new AbortController()
-  const interrupt = (): void => stop.abort()
-  process.once('SIGINT', interrupt)
-  process.once('SIGTERM', interrupt)
+  const asked = await pipelineOf('run', file, flags)
+  const pipeline = { ...asked, source: limited(asked.source, flags.maxMemory) }
+  const { runHook } = await import('@nebula/operations')
+  const end = await move(pipeline, flags).then(
+    (report): RunEnd => ({ report }),
+    (error: unknown): RunEnd => ({ error: toNebulaError(error) }),
+  )
+  const hook = await runHook(pipeline, end, (chunk) => process.stderr.write(chunk))
+  const failed = hook !== undefined && hook.code !== 0
+  if (failed) {
+    const how = hook.code === undefined ? 'was ended by a signal' : `failed with exit code ${hook.code}`
+    process.stderr.write(`${hook.key} ${how}\n`)
+  }
+  if ('error' in end) throw end.error
+  return end.report.exitCode === 0 && failed ? 1 : end.report.exitCode
+}
+
+/** Runs the pipeline, and shows how it goes and what it came to. */
+async function move(pipeline: Pipeline, flags: RunFlags): Promise<Report> {
+  const [{ lineLogger }, { runPipeline }, { watchRun }, { reportText }, { saveReportPage }, { signals }] =
+    await Promise.all([
+      import('@nebula/base'),
+      import('@nebula/runtime'),
+      import('./progress.ts'),
+      import('./report-text.ts'),
+      import('./pages/save-report-page.ts'),
+      import('./signals.ts'),
+    ])
+  using stop = signals(flags.timeout)
   const view = watchRun({ quiet: flags.quiet === true || flags.json === true })
   let serving: Serving | undefined
   try {
@@ -90,13 +130,10 @@ async function run(file: string | undefined, flags: RunFlags): Promise<number> {
       const page = saveReportPage(pipeline, event.report, logger)
       process.stdout.write(flags.json ? `${JSON.stringify(event.report)}\n` : `${reportText(event.report, page)}\n`)
     }
-    const report = await runtime.runPipeline(pipeline, { signal: stop.signal, onEvent, logger })
-    return report.exitCode
+    return await runPipeline(pipeline, { signal: stop.signal, drain: stop.drain, onEvent, logger })
   } finally {
     view.end()
     await serving?.close()
-    process.off('SIGINT', interrupt)
-    process.off('SIGTERM', interrupt)
   }
 }
 
@@ -137,4 +174,8 @@ export async function pipelineOf(verb: string, file: string | undefined, flags: 
   return runtime
     .oneLinePipeline({ from, to, folder: process.cwd(), defaults: chosen, streams, ...stateFolder })
     .then(adjusted)
+}
+
+function limited({ connector, config }: Endpoint, maxMemory = config.memory.maxMemory): Endpoint {
+  return { connector, config: { ...config, memory: { ...config.memory, maxMemory } } }
 }

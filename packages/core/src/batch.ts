@@ -18,6 +18,16 @@ export interface WireRows {
   readonly data: Uint8Array
 }
 
+/** Where a row lies in a file. JSON. */
+export interface RowOrigin {
+  readonly path: string
+  /** Lines and records count from 1; the header is no record. */
+  readonly line: number
+  readonly record: number
+  /** Where it begins, from 0. */
+  readonly byte: number
+}
+
 /** A row that could not be read, transformed or written. */
 export interface Rejection {
   /** Its row in the batch, when it is one of them (refused by the destination). */
@@ -27,8 +37,13 @@ export interface Rejection {
   readonly reason: string
   /** For people: file and line, ctid, ... */
   readonly place: string
+  /** Where it lies, for a row of a file that is none of the batch. Asked for before the batch is released. */
+  readonly origin?: () => Promise<RowOrigin | undefined>
   /** The row as the source had it. */
   readonly raw?: Uint8Array
+  /** By a transform: the row as it was read, by column, as canonical texts; those in `masked` as they would arrive. */
+  readonly values?: { readonly [column: string]: unknown }
+  readonly masked?: readonly string[]
 }
 
 /** What a batch of changes carries beside its rows. */
@@ -70,6 +85,8 @@ export interface RecordBatch {
   record(row: number): Record
   /** Where a row came from, for people. */
   place(row: number): string
+  /** The same for programs, where the row is of a file; for rows that go wrong, for it may read the file again. */
+  origin(row: number): Promise<RowOrigin | undefined>
   /** Gives the buffers back; using the batch afterwards throws `released`. */
   release(): void
 }
@@ -88,6 +105,7 @@ export interface BatchInput {
    */
   readonly columns: readonly Column[] | ((all: boolean) => readonly (Column | undefined)[])
   readonly place?: (row: number) => string
+  readonly origin?: (row: number) => Promise<RowOrigin | undefined>
   /** Called once, at release. */
   readonly onRelease?: () => void
 }
@@ -155,6 +173,10 @@ class ColumnBatch implements RecordBatch {
 
   place(row: number): string {
     return this.#input.place?.(row) ?? `row ${row + 1} of the batch`
+  }
+
+  async origin(row: number): Promise<RowOrigin | undefined> {
+    return this.#input.origin?.(row)
   }
 
   release(): void {

@@ -52,7 +52,7 @@ export class BufferPool {
     return new Uint8Array(new ArrayBuffer(size))
   }
 
-  /** Returns a buffer that came from `take`; nobody may touch it afterwards. */
+  /** Returns a buffer that came from `take`; nobody may touch it afterwards, nor a read or write be under way on it. */
   give(buffer: Uint8Array): void {
     const size = buffer.byteLength
     this.#used -= size
@@ -61,7 +61,7 @@ export class BufferPool {
     if (kept.length < IDLE_PER_CLASS && this.#used + this.#idleBytes + size <= this.limit) {
       kept.push(buffer)
       this.#idleBytes += size
-    }
+    } else drop(buffer)
     if (this.#used < this.limit && this.#waiting.length > 0) {
       const waiting = this.#waiting
       this.#waiting = []
@@ -72,8 +72,19 @@ export class BufferPool {
   /** Idle buffers make room for those in use: together they stay below the limit, as far as it is kept. */
   #evict(): void {
     for (const [size, buffers] of this.#idle) {
-      while (this.#idleBytes > 0 && this.#used + this.#idleBytes > this.limit && buffers.pop()) this.#idleBytes -= size
+      while (this.#used + this.#idleBytes > this.limit) {
+        const buffer = buffers.pop()
+        if (!buffer) break
+        drop(buffer)
+        this.#idleBytes -= size
+      }
     }
+  }
+
+  /** Frees what is idle. */
+  trim(): void {
+    for (const buffers of this.#idle.values()) for (const buffer of buffers.splice(0)) drop(buffer)
+    this.#idleBytes = 0
   }
 
   /** Resolves once less than the limit is lent out. Throws `aborted` when `signal` fires first. */
@@ -99,6 +110,11 @@ export class BufferPool {
     const { limit } = this
     return { used: this.#used, peak: this.#peak, idle: this.#idleBytes, limit, hits: this.#hits, misses: this.#misses }
   }
+}
+
+/** Frees a buffer at once: the collector looks at the heap, on which a buffer weighs nothing, and comes late. */
+function drop({ buffer }: Uint8Array): void {
+  if (buffer instanceof ArrayBuffer) buffer.transfer(0)
 }
 
 /** Eight classes to each doubling: at most an eighth is slack. */

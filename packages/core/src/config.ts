@@ -135,7 +135,11 @@ const memory = z.strictObject({
   bufferPoolBytes: size('32MB').describe(
     'bytes of batches under way, and 16 MB for each task at least; over it nothing new is read',
   ),
-  maxMemory: size().optional().describe('bytes of the whole process; buffers are made small enough for it'),
+  maxMemory: size()
+    .optional()
+    .describe(
+      'bytes of the whole process, of both ends the lower; buffers and tasks are made small and few enough for it',
+    ),
 })
 
 const advanced = z.strictObject({

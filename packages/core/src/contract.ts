@@ -1,4 +1,4 @@
-import type { Position, RecordBatch, Rejection } from './batch.ts'
+import type { Position, RecordBatch, Rejection, RowOrigin } from './batch.ts'
 import type { BufferPool } from './buffer-pool.ts'
 import type { BoundCondition } from './condition.ts'
 import type { Json } from './json.ts'
@@ -142,6 +142,14 @@ export interface BatchLimits {
   readonly delayMs: number
 }
 
+/** A row that could not be read, to be read once more. */
+export interface RejectedRecord {
+  /** Handed on, as it is, with the row or its rejection. */
+  readonly origin: RowOrigin
+  /** Its text; left out: the record that has this number in the file now. */
+  readonly raw?: Uint8Array
+}
+
 /** A source, as its author writes it. Methods may run concurrently. */
 export interface SourceDriver extends Lifecycle {
   /** Streams, columns, keys, estimates. `defined` are streams that exist only in the pipeline file. */
@@ -155,6 +163,8 @@ export interface SourceDriver extends Lifecycle {
   ): Promise<Plan>
   /** Ends only at the true end; left early, it frees everything. */
   read(task: ReadTask, context: Context): AsyncIterable<RecordBatch>
+  /** Reads rejected records of a stream once more, each as a batch of one row or one rejection. Left out: it cannot. */
+  reread?(stream: ReadStream, records: readonly RejectedRecord[], context: Context): AsyncIterable<RecordBatch>
   /** Changes of all streams behind a position; without one, from now on. Ends only when it is left. */
   readChanges?(position: Position | undefined, context: Context): AsyncIterable<RecordBatch>
 }
@@ -232,7 +242,7 @@ export interface Run {
   readonly epoch: number
   /** When it was begun, in milliseconds since 1970; a resumed run keeps it. Left out by older versions. */
   readonly startedAt?: number
-  /** Equal for runs that may resume each other. */
+  /** Says by the settings of its pipeline which runs may resume it; without values. */
   readonly fingerprint: string
   readonly plan: Plan
   readonly streams: readonly StreamPlan[]

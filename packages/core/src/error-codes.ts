@@ -145,6 +145,13 @@ export const ERROR_CODES = {
     normal: 'When a schedule is shorter than the run.',
     fix: 'Wait for it to end, or stop it.',
   },
+  config_changed: {
+    exit: 2,
+    retryable: false,
+    what: 'The interrupted run of this pipeline was begun under another configuration, so what it reached does not fit.',
+    normal: 'When a pipeline file is changed between a run that was interrupted and the next.',
+    fix: 'Go on with the configuration as it was, or give the interrupted run up: nebula state reset FILE.',
+  },
   state_newer: {
     exit: 2,
     retryable: false,

@@ -1,7 +1,7 @@
 export { createBatch } from './batch.ts'
 export { BatchAssembler } from './batch-assembler.ts'
 export type { AssemblerOptions, StorageMode } from './batch-assembler.ts'
-export type { BatchInput, Changes, Position, RecordBatch, Rejection, WireRows } from './batch.ts'
+export type { BatchInput, Changes, Position, RecordBatch, Rejection, RowOrigin, WireRows } from './batch.ts'
 export { BufferPool } from './buffer-pool.ts'
 export type { BufferPoolStatistics } from './buffer-pool.ts'
 export { BoolBuilder, BytesBuilder, columnBuilder, FixedBuilder, WordsBuilder } from './builder.ts'

@@ -20,6 +20,7 @@ export interface RowBatchInput {
   readonly position?: Position
   readonly rejected?: readonly Rejection[]
   readonly place?: (row: number) => string
+  readonly origin?: RecordBatch['origin']
 }
 
 /**
@@ -65,6 +66,10 @@ class RowBatch implements RecordBatch {
 
   place(row: number): string {
     return this.#input.place?.(row) ?? `row ${row + 1} of the batch`
+  }
+
+  async origin(row: number): ReturnType<RecordBatch['origin']> {
+    return this.#input.origin?.(row)
   }
 
   release(): void {

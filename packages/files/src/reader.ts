@@ -1,5 +1,15 @@
 import { throwIfAborted } from '@nebula/base'
-import type { Column, Context, ReadTask, RecordBatch, Rejection, Schema } from '@nebula/core'
+import type {
+  Column,
+  Context,
+  ReadStream,
+  ReadTask,
+  RecordBatch,
+  RejectedRecord,
+  Rejection,
+  RowOrigin,
+  Schema,
+} from '@nebula/core'
 import { createBatch, NebulaError } from '@nebula/core'
 import type { Format, FormatBatch, FormatReader, Preamble, RowFault } from '@nebula/formats'
 import type { ByteStream } from './byte-stream.ts'
@@ -8,6 +18,9 @@ import { contentStream, readHead, withPath } from './head.ts'
 import { LineCounter } from './line-counter.ts'
 import type { FileRange } from './partitions.ts'
 import { rangeOf } from './partitions.ts'
+import type { OpenContent } from './record-counter.ts'
+import { RecordCounter } from './record-counter.ts'
+import { rereadRecord } from './reread.ts'
 import type { OpenFile, Store } from './store.ts'
 
 const SMALL_HEAD = 64 * 1024
@@ -19,6 +32,7 @@ const REMEMBERED = 256
 interface KnownFile {
   readonly preamble: Preamble
   readonly lines: LineCounter
+  readonly records: RecordCounter
 }
 
 /** Reads partitions of files. What it learns of a file it keeps for the file's other partitions. */
@@ -65,7 +79,7 @@ export class FileReader {
       pool: context.pool,
     })
     const stream = await contentStream(file, range.file, offset, range.to ?? undefined)
-    const places = new Places(this.#store, file, range.file, known.lines)
+    const places = new Places(this.#store, file, range, known)
     let left = request.limit ?? Infinity
     for await (const batch of parse(reader, stream, context)) {
       const ready = await this.#batch(task, batch, places, left)
@@ -89,8 +103,26 @@ export class FileReader {
       rejected,
       columns: limited ? batch.columns.map((column): Column => ({ ...column, length: rows })) : batch.columns,
       place: (row) => places.now(batch.offsetOf(row)),
+      origin: (row) => places.later(batch.offsetOf(row)),
       onRelease: () => batch.release(),
     })
+  }
+
+  /** Reads records by themselves, each as a batch of its own: what it has beside them says the header of their file. */
+  async *reread(stream: ReadStream, records: readonly RejectedRecord[], context: Context): AsyncGenerator<RecordBatch> {
+    const ports = { store: this.#store, format: this.#format }
+    for (const record of records) {
+      throwIfAborted(context.signal)
+      const file = await this.#store.open(record.origin.path)
+      try {
+        const { path, etag } = await file.stat()
+        const known = await this.#preamble(file, { file: path, etag, from: 0, to: null })
+        const columns = columnsOf(stream.schema, known.preamble.names, path)
+        yield await rereadRecord({ ...ports, ...known, file }, stream, record, { columns, pool: context.pool })
+      } finally {
+        await file.close()
+      }
+    }
   }
 
   async #preamble(file: OpenFile, { file: path, etag }: FileRange): Promise<KnownFile> {
@@ -99,7 +131,8 @@ export class FileReader {
     if (known) return known
     const { preamble } = await readHead(file, path, this.#format, SMALL_HEAD)
     if (this.#known.size >= REMEMBERED) this.#known.clear()
-    const learned: KnownFile = { preamble, lines: new LineCounter() }
+    const records = new RecordCounter(this.#format, preamble)
+    const learned: KnownFile = { preamble, lines: new LineCounter(), records }
     this.#known.set(key, learned)
     return learned
   }
@@ -153,32 +186,53 @@ async function refuseChanged(file: OpenFile, { etag }: FileRange): Promise<void>
   throw new NebulaError('source_changed', { message: `${path} changed since the run was planned.`, place: path })
 }
 
-/** Where rows of a file are, for people. */
+/** Where rows of a file are. */
 class Places {
   readonly #store: Store
   readonly #file: OpenFile
   readonly #path: string
-  readonly #lines: LineCounter
+  readonly #etag: string
+  readonly #known: KnownFile
 
-  constructor(store: Store, file: OpenFile, path: string, lines: LineCounter) {
+  constructor(store: Store, file: OpenFile, { file: path, etag }: FileRange, known: KnownFile) {
     this.#store = store
     this.#file = file
     this.#path = path
-    this.#lines = lines
+    this.#etag = etag
+    this.#known = known
   }
 
   async rejection({ offset, code, reason, column, raw }: RowFault): Promise<Rejection> {
-    const line = await this.#lines.line(offset, (from) => contentStream(this.#file, this.#path, from))
-    return { code, reason, place: `${this.#path} line ${line}`, raw, ...(column === undefined ? {} : { column }) }
+    const open: OpenContent = (from) => contentStream(this.#file, this.#path, from)
+    const place = `${this.#path} line ${await this.#known.lines.line(offset, open)}`
+    // Which record it is costs more to find, and matters only for rows that are kept.
+    const origin = (): Promise<RowOrigin | undefined> => this.later(offset)
+    return { code, reason, place, origin, raw, ...(column === undefined ? {} : { column }) }
   }
 
-  /** Also after the file was closed: destinations refuse rows late. */
+  /** Also after the file was closed: destinations refuse rows late. Undefined when it is another file by then. */
+  async later(offset: number): Promise<RowOrigin | undefined> {
+    const file = await this.#store.open(this.#path)
+    try {
+      return (await file.stat()).etag === this.#etag ? await this.#origin(file, offset) : undefined
+    } finally {
+      await file.close()
+    }
+  }
+
+  /** The same for people, and at once. */
   now(offset: number): string {
     const read = this.#store.readSync?.bind(this.#store)
     const line =
       read && !compressionOf(this.#path)
-        ? this.#lines.lineNow(offset, COUNTED_AT_ONCE, (buffer, position) => read(this.#path, buffer, position))
+        ? this.#known.lines.lineNow(offset, COUNTED_AT_ONCE, (buffer, position) => read(this.#path, buffer, position))
         : undefined
     return line === undefined ? `${this.#path} byte ${offset}` : `${this.#path} line ${line}`
+  }
+
+  async #origin(file: OpenFile, offset: number): Promise<RowOrigin> {
+    const open: OpenContent = (from) => contentStream(file, this.#path, from)
+    const record = await this.#known.records.record(offset, open)
+    return { path: this.#path, line: await this.#known.lines.line(offset, open), record, byte: offset }
   }
 }

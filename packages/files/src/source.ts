@@ -8,6 +8,7 @@ import type {
   ReadStream,
   ReadTask,
   RecordBatch,
+  RejectedRecord,
   SourceDriver,
   StreamDefinition,
   StreamInfo,
@@ -51,7 +52,8 @@ export class FileSource implements SourceDriver {
 
   async discover(context: Context, defined: readonly StreamDefinition[]): Promise<Catalog> {
     const found = await streamFiles(this.#store, this.#format, this.#path, defined)
-    const budget = Math.max(LEAST_SAMPLE, Math.min(SAMPLED_WHOLE, ALL_SAMPLES / Math.max(1, found.size)))
+    const most = Math.min(SAMPLED_WHOLE, context.pool.limit / 2, ALL_SAMPLES / Math.max(1, found.size))
+    const budget = Math.max(LEAST_SAMPLE, Math.floor(most))
     const streams: StreamInfo[] = []
     for (const [name, files] of found) streams.push(await this.#describe(name, files, budget, context))
     return { streams }
@@ -92,6 +94,10 @@ export class FileSource implements SourceDriver {
     return this.#reader.read(task, context)
   }
 
+  reread(stream: ReadStream, records: readonly RejectedRecord[], context: Context): AsyncIterable<RecordBatch> {
+    return this.#reader.reread(stream, records, context)
+  }
+
   /** The columns of a stream, with types that fit a sample of its files. */
   async #describe(name: string, files: readonly StoredFile[], budget: number, context: Context): Promise<StreamInfo> {
     let left = budget
@@ -130,7 +136,7 @@ export class FileSource implements SourceDriver {
 function sampleBytes({ size, path }: StoredFile, left: number, budget: number): number {
   if (left <= 0) return SMALL_HEAD
   if (!compressionOf(path) && size <= left) return size + 1
-  return Math.min(left, budget / 2)
+  return Math.min(left, Math.ceil(budget / 2))
 }
 
 function refuseOther(names: readonly string[], others: readonly string[], path: string): void {

@@ -12,6 +12,7 @@ import type {
   ReadTask,
   RecordBatch,
   Rejection,
+  RowOrigin,
   Schema,
   SourceDriver,
   Value,
@@ -84,7 +85,7 @@ export function readStream(catalog: Catalog, stream: string, request: ReadReques
 
 export interface ReadRows {
   readonly rows: Value[][]
-  readonly rejected: Rejection[]
+  readonly rejected: (Omit<Rejection, 'origin'> & { origin: RowOrigin | undefined })[]
   readonly places: string[]
 }
 
@@ -101,13 +102,13 @@ export async function readPartition(
       result.rows.push(rowOf(batch, row))
       result.places.push(batch.place(row))
     }
-    result.rejected.push(...batch.rejected)
+    for (const rejection of batch.rejected) result.rejected.push({ ...rejection, origin: await rejection.origin?.() })
     batch.release()
   }
   return result
 }
 
-function rowOf(batch: RecordBatch, row: number): Value[] {
+export function rowOf(batch: RecordBatch, row: number): Value[] {
   return batch.schema.fields.map((_, i) => valueAt(batch.column(i), row))
 }
 

@@ -30,6 +30,12 @@ export async function takeLock(path: string): Promise<() => Promise<void>> {
   return () => rm(path, { force: true })
 }
 
+/** The process that holds a lock; undefined when none that lives does. */
+export async function lockHolder(path: string): Promise<number | undefined> {
+  const holder = holderOf(await readFile(path, 'utf8').catch(() => ''))
+  return holder?.began && began(holder.pid) === holder.began ? holder.pid : undefined
+}
+
 async function place(mine: string, path: string): Promise<void> {
   for (let attempt = 0; attempt < 3; attempt++) {
     try {

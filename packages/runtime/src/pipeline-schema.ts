@@ -74,6 +74,8 @@ export const PipelineSchema = z.strictObject({
   destination: endpoint,
   parallel: z.int().positive().optional().describe('partition tasks at once; default: the cores'),
   onStreamError: z.enum(['continue', 'stop']).default('continue').describe('what the other streams do when one fails'),
+  onSuccess: z.string().min(1).optional().describe('command for the shell behind a run that ended with exit code 0'),
+  onFailure: z.string().min(1).optional().describe('the same behind every other run'),
   defaults: StreamOptionsSchema.prefault({}).describe('for every stream'),
   streams: z
     .record(z.string(), z.union([z.literal(false), StreamOptionsSchema, z.null().transform(() => ({}))]))

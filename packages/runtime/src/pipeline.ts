@@ -47,6 +47,9 @@ export interface Pipeline {
   /** Partition tasks at once; left out: the cores. */
   readonly parallel?: number | undefined
   readonly onStreamError?: 'continue' | 'stop' | undefined
+  /** Commands for the shell, behind a run that ended with exit code 0, or with another one. */
+  readonly onSuccess?: string | undefined
+  readonly onFailure?: string | undefined
   readonly defaults?: StreamOptions | undefined
   /** By name or glob, in order; a later entry wins. False leaves a stream out. Left out or empty: every stream. */
   readonly streams?: Readonly<Record<string, StreamOptions | false>> | undefined

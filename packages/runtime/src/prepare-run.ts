@@ -1,4 +1,4 @@
-import { createHash, createHmac, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import type {
   Acceptance,
   Catalog,
@@ -17,17 +17,9 @@ import type {
   TargetInfo,
   TargetRequest,
 } from '@nebula/core'
-import {
-  BaseConfig,
-  conditionColumns,
-  fieldIndex,
-  isNebulaError,
-  NebulaError,
-  schemaFingerprint,
-  Secret,
-  utf8,
-} from '@nebula/core'
-import type { Endpoint, Mask, Pipeline } from './pipeline.ts'
+import { conditionColumns, fieldIndex, isNebulaError, NebulaError, schemaFingerprint, utf8 } from '@nebula/core'
+import { fingerprintOf, refuseChanged } from './fingerprint.ts'
+import type { Pipeline } from './pipeline.ts'
 import type { AgreedStream, StreamProblem } from './plan-stream.ts'
 import { agreeStream } from './plan-stream.ts'
 import { findTransform } from './load-transform.ts'
@@ -45,8 +37,6 @@ export interface PreparedRun {
   readonly finished: ReadonlySet<string>
   readonly resumed: boolean
   readonly restarted: readonly { readonly stream: string; readonly reason: string }[]
-  /** A run that was begun under another configuration, to be discarded. */
-  readonly obsolete: Recalled | undefined
 }
 
 export interface Drivers {
@@ -103,11 +93,13 @@ export async function planRun(
   recalled: Recalled | undefined,
 ): Promise<PreparedRun> {
   const fingerprint = fingerprintOf(pipeline, agreed)
-  const { resuming, obsolete } = judge(recalled, fingerprint)
+  const resuming = resumable(recalled, fingerprint)
   const finished = new Set(resuming?.finished)
   const left = agreed.filter(({ request }) => !finished.has(request.stream))
   const changed = resuming ? changedStreams(resuming.run, left) : []
-  const previous = resuming && previousPlan(resuming, [...finished, ...changed.map(({ stream }) => stream)])
+  const beginning = new Set(changed.map(({ stream }) => stream))
+  const proven = left.map(({ request }) => request.stream).filter((stream) => !beginning.has(stream))
+  const previous = resuming && previousPlan(resuming, proven)
   const partitionBytes = pipeline.source.config.advanced.partitionBytes ?? askedBytes(agreed)
   const plan = await planAll(source, { reads: left.map(readStream), partitionBytes, previous }, context)
   const restarted = [...changed, ...plan.restart]
@@ -126,18 +118,14 @@ export async function planRun(
     finished,
     resumed: resuming !== undefined,
     restarted,
-    obsolete,
   }
 }
 
-/** What the last run is to this one: interrupted and to be gone on with, or interrupted under another configuration. */
-function judge(
-  recalled: Recalled | undefined,
-  fingerprint: string,
-): { readonly resuming: Recalled | undefined; readonly obsolete: Recalled | undefined } {
-  if (!recalled || recalled.ended) return { resuming: undefined, obsolete: undefined }
-  const same = recalled.run.fingerprint === fingerprint
-  return same ? { resuming: recalled, obsolete: undefined } : { resuming: undefined, obsolete: recalled }
+/** The last run when it was interrupted. Throws `config_changed` when it was begun under other settings. */
+function resumable(recalled: Recalled | undefined, fingerprint: string): Recalled | undefined {
+  if (recalled?.ended !== false) return undefined
+  refuseChanged(recalled.run, fingerprint)
+  return recalled
 }
 
 async function agreeAll(
@@ -245,10 +233,10 @@ function askedBytes(agreed: readonly AgreedStream[]): number {
   return Math.min(DEFAULT_PARTITION_BYTES, ...agreed.flatMap(({ accepted }) => accepted.partitionBytes ?? []))
 }
 
-/** The previous plan without the streams that need no proof: those that are finished, and those that begin again. */
-function previousPlan(recalled: Recalled, without: readonly string[]): PreviousPlan {
+/** The previous plan of the streams that need proof: neither finished, nor gone, nor about to begin again. */
+function previousPlan(recalled: Recalled, proven: readonly string[]): PreviousPlan {
   const { plan } = recalled.run
-  const partitions = plan.partitions.filter((partition) => !without.includes(partition.stream))
+  const partitions = plan.partitions.filter((partition) => proven.includes(partition.stream))
   const kept = new Set(partitions.map(({ id }) => id))
   const committed = recalled.checkpoints
     .filter((checkpoint) => kept.has(checkpoint.partition))
@@ -260,6 +248,7 @@ function previousPlan(recalled: Recalled, without: readonly string[]): PreviousP
 function changedStreams(run: Run, agreed: readonly AgreedStream[]): { stream: string; reason: string }[] {
   const before = new Map(run.streams.map((stream) => [stream.request.stream, schemaFingerprint(stream.schema)]))
   return agreed
+    .filter(({ request }) => before.has(request.stream))
     .filter(({ request, writeSchema }) => before.get(request.stream) !== schemaFingerprint(writeSchema))
     .map(({ request }) => ({ stream: request.stream, reason: 'its columns changed' }))
 }
@@ -272,38 +261,4 @@ function streamPlan(
   const generation = before?.streams.find((stream) => stream.request.stream === request.stream)?.generation ?? 0
   const written = { ...request, key: targetKey }
   return { request: written, target, schema: writeSchema, accepted, generation: generation + (again ? 1 : 0) }
-}
-
-/**
- * Equal for two runs that may resume each other: the same ends, streams, transforms and targets, as the pipeline asks
- * for them. What the source has meanwhile is another question: see `changedStreams`.
- */
-function fingerprintOf(pipeline: Pipeline, agreed: readonly AgreedStream[]): string {
-  const streams = agreed.map(({ request: { stream, mode, path }, target, options, transform }) => {
-    const { columns, exclude, rename, cast, types, key, limit, where, nativeFilter, add } = options
-    const mask = options.mask && Object.entries(options.mask).map(([name, how]) => [name, maskIdentity(how)])
-    const code = transform.function?.hash
-    const shape = { columns, exclude, rename, cast, mask, types, key, limit, where, nativeFilter, add, code }
-    return { stream, mode, path, target, ...shape }
-  })
-  const identity = [identityOf(pipeline.source), identityOf(pipeline.destination), streams]
-  return createHash('sha256').update(JSON.stringify(identity)).digest('hex').slice(0, 32)
-}
-
-/** Another key makes other values, and so another run; the key itself stands nowhere. */
-function maskIdentity(mask: Mask): string {
-  return typeof mask === 'string' ? mask : createHmac('sha256', mask.hmac.reveal()).update('nebula').digest('hex')
-}
-
-/** Which system an endpoint is, without its secrets: a new password or time limit does not make another pipeline. */
-function identityOf({ connector, config }: Endpoint): unknown {
-  const own = Object.entries(config).filter(([key]) => !(key in BaseConfig.shape))
-  return [connector.name, JSON.parse(JSON.stringify(Object.fromEntries(own), withoutSecrets))]
-}
-
-function withoutSecrets(this: { [key: string]: unknown }, key: string, value: unknown): unknown {
-  const original = this[key]
-  if (!(original instanceof Secret)) return value
-  const url = URL.parse(original.reveal())
-  return url ? `${url.protocol}//${url.host}${url.pathname}` : '***'
 }

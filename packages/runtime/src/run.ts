@@ -1,10 +1,9 @@
 import { join } from 'node:path'
 import type { Health, Recorder, Side, StreamProgress } from '@nebula/base'
 import { createContext, HealthMonitor, Managed, writeDurably } from '@nebula/base'
-import type { Clock, Context, Logger, Recalled } from '@nebula/core'
-import { NebulaError, toNebulaError } from '@nebula/core'
+import type { Clock, Context, Logger } from '@nebula/core'
+import { BufferPool, NebulaError, toNebulaError } from '@nebula/core'
 import { DeadLetters } from './dead-letters.ts'
-import { discardStreams } from './discard.ts'
 import { takeLock } from './lock.ts'
 import type { Observer } from './observer.ts'
 import { createObserver } from './observer.ts'
@@ -16,10 +15,18 @@ import { createReport } from './report.ts'
 import { Scheduler } from './scheduler.ts'
 import { recordSchemas } from './schema-record.ts'
 import { fileName, LocalState } from './state.ts'
+import type { Stopping } from './stopping.ts'
+import { stopping } from './stopping.ts'
+import { maxMemoryOf, memoryLimits, taskMemory } from './task-memory.ts'
 
 export interface RunOptions {
   /** Stops the run: what is committed stays, and the same pipeline goes on from there. */
   readonly signal?: AbortSignal
+  /**
+   * Ends the run gently: nothing new begins, and tasks under way have ten seconds to reach their next commit. The report
+   * says `interrupted`, unless nothing was left to do.
+   */
+  readonly drain?: AbortSignal
   /** Called when the run is planned, and then whenever `progress` should be looked at again. */
   readonly onEvent?: (event: RunEvent) => void
   readonly logger?: Logger
@@ -42,16 +49,18 @@ export async function runPipeline(pipeline: Pipeline, options: RunOptions = {}):
   const startedAt = Date.now()
   const cpu = process.cpuUsage()
   const release = await takeLock(join(pipeline.stateFolder, `${fileName(pipeline.name)}.lock`))
+  using stop = stopping(options)
   try {
     const observer = await createObserver(pipeline, options)
     try {
       const report = await observer.trace('run', { pipeline: pipeline.name }, async () => {
-        const open = await openPipeline(pipeline, { ...options, recorder: observer.recorder })
+        const { signal } = stop
+        const open = await openPipeline(pipeline, { ...options, signal, recorder: observer.recorder })
         const monitors = (['source', 'destination'] as const).map((end) => {
           return monitor(end, pipeline, open, observer.onEvent)
         })
         try {
-          return await runOpen(pipeline, { startedAt, cpu, observer }, open)
+          return await runOpen(pipeline, { startedAt, cpu, observer, stop, drain: options.drain }, open)
         } finally {
           await Promise.all(monitors.map((health) => health.stop()))
           await open.close()
@@ -100,7 +109,10 @@ export async function openPipeline(
   const { source, destination } = pipeline
   const signal = options.signal ?? new AbortController().signal
   const { logger, clock, recorder } = options
-  const shared = { signal, ...(logger ? { logger } : {}), ...(clock ? { clock } : {}) }
+  const limit = maxMemoryOf(pipeline)
+  // Tasks have pools of their own; this is for what comes before them.
+  const pool = limit === undefined ? {} : { pool: new BufferPool(limit / 16) }
+  const shared = { signal, ...pool, ...(logger ? { logger } : {}), ...(clock ? { clock } : {}) }
   const contextOf = (side: Side, { connector, config }: Endpoint): Context =>
     createContext({
       ...shared,
@@ -142,7 +154,8 @@ function sourceDriver({ source }: Pipeline): Drivers['source'] {
   return source.connector.source(source.config)
 }
 
-function destinationDriver({ destination: { connector, config } }: Pipeline): Drivers['destination'] {
+/** Constructs the driver of the destination, and connects nothing. Throws `unsupported` when it has none. */
+export function destinationDriver({ destination: { connector, config } }: Pipeline): Drivers['destination'] {
   if (!connector.destination) throw cannot(connector.name, 'be written to')
   const driver = connector.destination(config)
   // Its runs would never end: each would go on with the one before, and find nothing to do.
@@ -154,17 +167,24 @@ function cannot(connector: string, what: string): NebulaError {
   return new NebulaError('unsupported', { message: `The connector ${connector} cannot ${what}.`, connector })
 }
 
-async function runOpen(
-  pipeline: Pipeline,
-  began: { startedAt: number; cpu: NodeJS.CpuUsage; observer: Observer },
-  { drivers, contexts }: OpenPipeline,
-): Promise<Report> {
+/** What a run has before its ends are open. */
+interface Begun {
+  readonly startedAt: number
+  readonly cpu: NodeJS.CpuUsage
+  readonly observer: Observer
+  readonly stop: Stopping
+  readonly drain: AbortSignal | undefined
+}
+
+async function runOpen(pipeline: Pipeline, began: Begun, { drivers, contexts }: OpenPipeline): Promise<Report> {
   const state = drivers.destination.recall ? undefined : new LocalState(pipeline.stateFolder, pipeline.name)
   const recalled = await (state ? state.recall() : drivers.destination.recall?.(pipeline.name, contexts.destination))
-  const { observer } = began
+  const { observer, drain } = began
   const prepared = await observer.trace('plan', {}, () => prepareRun(pipeline, drivers, recalled, contexts))
-  const { run, obsolete } = prepared
-  if (obsolete) await discardObsolete(pipeline, { drivers, state }, obsolete, contexts.destination)
+  for (const { pool } of [contexts.source, contexts.destination]) pool.trim()
+  // Whether there is room for it is asked before anything is written.
+  const memory = taskMemory(memoryLimits(pipeline))
+  const { run } = prepared
   await state?.prepare(run)
   await drivers.destination.prepare(run, contexts.destination)
   await recordSchemas(pipeline, prepared)
@@ -176,9 +196,12 @@ async function runOpen(
     contexts,
     state,
     deadLetters,
+    memory,
+    drain,
     onEvent: observer.onEvent,
     observer,
   })
+  began.stop.begin()
   const outcomes = await scheduler.run()
   const report = createReport(
     {
@@ -204,18 +227,6 @@ async function runOpen(
     await drivers.destination.end?.(run, contexts.destination)
   }
   return report
-}
-
-/** What an interrupted run under another configuration left behind. */
-async function discardObsolete(
-  pipeline: Pipeline,
-  { drivers, state }: { readonly drivers: Drivers; readonly state: LocalState | undefined },
-  { run, finished }: Recalled,
-  context: Context,
-): Promise<void> {
-  const streams = run.streams.map((stream) => stream.request.stream).filter((stream) => !finished.includes(stream))
-  const deadLetters = new DeadLetters(pipeline.stateFolder, pipeline.name, run.id)
-  await discardStreams({ drivers, state, deadLetters }, run, streams, context)
 }
 
 /** The dead letters of the run, without those of commits that never came or that are undone. */

@@ -1,7 +1,6 @@
-import { availableParallelism } from 'node:os'
 import { RateLimiter, Retry, StreamMeter, taskLimits, withSignal } from '@nebula/base'
 import type { BaseConfig, Checkpoint, Clock, Context, NebulaError, Partition, StreamPlan } from '@nebula/core'
-import { BufferPool, toNebulaError } from '@nebula/core'
+import { BufferPool, isNebulaError, toNebulaError } from '@nebula/core'
 import type { DeadLetters } from './dead-letters.ts'
 import type { Observer } from './observer.ts'
 import type { Pipeline } from './pipeline.ts'
@@ -14,6 +13,7 @@ import type { RunEvent } from './run.ts'
 import type { LocalState } from './state.ts'
 import type { Task, TaskContexts, TaskPolicies, TaskPorts } from './task.ts'
 import { runTask } from './task.ts'
+import type { TaskMemory } from './task-memory.ts'
 
 export interface SchedulerInput {
   readonly pipeline: Pipeline
@@ -22,6 +22,9 @@ export interface SchedulerInput {
   readonly contexts: { readonly source: Context; readonly destination: Context }
   readonly state: LocalState | undefined
   readonly deadLetters: DeadLetters
+  readonly memory: TaskMemory
+  /** Fires: no task begins any more, and those under way end at their next commit. */
+  readonly drain?: AbortSignal | undefined
   readonly onEvent: ((event: RunEvent) => void) | undefined
   readonly observer: Observer
 }
@@ -40,8 +43,8 @@ interface Lane {
   error: NebulaError | undefined
 }
 
-/** Memory that a task may hold before its source waits; a run holds `parallel` times that. */
-const LEAST_TASK_BYTES = 16_000_000
+/** Bytes behind which a partition that cannot be cut is committed, where the destination asks for nothing else. */
+const COMMIT_BYTES = 16_000_000
 /** Batches, columns and output of a task that exist at once, in batches. */
 const BATCHES_PER_TASK = 8
 
@@ -67,11 +70,11 @@ export class Scheduler {
   }
 
   async run(): Promise<StreamOutcome[]> {
-    const { pipeline, onEvent, prepared } = this.#input
+    const { onEvent, prepared } = this.#input
     onEvent?.({ kind: 'planned', prepared, progress: () => this.#lanes.map((lane) => lane.meter.progress) })
-    const parallel = pipeline.parallel ?? pipeline.source.config.performance.workers ?? availableParallelism()
+    const { tasks, poolBytes } = this.#input.memory
     for (const lane of this.#lanes) if (lane.left === 0 && !lane.status) await this.#finish(lane)
-    await Promise.all(Array.from({ length: parallel }, () => this.#work(parallel)))
+    await Promise.all(Array.from({ length: tasks }, () => this.#work(poolBytes)))
     for (const lane of this.#lanes)
       if (lane.error && lane.status === 'failed' && !resumable(lane.error)) await this.#discard(lane)
     return this.#lanes.map(({ agreed, meter, plan, status, resumed, error }) => ({
@@ -84,12 +87,12 @@ export class Scheduler {
     }))
   }
 
-  async #work(parallel: number): Promise<void> {
-    const { pipeline, contexts, observer } = this.#input
-    const total = pipeline.source.config.memory.bufferPoolBytes
-    const pool = new BufferPool(Math.max(LEAST_TASK_BYTES, total / parallel))
+  async #work(poolBytes: number): Promise<void> {
+    const { contexts, observer } = this.#input
+    const pool = new BufferPool(poolBytes)
     for (let next = this.#queue.shift(); next; next = this.#queue.shift()) {
       const { lane, partition, order } = next
+      if (this.#input.drain?.aborted) break
       if (lane.status) continue
       const signal = AbortSignal.any([contexts.source.signal, lane.stop.signal])
       const source = { ...withSignal(contexts.source, signal), pool }
@@ -100,7 +103,7 @@ export class Scheduler {
         lane.left--
         if (lane.left === 0) await this.#finish(lane)
       } catch (error) {
-        await this.#fail(lane, error, partition)
+        if (!isDrained(error, signal, this.#input.drain)) await this.#fail(lane, error, partition)
       }
     }
     observer.recorder.pool(pool.statistics.hits, pool.statistics.misses)
@@ -124,14 +127,15 @@ export class Scheduler {
         delayMs: performance.flushInterval,
       },
       maxErrors: lane.agreed.options.maxErrors ?? reliability.maxErrors,
-      commitBytes: lane.plan.accepted.partitionBytes ?? LEAST_TASK_BYTES,
+      commitBytes: lane.plan.accepted.partitionBytes ?? COMMIT_BYTES,
       commitMs: performance.checkpointInterval,
       bufferBytes: performance.bufferBytes ?? batchBytes,
       limits: taskLimits(pipeline.source.config, pipeline.destination.config),
     }
     const last: Checkpoint | undefined = prepared.checkpoints.get(partition.id)
+    const { drain } = this.#input
     const { trace } = observer
-    const ports = { ...drivers, state, deadLetters, meter: lane.meter, policies: this.#policies, trace }
+    const ports = { ...drivers, state, deadLetters, meter: lane.meter, policies: this.#policies, trace, drain }
     const attributes = { stream: partition.stream, partition: partition.id }
     return trace('task', attributes, () => runTask(task, last, ports, contexts))
   }
@@ -183,6 +187,11 @@ export class Scheduler {
 function resumable(error: NebulaError): boolean {
   if (error.code === 'fenced' || error.code === 'already_committed') return true
   return error.exitCode !== 4 && error.exitCode !== 2
+}
+
+/** A task that ended at a commit because the run is to end: its stream goes on in the next run. */
+function isDrained(error: unknown, signal: AbortSignal, drain: AbortSignal | undefined): boolean {
+  return drain?.aborted === true && !signal.aborted && isNebulaError(error, 'aborted')
 }
 
 function policies({ reliability }: BaseConfig, clock: Clock): TaskPolicies {

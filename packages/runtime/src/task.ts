@@ -18,7 +18,7 @@ import type {
 import { isNebulaError, NebulaError, toNebulaError } from '@nebula/core'
 import type { StreamTransform } from '@nebula/transforms'
 import { changesNothing, Transformer } from '@nebula/transforms'
-import type { DeadLetters } from './dead-letters.ts'
+import type { DeadLetter, DeadLetters } from './dead-letters.ts'
 import { deadLetter } from './dead-letters.ts'
 import { writeIsolated } from './isolate.ts'
 import type { LocalState } from './state.ts'
@@ -60,6 +60,8 @@ export interface TaskPorts {
   readonly meter: StreamMeter
   readonly policies: { readonly source: TaskPolicies; readonly destination: TaskPolicies }
   readonly trace: Trace
+  /** Fires: the task ends at its next commit, and throws `aborted` behind it where the partition is not done. */
+  readonly drain?: AbortSignal | undefined
 }
 
 /** Both fire together; memory is the task's own. */
@@ -133,7 +135,7 @@ class Attempt {
   failed: 'source' | 'destination' = 'source'
   /** Since the last commit. */
   #counts: Counts = NOTHING
-  #letters: string[] = []
+  #letters: DeadLetter[] = []
   /** The stream has more rejected rows than it may: running again cannot help. */
   overBudget = false
 
@@ -257,7 +259,7 @@ class Attempt {
         rejected: rejected.length,
         bytes,
       })
-      this.#keep(ready, rejected)
+      await this.#keep(ready, rejected)
       if (transformer) ready.release()
     } finally {
       meter.waited('destination', performance.now() - began)
@@ -266,9 +268,11 @@ class Attempt {
     if (batch.position === undefined) return
     const { commitBytes, commitMs } = this.#task
     const now = context.clock.now()
-    if (this.#counts.bytes < commitBytes && now - this.#committedAt < commitMs) return
+    const ending = this.#ports.drain?.aborted === true
+    if (!ending && this.#counts.bytes < commitBytes && now - this.#committedAt < commitMs) return
     await this.#commit(writer, batch)
     this.#committedAt = now
+    if (ending) throw new NebulaError('aborted', { message: 'The run ends behind this commit.' })
   }
 
   #count(delta: Counts): void {
@@ -277,7 +281,7 @@ class Attempt {
   }
 
   /** Keeps rejected rows for the commit; throws when the stream has more than it may. */
-  #keep(batch: RecordBatch, rejected: readonly Rejection[]): void {
+  async #keep(batch: RecordBatch, rejected: readonly Rejection[]): Promise<void> {
     const [first] = rejected
     if (!first) return
     const { maxErrors, partition, write } = this.#task
@@ -292,7 +296,7 @@ class Attempt {
         place: first.place,
       })
     }
-    for (const rejection of rejected) this.#letters.push(deadLetter(batch, rejection))
+    for (const rejection of rejected) this.#letters.push(await deadLetter(batch, rejection))
   }
 
   /** Dead letters first, then the rows with their checkpoint, then the local state. */
@@ -301,7 +305,7 @@ class Attempt {
     const { deadLetters, meter, state, trace } = this.#ports
     const began = performance.now()
     const sequence = (this.last?.sequence ?? 0) + 1
-    await deadLetters.store(partition.stream, partition.id, sequence, this.#letters)
+    await deadLetters.store(this.#task.write, partition.id, sequence, this.#letters)
     const counts = add(this.last?.counts ?? NOTHING, this.#counts, 1)
     const position = behind?.position
     const done = behind === undefined

@@ -1,10 +1,11 @@
 import { mkdir, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Column, LogicalType } from '@nebula/core'
+import type { Column, LogicalType, StreamPlan } from '@nebula/core'
 import { BufferPool, columnBuilder, createBatch, utf8 } from '@nebula/core'
 import { exactValue } from '@nebula/transforms'
 import { describe, expect, test } from 'vitest'
-import { deadLetter, DeadLetters } from '../src/dead-letters.ts'
+import type { DeadLetter } from '../src/dead-letters.ts'
+import { deadLetter, DeadLetters, letterLines } from '../src/dead-letters.ts'
 import { typed, useFolder } from './harness.ts'
 import { textColumn } from './memory-connector.ts'
 
@@ -67,33 +68,53 @@ describe('deadLetter', () => {
   })
   const rejection = { code: 'refused', reason: 'a constraint', place: 'line 2' }
 
-  test('has the values of a row of the batch, and nothing of the others', () => {
-    expect(JSON.parse(deadLetter(batch, { ...rejection, row: 1, column: 'id' }))).toEqual({
+  test('has the values of a row of the batch, and nothing of the others', async () => {
+    expect(await deadLetter(batch, { ...rejection, row: 1, column: 'id' })).toEqual({
       ...rejection,
       stream: 'orders',
+      stage: 'write',
       column: 'id',
       values: { id: '9007199254740993', note: null },
     })
   })
 
-  test('has the row as it was read where it is none of the batch, in base64 where it is no UTF-8', () => {
-    expect(JSON.parse(deadLetter(batch, { ...rejection, raw: Buffer.from('é,1') }))).toEqual({
+  test('has the row as it was read where it is none of the batch, in base64 where it is no UTF-8', async () => {
+    expect(await deadLetter(batch, { ...rejection, raw: Buffer.from('é,1') })).toEqual({
       ...rejection,
       stream: 'orders',
+      stage: 'read',
       raw: 'é,1',
     })
-    expect(JSON.parse(deadLetter(batch, { ...rejection, raw: Uint8Array.of(0xff, 0x41) }))).toEqual({
+    expect(await deadLetter(batch, { ...rejection, raw: Uint8Array.of(0xff, 0x41) })).toEqual({
       ...rejection,
       stream: 'orders',
+      stage: 'read',
       raw_base64: '/0E=',
     })
-    expect(JSON.parse(deadLetter(batch, rejection))).toEqual({ ...rejection, stream: 'orders' })
+    expect(await deadLetter(batch, rejection)).toEqual({ ...rejection, stream: 'orders', stage: 'read' })
   })
 
-  test('is one line', () => {
-    expect(deadLetter(batch, { ...rejection, raw: Buffer.from('two\nlines') })).not.toContain('\n')
+  test('has the row as it was read where a transform did not fit, and says what is masked', async () => {
+    const values = { id: 'ten', email: 'ab12' }
+    const origin = { path: 'a.csv', line: 3, record: 2, byte: 17 }
+    const changed = { ...rejection, values, masked: ['email'], origin: async () => origin }
+    const expected = { ...rejection, ...origin, stream: 'orders', stage: 'transform', values, masked: ['email'] }
+    expect(await deadLetter(batch, changed)).toEqual(expected)
+  })
+
+  test('is one line', async () => {
+    const letter = await deadLetter(batch, { ...rejection, raw: Buffer.from('two\nlines') })
+    expect(letterLines([{ id: '1', partition: 'p', ...letter }]).split('\n')).toHaveLength(2)
   })
 })
+
+const LETTER: DeadLetter = { stream: 'a', stage: 'read', place: 'line 1', code: 'row_invalid', reason: 'ragged' }
+
+function planOf(stream: string): StreamPlan {
+  const accepted = { columns: [], ddl: [], guarantee: 'exactly_once' as const, problems: [] }
+  const request = { stream, mode: 'append' as const, columns: [], key: [] }
+  return { request, target: stream, schema: { fields: [] }, accepted, generation: 0 }
+}
 
 describe('DeadLetters', () => {
   const letters = (): DeadLetters => new DeadLetters(folder(), 'shop', 'r1')
@@ -107,7 +128,7 @@ describe('DeadLetters', () => {
     (await readdir(folder(), { recursive: true })).filter((name) => name.endsWith('.jsonl')).sort()
 
   test('stores nothing for nothing', async () => {
-    await letters().store('orders', 'orders:0', 1, [])
+    await letters().store(planOf('orders'), 'orders:0', 1, [])
     expect(await readdir(folder())).toEqual([])
     expect(await letters().any()).toBe(false)
   })
@@ -120,14 +141,14 @@ describe('DeadLetters', () => {
       ['a', 'p.1', 1],
       ['b', 'p0', 1],
     ] as const) {
-      await letters().store(stream, partition, sequence, ['{}'])
+      await letters().store(planOf(stream), partition, sequence, [LETTER])
     }
     await writeFile(join(letters().folder, 'a', 'p0.4.jsonl.tmp'), 'half of a li')
     await letters().keepOnly('a', [checkpoint('p0', 2)])
     expect(await files()).toEqual(
       ['a/p0.1.jsonl', 'a/p0.2.jsonl', 'b/p0.1.jsonl'].map((name) => join('shop.dead-letters', 'r1', name)),
     )
-    expect(await readdir(join(letters().folder, 'a'))).toHaveLength(2)
+    expect(await readdir(join(letters().folder, 'a'))).toEqual(['p0.1.jsonl', 'p0.2.jsonl', 'stream.json'])
     await letters().keepOnly('b', [])
     await letters().keepOnly('none', [])
     expect(await letters().any()).toBe(true)
@@ -138,7 +159,7 @@ describe('DeadLetters', () => {
   test('a folder that cannot be used is named', async () => {
     await mkdir(join(letters().folder, '..'), { recursive: true })
     await writeFile(letters().folder, 'in the way')
-    await expect(letters().store('a', 'p0', 1, ['{}'])).rejects.toMatchObject({ code: 'file_failed' })
+    await expect(letters().store(planOf('a'), 'p0', 1, [LETTER])).rejects.toMatchObject({ code: 'file_failed' })
     await expect(letters().any()).rejects.toMatchObject({ code: 'file_failed', place: letters().folder })
   })
 })

@@ -1,3 +1,5 @@
+import type { Clock } from '@nebula/core'
+import { NebulaError } from '@nebula/core'
 import { describe, expect, test } from 'vitest'
 import { runPipeline } from '../src/index.ts'
 import type { Scene } from './harness.ts'
@@ -118,5 +120,106 @@ describe('a run that is told to stop', () => {
     const next = await runPipeline(pipelineOf({ ...scene, source: { streams: positioned } }))
     expect(next.streams[0]).toMatchObject({ read: 60, resumed: kept })
     expect(target.rows('orders')).toEqual(positioned[0]?.rows)
+  })
+})
+
+describe('a run that is to end', () => {
+  /** Ten seconds pass when a test says so. */
+  function handClock(): Clock & { readonly pass: () => void } {
+    const wakes: (() => void)[] = []
+    return {
+      now: () => 0,
+      sleep: (_, signal) =>
+        new Promise((resolve, reject) => {
+          wakes.push(resolve)
+          signal?.addEventListener('abort', () => reject(new Error('stopped')))
+        }),
+      pass: () => wakes.forEach((wake) => wake()),
+    }
+  }
+
+  test.each([1, 2])('ends its tasks at their next commit, and begins no other (%i at once)', async (parallel) => {
+    const target = new MemoryTarget()
+    const drain = new AbortController()
+    const ledger = new Ledger()
+    const beforeBatch = async (row: number): Promise<void> => {
+      if (row === 30) drain.abort()
+    }
+    const scene: Scene = {
+      source: { streams, beforeBatch },
+      destination: { target },
+      folder: folder(),
+      pipeline: { parallel },
+      ledger,
+    }
+    const report = await runPipeline(pipelineOf(scene), { drain: drain.signal })
+    expect(report).toMatchObject({ status: 'interrupted', exitCode: 130 })
+    // The partition of rows 20 to 39 was under way, and came in whole.
+    expect(report.streams[0]).toMatchObject({ status: 'interrupted', read: 40, written: 40 })
+    expect(report.streams[0]).not.toHaveProperty('error')
+    expect(report.streams[1]).toMatchObject({ status: 'interrupted', read: 0 })
+    expect(ledger.released).toBe(ledger.yielded)
+    expect(ledger.bytesUsed).toBe(0)
+    const next = await runPipeline(pipelineOf({ ...scene, source: { streams } }))
+    expect(next.streams[0]).toMatchObject({ resumed: 40, read: 60 })
+    expect(target.rows('orders')).toEqual(streams[0]?.rows)
+  })
+
+  test('commits behind the next position where there is one', async () => {
+    const target = new MemoryTarget()
+    const drain = new AbortController()
+    const positioned = [numbered('orders', 60, { positions: true })]
+    const destination = {
+      target,
+      beforeWrite: async () => drain.abort(),
+    }
+    const scene = { source: { streams: positioned }, destination, folder: folder() }
+    const report = await runPipeline(pipelineOf(scene), { drain: drain.signal })
+    expect(report).toMatchObject({ status: 'interrupted', rows: 10 })
+    const next = await runPipeline(pipelineOf({ ...scene, destination: { target } }))
+    expect(next.streams[0]).toMatchObject({ resumed: 10, read: 60 })
+    expect(target.rows('orders')).toEqual(positioned[0]?.rows)
+  })
+
+  test('waits ten seconds for a commit, and no longer', async () => {
+    const target = new MemoryTarget()
+    const drain = new AbortController()
+    const clock = handClock()
+    const beforeBatch = (row: number, { signal }: { signal: AbortSignal }): Promise<void> => {
+      if (row < 10) return Promise.resolve()
+      drain.abort()
+      queueMicrotask(clock.pass)
+      return new Promise((_resolve, reject) => {
+        signal.addEventListener('abort', () => reject(new Error('the socket was closed')))
+      })
+    }
+    const scene = { source: { streams, beforeBatch }, destination: { target }, folder: folder() }
+    const report = await runPipeline(pipelineOf(scene), { drain: drain.signal, clock })
+    expect(report).toMatchObject({ status: 'interrupted', exitCode: 130, rows: 0 })
+  })
+
+  test('is done when nothing was left to do', async () => {
+    const target = new MemoryTarget()
+    const drain = new AbortController()
+    const destination = { target, beforeWrite: async () => drain.abort() }
+    const scene = { source: { streams: [numbered('orders', 10)] }, destination, folder: folder() }
+    expect(await runPipeline(pipelineOf(scene), { drain: drain.signal })).toMatchObject({ status: 'done', exitCode: 0 })
+    expect(target.rows('orders')).toHaveLength(10)
+  })
+
+  test('still fails when a task does', async () => {
+    const drain = new AbortController()
+    const destination = {
+      target: new MemoryTarget(),
+      beforeWrite: async () => {
+        drain.abort()
+        throw new NebulaError('connection_lost', { message: 'gone' })
+      },
+    }
+    const scene = { source: { streams }, destination, folder: folder() }
+    expect(await runPipeline(pipelineOf(scene), { drain: drain.signal })).toMatchObject({
+      status: 'failed',
+      exitCode: 3,
+    })
   })
 })

@@ -206,33 +206,45 @@ describe('a resumed run', () => {
     expect(faults.points.filter((point) => point === 'commit')).toHaveLength(1)
   })
 
-  test.each([true, false])('another configuration discards what was begun (recall: %s)', async (recalls) => {
-    const target = new MemoryTarget()
-    const faults = new Faults()
-    const scene = scenes({ destination: { target, recalls } })
-    const first = await interrupted(scene, 2)
-    expect(target.staging.size).toBe(1)
-    const changed = scenes({
-      destination: { target, recalls, faults },
-      pipeline: { streams: { orders: { columns: ['id'] } } },
-    })
-    const second = await runPipeline(pipelineOf(changed))
-    expect(faults.points).toContain('discard')
-    expect(second).toMatchObject({ status: 'done', resumed: false, rows: 40 })
-    expect(second.run).not.toBe(first.run)
-    expect(target.rows('orders')[0]).toEqual(['0'])
-    expect(target.staging.size).toBe(0)
-    expect(target.tables.has('lines')).toBe(false)
-  })
+  test.each([true, false])(
+    'another configuration is refused, by the names of its settings (recall: %s)',
+    async (recalls) => {
+      const target = new MemoryTarget()
+      const scene = scenes({ destination: { target, recalls } })
+      await interrupted(scene, 2)
+      const faults = new Faults()
+      const changed = (pipeline: Scene['pipeline']): Promise<Report> =>
+        runPipeline(pipelineOf({ ...scene, destination: { target, recalls, faults }, ...(pipeline && { pipeline }) }))
+      const refused = changed({ defaults: { mode: 'append' }, streams: { '*': {}, orders: { columns: ['id'] } } })
+      await expect(refused).rejects.toMatchObject({
+        code: 'config_changed',
+        fix: expect.stringContaining('nebula state reset'),
+      })
+      await expect(refused).rejects.toThrow(
+        'shop has an interrupted run that was begun with other settings ' +
+          '(stream orders: mode, columns; stream lines: mode).',
+      )
+      await expect(changed({ streams: { orders: {} } })).rejects.toThrow('stream lines is not asked for any more')
+      await expect(changed({ only: ['orders'] })).rejects.toThrow('stream lines is not asked for any more')
+      await expect(changed({ streams: { '*': {}, lines: { target: 'rows' } } })).rejects.toThrow(
+        '(stream lines: target)',
+      )
+      expect(faults.points).not.toContain('discard')
+      expect(faults.points).not.toContain('prepare')
+      // What was begun is as it was, and goes on under its own configuration.
+      expect(await runPipeline(pipelineOf(scene))).toMatchObject({ status: 'done', resumed: true })
+      expect(target.rows('orders')).toHaveLength(40)
+    },
+  )
 
-  test('a crash while another configuration discards does not lose what the first one had', async () => {
-    const target = new MemoryTarget()
-    const scene = scenes({ destination: { target, recalls: false } })
+  test('streams that the source has got or lost since then are no change of the configuration', async () => {
+    const source: MemorySource = { streams: [numbered('orders', 40, { cut: 10 }), numbered('lines', 15, { cut: 5 })] }
+    const scene = scenes({ source })
     await interrupted(scene, 2)
-    const faults = new Faults((at) => (at === 'prepare' ? lost() : undefined))
-    const other = { destination: { target, recalls: false, faults }, pipeline: { streams: { lines: {} } } }
-    expect(await attempt({ ...scene, ...other })).toBeUndefined()
-    expect(await runPipeline(pipelineOf(scene))).toMatchObject({ status: 'done' })
+    source.streams = [numbered('orders', 40, { cut: 10 }), numbered('new', 5)]
+    expect(await runPipeline(pipelineOf(scene))).toMatchObject({ status: 'done', resumed: true, restarted: [] })
+    const { target } = scene.destination
+    expect([...target.tables.keys()].sort()).toEqual(['new', 'orders'])
     expect(target.rows('orders')).toHaveLength(40)
   })
 
@@ -276,7 +288,10 @@ describe('a resumed run', () => {
       }),
       source: at('db://me@host/shop').source,
     })
-    expect((await runPipeline(at('db://me@elsewhere/shop'))).resumed).toBe(false)
+    await expect(runPipeline(at('db://me:secret@elsewhere/shop'))).rejects.toMatchObject({
+      code: 'config_changed',
+      message: expect.stringMatching(/ \(source: url\)\.$/),
+    })
   })
 
   test.each([true, false])('columns that changed meanwhile begin their stream again (recall: %s)', async (recalls) => {

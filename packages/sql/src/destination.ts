@@ -151,9 +151,8 @@ export class SqlDestination<Session extends SqlSession & Pooled> implements Dest
       for (const stream of dropped) await session.execute(`DROP TABLE IF EXISTS ${this.#staging(run, stream)}`)
       if (before?.run.id !== run.id) return
       await this.#checkpoints.forget(session, run.pipeline, dropped, false)
-      const gone = [...streams, ...before.finished]
-      if (run.streams.every(({ request }) => gone.includes(request.stream)))
-        await this.#checkpoints.forgetAll(session, run.pipeline, true)
+      // Streams that are in their targets keep the run: going on with it does not load them again.
+      if (dropped.length === run.streams.length) await this.#checkpoints.forgetAll(session, run.pipeline, true)
     })
   }
 

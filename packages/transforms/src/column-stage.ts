@@ -95,6 +95,7 @@ export class ColumnStage {
       wire: wire && gatherWire(wire, kept),
       column: (index) => this.#gatherer.gather(index, column(index), kept),
       place: (row) => batch.place(kept[row] as number),
+      origin: (row) => batch.origin(kept[row] as number),
       rejected: [...batch.rejected, ...inOrder.map(([row, fault]) => this.#rejection(batch, row, fault))],
     })
   }
@@ -122,8 +123,7 @@ export class ColumnStage {
     const source = typeof origin === 'number' ? batch.schema.fields[origin]?.name : undefined
     const name = source ?? schema.fields[index]?.name ?? ''
     const reason = `the value of "${name}" does not fit ${typeName(type)}`
-    const raw = rejectedRow(batch, row, visible, pool)
-    return { column: name, code: 'value_invalid', reason, place: batch.place(row), raw }
+    return { column: name, code: 'value_invalid', reason, ...rejectedRow(batch, row, visible, pool) }
   }
 }
 

@@ -12,6 +12,7 @@ export interface DerivedInput {
   readonly column: (index: number) => Column
   /** Where a row came from; left out: the rows are those of `base`. */
   readonly place?: ((row: number) => string) | undefined
+  readonly origin?: RecordBatch['origin'] | undefined
   readonly onRelease?: () => void
 }
 
@@ -54,6 +55,10 @@ export class DerivedBatch implements RecordBatch {
 
   place(row: number): string {
     return this.#input.place ? this.#input.place(row) : this.#input.base.place(row)
+  }
+
+  origin(row: number): ReturnType<RecordBatch['origin']> {
+    return this.#input.origin ? this.#input.origin(row) : this.#input.base.origin(row)
   }
 
   release(): void {

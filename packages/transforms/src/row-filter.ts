@@ -43,6 +43,7 @@ export class RowFilter {
       wire: wire && gatherWire(wire, kept),
       column: (index) => this.#gatherer.gather(index, batch.column(index), kept),
       place: (row) => batch.place(kept[row] as number),
+      origin: (row) => batch.origin(kept[row] as number),
     })
   }
 

@@ -68,6 +68,7 @@ export class RowFunction {
       rows: rows.count,
       rejected: [...batch.rejected, ...rows.rejected],
       place: (row) => batch.place(kept[row] as number),
+      origin: (row) => batch.origin(kept[row] as number),
       column: (at) => {
         const { made, index } = places[at] as { made: number; index: number }
         if (made >= 0) return (this.#builders[made] as ColumnBuilder).finish()
@@ -190,8 +191,8 @@ export class RowFunction {
   }
 
   #rejection(batch: RecordBatch, row: number, { column, reason }: Fault): Rejection {
-    const raw = rejectedRow(batch, row, this.#input.visible, this.#input.pool)
-    return { code: 'value_invalid', reason, place: batch.place(row), raw, ...(column === undefined ? {} : { column }) }
+    const shown = rejectedRow(batch, row, this.#input.visible, this.#input.pool)
+    return { code: 'value_invalid', reason, ...shown, ...(column === undefined ? {} : { column }) }
   }
 
   #failed(what: string, cause?: unknown): NebulaError {

@@ -1,0 +1,8 @@
+export { runHook } from './hooks.ts'
+export type { HookEnd, RunEnd } from './hooks.ts'
+export { letterFiles } from './letters.ts'
+export type { LetterFile, LetterSelection } from './letters.ts'
+export { replayLetters } from './replay.ts'
+export type { Replayed, ReplayOptions } from './replay.ts'
+export { pipelineState, resetState } from './run-state.ts'
+export type { PipelineState, StreamState } from './run-state.ts'

@@ -1,0 +1,179 @@
+import type {
+  Catalog,
+  Column,
+  ColumnBuilder,
+  Context,
+  Field,
+  ReadTask,
+  RecordBatch,
+  RejectedRecord,
+  Rejection,
+  RowOrigin,
+  Schema,
+  SourceDriver,
+} from '@nebula/core'
+import { BytesBuilder, columnBuilder, createBatch, parseColumn } from '@nebula/core'
+import type { StoredLetter } from '@nebula/runtime'
+
+/** A dead letter on its way, and the name by which it is known when it fails again. */
+export interface SentLetter {
+  readonly entry: string
+  readonly letter: StoredLetter
+}
+
+/** Where a letter that is sent came from; it travels with the row, and into its dead letter when it fails again. */
+function originOf({ entry, letter }: SentLetter): RowOrigin {
+  const { path = '', line = 0, record = 0, byte = 0 } = letter
+  const origin = { path, line, record, byte, entry }
+  return origin
+}
+
+/** Letters whose rows the source could not read: it reads their texts, or with `again` their files, once more. */
+export function rereadSource(driver: SourceDriver, sent: readonly SentLetter[], again: boolean): SourceDriver {
+  return {
+    ...bound(driver),
+    read({ partition, stream }: ReadTask, context: Context): AsyncIterable<RecordBatch> {
+      const records = sent
+        .filter(({ letter }) => letter.stream === partition.stream)
+        .map((one): RejectedRecord => ({ origin: originOf(one), ...(again ? {} : rawOf(one.letter)) }))
+      return driver.reread?.(stream, records, context) ?? nothing()
+    },
+  }
+}
+
+/** Its methods as functions of their own, but for `plan`: letters are one partition a stream. */
+function bound(driver: SourceDriver): SourceDriver {
+  return {
+    ...(driver.open && { open: driver.open.bind(driver) }),
+    ...(driver.ping && { ping: driver.ping.bind(driver) }),
+    ...(driver.close && { close: driver.close.bind(driver) }),
+    discover: driver.discover.bind(driver),
+    read: driver.read.bind(driver),
+  }
+}
+
+async function* nothing(): AsyncGenerator<RecordBatch> {}
+
+function rawOf({ raw, raw_base64: packed }: StoredLetter): { raw?: Uint8Array } {
+  if (raw !== undefined) return { raw: Buffer.from(raw) }
+  return packed === undefined ? {} : { raw: Buffer.from(packed, 'base64') }
+}
+
+/** Letters with values: `catalog` says their columns. Nothing is connected but what `driver` opens for it. */
+export function valuesSource(
+  catalog: (context: Context) => Promise<Catalog>,
+  sent: readonly SentLetter[],
+  driver?: SourceDriver,
+): SourceDriver {
+  const { open, ping, close } = driver ? bound(driver) : ({} as Partial<SourceDriver>)
+  return {
+    ...(open && { open }),
+    ...(ping && { ping }),
+    ...(close && { close }),
+    discover: catalog,
+    async *read(task, context) {
+      const letters = sent.filter(({ letter }) => letter.stream === task.partition.stream)
+      for (const chunk of chunks(letters, task.batch)) yield batchOf(chunk, task, context)
+    },
+  }
+}
+
+function* chunks(letters: readonly SentLetter[], { rows, bytes }: ReadTask['batch']): Generator<SentLetter[]> {
+  let chunk: SentLetter[] = []
+  let size = 0
+  for (const one of letters) {
+    chunk.push(one)
+    size += JSON.stringify(one.letter.values).length
+    if (chunk.length < rows && size < bytes) continue
+    yield chunk
+    chunk = []
+    size = 0
+  }
+  if (chunk.length > 0) yield chunk
+}
+
+/** The letters that fit the columns as rows, the others as rejections. */
+function batchOf(letters: readonly SentLetter[], task: ReadTask, { pool }: Context): RecordBatch {
+  const { schema, request } = task.stream
+  const builders = schema.fields.map(({ type }) => columnBuilder(type, pool))
+  const misfits = new Map<SentLetter, Misfit>()
+  for (const one of letters) {
+    const reason = misfit(one.letter, schema)
+    if (reason) misfits.set(one, reason)
+  }
+  let rows = letters.filter((one) => !misfits.has(one))
+  let columns = fill(rows, schema, builders, misfits)
+  if (rows.some((one) => misfits.has(one))) {
+    rows = rows.filter((one) => !misfits.has(one))
+    columns = fill(rows, schema, builders, misfits)
+  }
+  const rejected = [...misfits].map(([one, reason]): Rejection => {
+    return { ...reason, code: 'value_invalid', place: one.letter.place, origin: async () => originOf(one) }
+  })
+  return createBatch({
+    stream: request.stream,
+    schema,
+    rows: rows.length,
+    columns,
+    rejected,
+    place: (row) => rows[row]?.letter.place ?? '',
+    origin: async (row) => originOf(rows[row] as SentLetter),
+    onRelease: () => builders.forEach((builder) => builder.free()),
+  })
+}
+
+type Misfit = Pick<Rejection, 'reason' | 'column'>
+
+/** Why a letter has not the columns that are asked for; undefined: it has. */
+function misfit({ values = {} }: StoredLetter, { fields }: Schema): Misfit | undefined {
+  const gone = Object.keys(values).find((name) => !fields.some((field) => field.name === name))
+  if (gone !== undefined) return { reason: `its column "${gone}" is none of the stream any more`, column: gone }
+  const missing = fields.find(({ name }) => !Object.hasOwn(values, name))
+  if (missing) return { reason: `it has no value for "${missing.name}"`, column: missing.name }
+  const odd = fields.find(({ name }) => values[name] !== null && typeof values[name] !== 'string')
+  return odd && { reason: `the value of "${odd.name}" has no text form`, column: odd.name }
+}
+
+/** Parses the texts of the rows, column by column; a row that does not fit is added to `misfits`. */
+function fill(
+  rows: readonly SentLetter[],
+  { fields }: Schema,
+  builders: readonly ColumnBuilder[],
+  misfits: Map<SentLetter, Misfit>,
+): Column[] {
+  return fields.map((field, i) => {
+    const texts = rows.map(({ letter }) => letter.values?.[field.name] as string | null)
+    return parsedColumn(texts, field, builders[i] as ColumnBuilder, (row) => {
+      const reason = { reason: `the value of "${field.name}" is not valid any more`, column: field.name }
+      misfits.set(rows[row] as SentLetter, reason)
+    })
+  })
+}
+
+function parsedColumn(
+  texts: readonly (string | null)[],
+  { type }: Field,
+  builder: ColumnBuilder,
+  onFault: (row: number) => void,
+): Column {
+  if (type.kind === 'native' && builder instanceof BytesBuilder) {
+    builder.start(texts.length)
+    for (const [row, text] of texts.entries()) {
+      // The bytes of a vendor's own type are written as `\x` and hexadecimal digits.
+      const bytes = Buffer.from(text?.slice(2) ?? '', 'hex')
+      if (text === null) builder.appendNull(row)
+      else builder.append(row, bytes, 0, bytes.length)
+    }
+    return builder.finish()
+  }
+  const bytes = texts.map((text) => Buffer.from(text ?? ''))
+  const starts = new Int32Array(texts.length)
+  const ends = new Int32Array(texts.length)
+  let at = 0
+  for (const [row, { length }] of bytes.entries()) {
+    starts[row] = texts[row] === null ? -1 : at
+    ends[row] = at += length
+  }
+  parseColumn({ data: Buffer.concat(bytes), starts, ends, base: 0, stride: 1, rows: texts.length }, builder, onFault)
+  return builder.finish()
+}
