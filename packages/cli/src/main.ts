@@ -10,6 +10,7 @@ import { reportError } from './report-error.ts'
 import { runCommand } from './run-command.ts'
 import { schemaCommand } from './schema-command.ts'
 import { serveCommand } from './serve/serve-command.ts'
+import { verifyCommand } from './verify-command.ts'
 
 const EXAMPLES = `
 Examples:
@@ -41,6 +42,7 @@ export async function main(args: readonly string[], version: string): Promise<nu
   program.addCommand(initCommand())
   program.addCommand(checkCommand(finished))
   program.addCommand(previewCommand())
+  program.addCommand(verifyCommand(finished))
   program.addCommand(discoverCommand())
   program.addCommand(connectorsCommand())
   program.addCommand(schemaCommand())

@@ -21,7 +21,11 @@ export interface PipelineFlags {
 interface RunFlags extends PipelineFlags {
   readonly quiet?: boolean
   readonly serve?: string
+  readonly verify?: boolean
 }
+
+/** The exit code of a run that brought what it could. */
+const PARTIAL = 5
 
 const EXAMPLES = `
 Examples:
@@ -47,6 +51,7 @@ export function runCommand(finished: (exitCode: number) => void): Command {
     .option('--env-file <file>', 'set variables from a file of NAME=VALUE lines')
     .option('--serve <address>', 'show the run at PORT or HOST:PORT: a page, progress, metrics')
     .option('--json', 'print the report as JSON')
+    .option('--verify', 'compare both ends afterwards, as nebula verify does')
     .option('--quiet', 'no progress')
     .option('--debug', 'errors with their causes and stack')
     .addHelpText('after', EXAMPLES)
@@ -91,7 +96,9 @@ async function run(file: string | undefined, flags: RunFlags): Promise<number> {
       process.stdout.write(flags.json ? `${JSON.stringify(event.report)}\n` : `${reportText(event.report, page)}\n`)
     }
     const report = await runtime.runPipeline(pipeline, { signal: stop.signal, onEvent, logger })
-    return report.exitCode
+    if (flags.verify !== true || (report.exitCode !== 0 && report.exitCode !== PARTIAL)) return report.exitCode
+    const { runVerify } = await import('./run-verify.ts')
+    return (await runVerify(pipeline, stop.signal, flags.json === true)) || report.exitCode
   } finally {
     view.end()
     await serving?.close()

@@ -19,6 +19,7 @@ import { sessionPool } from './connection.ts'
 import type { CopyFormat } from './copy.ts'
 import { CopyOut } from './copy.ts'
 import { postgresError } from './errors.ts'
+import { DIGEST } from './digest.ts'
 import type { PartitionRange } from './plan.ts'
 import { planStreams, selectRange } from './plan.ts'
 import { NAMES } from './types.ts'
@@ -61,6 +62,7 @@ export class PostgresSource implements SourceDriver {
       key: table.key,
       rows: table.rows,
       bytes: table.bytes,
+      digest: DIGEST,
       filters: ['where', 'native'] as const,
       wire: table.columns.every(({ binarySafe }) => binarySafe) ? [BINARY_WIRE, TEXT_WIRE, 'csv'] : [TEXT_WIRE, 'csv'],
       ...(table.comment === null ? {} : { comment: table.comment }),

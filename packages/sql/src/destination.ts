@@ -3,6 +3,7 @@ import type {
   Acceptance,
   Context,
   DestinationDriver,
+  ReadBack,
   Recalled,
   Run,
   Schema,
@@ -81,6 +82,11 @@ export class SqlDestination<Session extends SqlSession & Pooled> implements Dest
       }
       return infos
     })
+  }
+
+  readBack(target: string): ReadBack {
+    const { names } = this.#dialect
+    return { stream: names.spell(names.parse(target, this.#schema)) }
   }
 
   accept(request: StreamRequest, schema: Schema, wire: readonly string[], target?: TargetInfo): Acceptance {
