@@ -1,30 +1,45 @@
+import type { Field } from '@nebula/core'
 import type { DigestDialect } from '@nebula/sql'
 import { NAMES } from './types.ts'
 
-/** The function below. Servers of all versions compute the same, since hash partitions depend on it. */
-export const DIGEST = 'postgres-hash-record-1'
+/** What is computed below. All versions of the server compute the same: their hash partitions depend on it. */
+export const DIGEST = 'postgres-hash-1'
 
-/** Equal for the hash functions of PostgreSQL only when they are the same in every respect. */
-const HASHED =
-  /^(boolean|smallint|integer|bigint|date|time without time zone|timestamp with(out)? time zone|uuid|bytea|numeric\(\d+,\d+\))$/
-const COLLATED = /^(text|character(\(\d+\)| varying(\(\d+\))?))$/
+/** By declared types without their numbers. Only those whose equal values are the same in every respect. */
+const FUNCTIONS: Readonly<Record<string, string>> = {
+  smallint: 'hashint2extended',
+  integer: 'hashint4extended',
+  bigint: 'hashint8extended',
+  'numeric(,)': 'hash_numeric_extended',
+}
+/** The same for those whose function cannot be called by its name. */
+const BY_RECORD = /^(boolean|date|uuid|bytea|time(\(\))? without time zone|timestamp(\(\))? with(out)? time zone)$/
+/** Types whose binary form is their text. */
+const TEXT_TYPES = /^(text|name|character( varying)?(\(\d+\))?)$/
 
-/** Binds the collation, which may call different texts equal, and takes other types by what their output function says. */
 export const DIGESTS: DigestDialect = {
   names: NAMES,
-  // A record's hash is a sum over its columns. Mixed once more, rows that exchange values do not add up to the same.
-  hash: (fields, expressions) => {
-    const values = fields.map(({ declared = '' }, i) => {
+  hash(fields, expressions) {
+    const terms: string[] = []
+    const record: string[] = []
+    for (const [i, field] of fields.entries()) {
       const expression = expressions[i] ?? ''
-      if (HASHED.test(declared)) return expression
-      return `${COLLATED.test(declared) ? expression : output(expression)} COLLATE "C"`
-    })
-    return `hashint8extended(hash_record_extended(ROW(${values.join(', ')}), 0), 0)`
+      const type = (field.declared ?? '').replace(/\d+/g, '')
+      const text = `hashtextextended(${textOf(field, expression)} COLLATE "C", ${i})`
+      const value = FUNCTIONS[type] === undefined ? text : `${FUNCTIONS[type]}(${expression}, ${i})`
+      if (BY_RECORD.test(type)) record.push(expression)
+      else terms.push(`coalesce(${value}, ${i})`)
+    }
+    if (record.length > 0) terms.push(`hash_record_extended(ROW(${record.join(', ')}), 0)`)
+    return `hashint8extended(${terms.join(' # ')}, 0)`
   },
-  text: ({ declared }, expression) => (declared === 'boolean' ? `${expression}::text` : output(expression)),
-  bucket: (hash, buckets) => `(${hash} & ${buckets - 1})`,
-  among: (expression, list) => `${expression} = ANY ('{${list.join(',')}}'::bigint[])`,
-  cast: (expression, type) => `${expression}::${{ bucket: 'integer', rows: 'bigint', sum: 'numeric' }[type]}`,
+  text: textOf,
+}
+
+/** The text of a value; null stays null. */
+export function textOf({ declared = '' }: Field, expression: string): string {
+  if (declared === 'boolean') return `${expression}::text`
+  return TEXT_TYPES.test(declared) ? expression : output(expression)
 }
 
 /** The output function of any type, which a cast to text does not always use; null stays null. */

@@ -14,6 +14,10 @@ export interface CompareOptions {
   readonly moreAllowed: boolean
   /** Differences that are told one by one. */
   readonly limit: number
+  /** Rows of differing buckets that are held in memory at once, of either end; 1,000,000 if left out. */
+  readonly rowsAtOnce?: number
+  /** Behind so many differing rows, no more buckets are looked into; 100,000 if left out. */
+  readonly enough?: number
 }
 
 /** A row that is not the same at both ends. */
@@ -51,9 +55,7 @@ export interface Comparison {
 
 const ROWS_PER_BUCKET = 16_384
 const MOST_BUCKETS = 65_536
-/** Rows of differing buckets that are held in memory at once, of either end. */
 const ROWS_AT_ONCE = 1_000_000
-/** Behind so many differing rows, only what was already found is told. */
 const ENOUGH = 100_000
 
 /**
@@ -61,22 +63,23 @@ const ENOUGH = 100_000
  * them; then, for people, the rows that differ.
  */
 export async function compareSides(source: Side, destination: Side, options: CompareOptions): Promise<Comparison> {
+  const { rowsAtOnce = ROWS_AT_ONCE, enough = ENOUGH } = options
   const buckets = bucketsFor(options.estimatedRows)
   const [ours, theirs] = await both(source.sums(buckets), destination.sums(buckets))
   const differing = ours.differing(theirs)
   const totals = { missing: 0, extra: 0, changed: 0 }
   const shown: Imbalance[] = []
   let exact = true
-  for (const group of groups(differing, ours, theirs)) {
-    if (totals.missing + totals.changed + (options.moreAllowed ? 0 : totals.extra) >= ENOUGH) {
+  for (const group of groups(differing, [ours, theirs], rowsAtOnce)) {
+    if (totals.missing + totals.changed + (options.moreAllowed ? 0 : totals.extra) >= enough) {
       exact = false
       break
     }
     const chosen = new Set(group)
     const balance = new RowBalance()
     await both(
-      source.rows(buckets, chosen, (a, b, c, d) => balance.add(a, b, c, d, 1)),
-      destination.rows(buckets, chosen, (a, b, c, d) => balance.add(a, b, c, d, -1)),
+      source.rows(buckets, chosen, (keys, rows, at) => balance.add(keys, rows, at, 1)),
+      destination.rows(buckets, chosen, (keys, rows, at) => balance.add(keys, rows, at, -1)),
     )
     for (const imbalance of balance.imbalances()) {
       const changed = options.key.length === 0 ? 0 : Math.min(imbalance.source, imbalance.destination)
@@ -109,12 +112,12 @@ function bucketsFor(rows: number): number {
 }
 
 /** Buckets whose rows fit into memory together. */
-function* groups(differing: readonly number[], ours: BucketSums, theirs: BucketSums): Iterable<number[]> {
+function* groups(differing: readonly number[], sides: readonly BucketSums[], atOnce: number): Iterable<number[]> {
   let group: number[] = []
   let rows = 0
   for (const bucket of differing) {
-    const more = Math.max(ours.counts[bucket] as number, theirs.counts[bucket] as number)
-    if (group.length > 0 && rows + more > ROWS_AT_ONCE) {
+    const more = Math.max(...sides.map(({ counts }) => counts[bucket] as number))
+    if (group.length > 0 && rows + more > atOnce) {
       yield group
       group = []
       rows = 0

@@ -59,8 +59,7 @@ export class DigestSide implements Side {
     await this.#read({ buckets, rows: { buckets: [...chosen] } }, fields, (batch) => {
       const { words: keys } = batch.column(0) as Fixed64Column
       const { words: rows } = batch.column(1) as Fixed64Column
-      for (let i = 0; i < batch.rows * 2; i += 2)
-        take(keys[i] as number, keys[i + 1] as number, rows[i] as number, rows[i + 1] as number)
+      for (let i = 0; i < batch.rows * 2; i += 2) take(keys, rows, i)
     })
   }
 

@@ -7,7 +7,7 @@ import { RowHasher } from './row-hasher.ts'
 import type { FoundRow, Side, TakeRow } from './side.ts'
 
 /** Takes batches as the source has them to what should have arrived of them. */
-export interface Shaper {
+interface Shaper {
   apply(batch: RecordBatch): RecordBatch
   free(): void
 }
@@ -48,8 +48,7 @@ export class ReadingSide implements Side {
     const mask = buckets - 1
     await this.#pass(({ rows: count }, { keys, rows }) => {
       for (let i = 0; i < count * 2; i += 2) {
-        if (!chosen.has((keys[i] as number) & mask)) continue
-        take(keys[i] as number, keys[i + 1] as number, rows[i] as number, rows[i + 1] as number)
+        if (chosen.has((keys[i] as number) & mask)) take(keys, rows, i)
       }
     })
   }

@@ -1,5 +1,3 @@
-/** Words of a slot: the hash of the key, that of the row, and by how many more times the source has it. */
-const SLOT = 5
 const LEAST_SLOTS = 1024
 
 /** One key whose rows are not the same at both ends: how many rows only one of them has. */
@@ -12,43 +10,46 @@ export interface Imbalance {
 
 /**
  * Counts rows, known by the hashes of their key and of themselves: those of the source up, those of the destination
- * down. What is left is where the ends differ. An open-addressed table in one array: nothing is made for a row.
+ * down. What is left is where the ends differ. An open-addressed table in typed arrays: nothing is made for a row.
  */
 export class RowBalance {
-  #slots = new Int32Array(LEAST_SLOTS * SLOT)
+  /** Two words a slot, low word first. */
+  #keys = new Int32Array(LEAST_SLOTS * 2)
+  #rows = new Int32Array(LEAST_SLOTS * 2)
+  /** By how many more times the source has the row. */
+  #counts = new Int32Array(LEAST_SLOTS)
   #used = new Uint8Array(LEAST_SLOTS)
   #size = 0
 
-  add(keyLow: number, keyHigh: number, rowLow: number, rowHigh: number, by: number): void {
+  /** Counts the row whose hashes are the two words from `at` on in `keys` and in `rows`. */
+  add(keys: Int32Array, rows: Int32Array, at: number, by: number): void {
     if (this.#size * 2 >= this.#used.length) this.#grow()
+    const [keyLow, keyHigh] = [keys[at] as number, keys[at + 1] as number]
+    const [rowLow, rowHigh] = [rows[at] as number, rows[at + 1] as number]
     const mask = this.#used.length - 1
     let slot = (rowLow ^ Math.imul(keyLow, 0x9e3779b1)) & mask
     for (; this.#used[slot] === 1; slot = (slot + 1) & mask) {
-      const at = slot * SLOT
-      const slots = this.#slots
-      if (slots[at + 2] !== rowLow || slots[at + 3] !== rowHigh) continue
-      if (slots[at] !== keyLow || slots[at + 1] !== keyHigh) continue
-      slots[at + 4] = (slots[at + 4] as number) + by
+      if (this.#rows[slot * 2] !== rowLow || this.#rows[slot * 2 + 1] !== rowHigh) continue
+      if (this.#keys[slot * 2] !== keyLow || this.#keys[slot * 2 + 1] !== keyHigh) continue
+      this.#counts[slot] = (this.#counts[slot] as number) + by
       return
     }
-    const at = slot * SLOT
     this.#used[slot] = 1
     this.#size++
-    this.#slots[at] = keyLow
-    this.#slots[at + 1] = keyHigh
-    this.#slots[at + 2] = rowLow
-    this.#slots[at + 3] = rowHigh
-    this.#slots[at + 4] = by
+    this.#keys[slot * 2] = keyLow
+    this.#keys[slot * 2 + 1] = keyHigh
+    this.#rows[slot * 2] = rowLow
+    this.#rows[slot * 2 + 1] = rowHigh
+    this.#counts[slot] = by
   }
 
   /** The keys whose rows differ. */
   imbalances(): Imbalance[] {
     const byKey = new Map<bigint, { keyLow: number; keyHigh: number; source: number; destination: number }>()
     for (let slot = 0; slot < this.#used.length; slot++) {
-      const by = this.#slots[slot * SLOT + 4] as number
-      if (this.#used[slot] === 0 || by === 0) continue
-      const keyLow = this.#slots[slot * SLOT] as number
-      const keyHigh = this.#slots[slot * SLOT + 1] as number
+      const by = this.#counts[slot] as number
+      if (by === 0) continue
+      const [keyLow, keyHigh] = [this.#keys[slot * 2] as number, this.#keys[slot * 2 + 1] as number]
       const id = wordsToBigInt(keyLow, keyHigh)
       const found = byKey.get(id) ?? { keyLow, keyHigh, source: 0, destination: 0 }
       byKey.set(id, found)
@@ -58,17 +59,17 @@ export class RowBalance {
     return [...byKey.values()]
   }
 
+  /** Twice as many slots; what is balanced needs none any more. */
   #grow(): void {
-    const [slots, used] = [this.#slots, this.#used]
-    this.#slots = new Int32Array(slots.length * 2)
-    this.#used = new Uint8Array(used.length * 2)
+    const [keys, rows, counts] = [this.#keys, this.#rows, this.#counts]
+    this.#keys = new Int32Array(keys.length * 2)
+    this.#rows = new Int32Array(rows.length * 2)
+    this.#counts = new Int32Array(counts.length * 2)
+    this.#used = new Uint8Array(counts.length * 2)
     this.#size = 0
-    for (let slot = 0; slot < used.length; slot++) {
-      const at = slot * SLOT
-      // What is balanced needs no place any more.
-      if (used[slot] === 0 || slots[at + 4] === 0) continue
-      const [a, b, c, d, by] = [slots[at], slots[at + 1], slots[at + 2], slots[at + 3], slots[at + 4]] as number[]
-      this.add(a as number, b as number, c as number, d as number, by as number)
+    for (let slot = 0; slot < counts.length; slot++) {
+      const by = counts[slot] as number
+      if (by !== 0) this.add(keys, rows, slot * 2, by)
     }
   }
 }

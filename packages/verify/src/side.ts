@@ -11,8 +11,8 @@ export interface FoundRow {
   readonly place: string
 }
 
-/** Takes the hashes of a row's key and of the row, low words first. */
-export type TakeRow = (keyLow: number, keyHigh: number, rowLow: number, rowHigh: number) => void
+/** Takes a row whose hashes are the two words from `at` on: of its key in `keys`, of itself in `rows`. */
+export type TakeRow = (keys: Int32Array, rows: Int32Array, at: number) => void
 
 /** The rows of one stream at one end, as they are compared. All passes see the same rows where the end has snapshots. */
 export interface Side {
