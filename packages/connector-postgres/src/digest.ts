@@ -13,7 +13,7 @@ const FUNCTIONS: Readonly<Record<string, string>> = {
   'numeric(,)': 'hash_numeric_extended',
 }
 /** The same for those whose function cannot be called by its name. */
-const BY_RECORD = /^(boolean|date|uuid|bytea|time(\(\))? without time zone|timestamp(\(\))? with(out)? time zone)$/
+const BY_RECORD = /^(boolean|date|uuid|bytea|time(stamp)?\S* with(out)? time zone)$/
 /** Types whose binary form is their text. */
 const TEXT_TYPES = /^(text|name|character( varying)?(\(\d+\))?)$/
 
