@@ -18,11 +18,12 @@ Examples:
   nebula run --from csv:./in --to '\${TARGET_URL}'       every CSV file of a folder into a database
   nebula plan shop.yaml                                 what a run would do, and all that stands against it
   nebula init postgres csv                              write a pipeline file to begin with
+  nebula verify shop.yaml                               compare both ends, and name the rows that differ
   nebula discover --from '\${SOURCE_URL}'                what a source has
   nebula explain CODE                                   what an error means, and what fixes it
   nebula run --help                                     options and more examples
 
-Exit codes: 0 done, 1 internal, 2 configuration or usage, 3 connection, 4 data,
+Exit codes: 0 done, 1 internal, 2 configuration or usage, 3 connection, 4 data (or a difference),
             5 partial (rows kept as dead letters, or a stream failed), 130 interrupted`
 
 /** Runs one command line; returns the exit code. */

@@ -165,6 +165,36 @@ describe('PostgreSQL -> PostgreSQL', () => {
     expect(found.buckets).toBeGreaterThanOrEqual(16)
   })
 
+  test('columns and tables of any kind: odd names, renamed, views, partitions, no columns at all', async () => {
+    const create = `CREATE TABLE odd (k integer PRIMARY KEY, p text, c0 text, "c1 ""x""" text, "É" integer) PARTITION BY HASH (k);
+      CREATE TABLE odd1 PARTITION OF odd FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+      CREATE TABLE odd2 PARTITION OF odd FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+      INSERT INTO odd SELECT i, 'p' || i, 'c' || i, NULL, i % 3 FROM generate_series(1, 500) i;
+      CREATE VIEW seen AS SELECT k, "É" FROM odd; CREATE TABLE bare (); INSERT INTO bare SELECT FROM generate_series(1, 3)`
+    const target = await database('18')
+    const streams = { 'public.odd': { rename: { k: 'c4', É: 'k' } }, 'public.seen': {}, 'public.bare': {} }
+    const pipeline = await moved(postgres(await database('18', create)), postgres(target), { streams })
+    const summary = ({ streams: found }: VerifyReport): unknown[] =>
+      found.map(({ stream, status, method, rows }) => [stream, status, method, rows?.destination])
+    expect(summary(await verifyPipeline(pipeline))).toEqual([
+      ['public.bare', 'equal', 'reading', 3],
+      ['public.odd', 'equal', 'database', 500],
+      ['public.seen', 'equal', 'database', 500],
+    ])
+    await query(
+      target,
+      'UPDATE odd SET k = 7 WHERE c4 = 100; DELETE FROM seen WHERE k = 9; INSERT INTO bare DEFAULT VALUES',
+    )
+    const report = await verifyPipeline(pipeline)
+    expect(summary(report).map((line) => (line as string[])[1])).toEqual(['different', 'different', 'different'])
+    expect(report.streams.map(({ missing, changed, extra }) => [missing, changed, extra])).toEqual([
+      [0, 0, 1],
+      [0, 1, 0],
+      [1, 0, 0],
+    ])
+    expect(report.streams[1]?.differences).toMatchObject([{ kind: 'changed', key: { c4: '100' }, columns: ['k'] }])
+  })
+
   test('masked, cast, renamed and excluded columns are compared as they should have arrived', async () => {
     const target = await database('18')
     const streams = {

@@ -5,14 +5,14 @@ import { NAMES } from './types.ts'
 /** What is computed below. All versions of the server compute the same: their hash partitions depend on it. */
 export const DIGEST = 'postgres-hash-1'
 
-/** By declared types without their numbers. Only those whose equal values are the same in every respect. */
+/** By declared types without their numbers, only those whose equal values are the same in every respect. */
 const FUNCTIONS: Readonly<Record<string, string>> = {
   smallint: 'hashint2extended',
   integer: 'hashint4extended',
   bigint: 'hashint8extended',
   'numeric(,)': 'hash_numeric_extended',
 }
-/** The same for those whose function cannot be called by its name. */
+/** Those whose function has no name that they can be given to. */
 const BY_RECORD = /^(boolean|date|uuid|bytea|time(stamp)?\S* with(out)? time zone)$/
 /** Types whose binary form is their text. */
 const TEXT_TYPES = /^(text|name|character( varying)?(\(\d+\))?)$/
@@ -25,10 +25,9 @@ export const DIGESTS: DigestDialect = {
     for (const [i, field] of fields.entries()) {
       const expression = expressions[i] ?? ''
       const type = (field.declared ?? '').replace(/\d+/g, '')
-      const text = `hashtextextended(${textOf(field, expression)} COLLATE "C", ${i})`
-      const value = FUNCTIONS[type] === undefined ? text : `${FUNCTIONS[type]}(${expression}, ${i})`
+      const value = FUNCTIONS[type] === undefined ? `${textOf(field, expression)} COLLATE "C"` : expression
       if (BY_RECORD.test(type)) record.push(expression)
-      else terms.push(`coalesce(${value}, ${i})`)
+      else terms.push(`coalesce(${FUNCTIONS[type] ?? 'hashtextextended'}(${value}, ${i}), ${i})`)
     }
     if (record.length > 0) terms.push(`hash_record_extended(ROW(${record.join(', ')}), 0)`)
     return `hashint8extended(${terms.join(' # ')}, 0)`

@@ -62,7 +62,8 @@ export function pairStream(agreed: AgreedStream, source: StreamInfo, target: Str
     uncompared,
     absent,
     target: { request: asked, schema: { fields }, decode: fields.map((_, index) => index) },
-    digestible: !changed && alike && source.digest !== undefined && source.digest === target.digest,
+    digestible:
+      columns.length > 0 && !changed && alike && source.digest !== undefined && source.digest === target.digest,
   }
 }
 
