@@ -12,7 +12,7 @@ const allowed = {
   transforms: ['core'],
   runtime: ['core', 'base', 'transforms'],
   inspect: ['core', 'base', 'runtime'],
-  verify: ['core', 'base', 'runtime'],
+  verify: ['core', 'base', 'runtime', 'transforms'],
   cli: ['runtime', 'inspect', 'verify', 'core', 'base'],
   formats: ['core'],
   files: ['core', 'base', 'formats'],

@@ -215,6 +215,37 @@ describe('PostgreSQL -> PostgreSQL', () => {
     })
   })
 
+  test('where, functions and added columns: what should have arrived is compared, and nothing else', async () => {
+    const target = await database('18')
+    const source = postgres(await database('18', ORDERS))
+    const streams = { 'public.orders': { where: 'id > 1000' } }
+    const filtered = await moved(source, postgres(target), { streams })
+    expect(await verifyOne(filtered)).toMatchObject({
+      status: 'equal',
+      method: 'database',
+      rows: { source: 4000, destination: 4000 },
+    })
+    const code = newPath('orders.mjs')
+    await writeFile(
+      code,
+      `export default { columns: { total: 'float64' }, record(row) { return row.id % 10 === 0 ? null : { total: row.id * 2 } } }`,
+    )
+    const changes = { add: { country: 'CH', at: '@extracted_at' }, transform: code, target: 'made' }
+    const made = await moved(source, postgres(target), { streams: { 'public.orders': changes } })
+    expect(await verifyOne(made)).toMatchObject({
+      status: 'equal',
+      method: 'reading',
+      rows: { source: 4500 },
+      uncompared: [{ column: 'at', why: 'every run adds its own value' }],
+    })
+    await query(target, `UPDATE made SET total = -1 WHERE id = 11; UPDATE made SET country = 'FR' WHERE id = 12`)
+    const { differences = [] } = await verifyOne(made)
+    expect(differences.map(({ key, columns }) => [key['id'], columns]).sort()).toEqual([
+      ['11', ['total']],
+      ['12', ['country']],
+    ])
+  })
+
   test('in mode append, rows of the target that the source does not have are no fault', async () => {
     const target = await database(
       '18',

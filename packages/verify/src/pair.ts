@@ -30,17 +30,22 @@ export interface Pair {
 
 /** Sets a stream beside its target, column by column. */
 export function pairStream(agreed: AgreedStream, source: StreamInfo, target: StreamInfo, back: ReadBack): Pair {
-  const { request, writeSchema, accepted, options, targetKey } = agreed
+  const { request, readSchema, writeSchema, accepted, options, targetKey, transform } = agreed
+  const { origins, steps } = transform
   const columns: PairedColumn[] = []
   const uncompared: { column: string; why: string }[] = []
   const absent: string[] = []
   for (const [index, written] of writeSchema.fields.entries()) {
     const { name } = written
-    const declared = source.schema.fields[fieldIndex(source.schema, request.columns[index] ?? '')] ?? written
+    const origin = origins[index]
+    const read = transform.function || typeof origin !== 'number' ? undefined : readSchema.fields[origin]
+    const declared = source.schema.fields[fieldIndex(source.schema, read?.name ?? '')] ?? written
     const standing = target.schema.fields[fieldIndex(target.schema, name)]
     if (!standing) absent.push(name)
     else {
-      const why = incomparable(declared, written, standing, accepted.columns[index]?.fidelity === 'lossy')
+      const made = typeof origin === 'object' && 'metadata' in origin
+      const lossy = accepted.columns[index]?.fidelity === 'lossy'
+      const why = made ? 'every run adds its own value' : incomparable(declared, written, standing, lossy)
       if (why !== undefined) uncompared.push({ column: name, why })
       else columns.push({ name, index, source: declared, destination: standing })
     }
@@ -53,7 +58,8 @@ export function pairStream(agreed: AgreedStream, source: StreamInfo, target: Str
   })
   const { stream, path } = back
   const asked = { stream, mode: request.mode, columns: compared, key, ...(path === undefined ? {} : { path }) }
-  const changed = agreed.steps.some((steps) => steps.length > 0) || options.limit !== undefined
+  const kept = columns.every(({ index }) => typeof origins[index] === 'number' && steps[index]?.length === 0)
+  const changed = !kept || transform.where !== undefined || transform.function !== undefined
   const alike = columns.every((column) => isAlike(column.source, column.destination))
   return {
     agreed,
@@ -63,7 +69,12 @@ export function pairStream(agreed: AgreedStream, source: StreamInfo, target: Str
     absent,
     target: { request: asked, schema: { fields }, decode: fields.map((_, index) => index) },
     digestible:
-      columns.length > 0 && !changed && alike && source.digest !== undefined && source.digest === target.digest,
+      columns.length > 0 &&
+      !changed &&
+      options.limit === undefined &&
+      alike &&
+      source.digest !== undefined &&
+      source.digest === target.digest,
   }
 }
 

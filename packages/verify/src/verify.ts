@@ -3,7 +3,8 @@ import { createContext, Managed } from '@nebula/base'
 import type { Catalog, Logger, Plan, ReadBack, ReadStream, SourceDriver } from '@nebula/core'
 import { ERROR_CODES, NebulaError, toNebulaError } from '@nebula/core'
 import type { AgreedStream, OpenPipeline, Pipeline } from '@nebula/runtime'
-import { openPipeline, prepareRun, readStream, Transformer } from '@nebula/runtime'
+import { loadTransform, openPipeline, prepareRun, readStream } from '@nebula/runtime'
+import { changesNothing, Transformer } from '@nebula/transforms'
 import type { Comparison } from './compare.ts'
 import { compareSides } from './compare.ts'
 import { DigestSide } from './digest-side.ts'
@@ -175,7 +176,7 @@ async function comparePair(
     const message = `${target} has no column ${pair.absent.join(', ')}.`
     throw new NebulaError('verify_differs', { message })
   }
-  const { source, destination } = pair.digestible ? digestSides(pair, ends) : readingSides(pair, ends)
+  const { source, destination } = pair.digestible ? digestSides(pair, ends) : await readingSides(pair, ends)
   const comparison = await compareSides(source, destination, {
     columns: pair.columns.map(({ name }) => name),
     key: pair.key,
@@ -210,17 +211,20 @@ function digestSides({ agreed, columns, key, target }: Pair, ends: StreamTask['e
   }
 }
 
-function readingSides({ agreed, columns, key, target }: Pair, ends: StreamTask['ends']): Sides {
+async function readingSides({ agreed, columns, key, target }: Pair, ends: StreamTask['ends']): Promise<Sides> {
   const places = columns.flatMap(({ name }, place) => (key.includes(name) ? [place] : []))
-  const { steps, writeSchema } = agreed
-  const changed = steps.some((list) => list.length > 0)
+  const { transform, readSchema, writeSchema } = agreed
+  const changed = !changesNothing(transform, readSchema.fields.length)
+  const code = transform.function && (await loadTransform(transform.function))
   return {
     source: new ReadingSide({
       end: ends.source,
       stream: withoutWire(readStream(agreed)),
       columns: columns.map(({ index }) => index),
       key: places,
-      ...(changed ? { shaper: (pool) => new Transformer(writeSchema, steps, pool) } : {}),
+      ...(changed
+        ? { shaper: (pool) => new Transformer({ transform, readSchema, writeSchema, facts: NO_FACTS, code, pool }) }
+        : {}),
     }),
     destination: new ReadingSide({
       end: ends.destination,
@@ -230,6 +234,9 @@ function readingSides({ agreed, columns, key, target }: Pair, ends: StreamTask['
     }),
   }
 }
+
+/** Columns that tell of a run are not compared, so it does not matter what is in them. */
+const NO_FACTS = { '@extracted_at': new Date(0).toISOString(), '@run_id': '', '@stream': '', '@partition': '' }
 
 /** The same columns, all of them decoded. */
 function withoutWire({ request, schema }: ReadStream): ReadStream {
