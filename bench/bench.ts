@@ -4,6 +4,7 @@
 //   npm run bench -- --record         also writes baseline.json and the table of docs/performance.md
 //   npm run bench -- --overhead      CPU of base and runtime: drivers alone against a run
 //   npm run bench -- --storage        the storage modes, in memory
+//   npm run bench -- --verify        nebula verify against the run that it checks
 //   npm run bench -- --smoke          short; fails when a route is more than 40 % below the baseline
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -19,6 +20,7 @@ import type { Ground, Route } from './routes.ts'
 import { createLimitTable, ROUTES, withClient } from './routes.ts'
 import { benchStorage } from './storage.ts'
 import { createLineitem } from './tables.ts'
+import { measureVerify } from './verify.ts'
 
 const SMOKE_ROWS = 300_000
 
@@ -31,6 +33,7 @@ const { values } = parseArgs({
     record: { type: 'boolean', default: false },
     storage: { type: 'boolean', default: false },
     overhead: { type: 'boolean', default: false },
+    verify: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 })
@@ -38,7 +41,7 @@ const { values } = parseArgs({
 async function main(): Promise<number> {
   if (values.help) {
     console.log(
-      'npm run bench -- [--rows N] [--pairs N] [--only ROUTE,...] [--record] [--overhead] [--storage] [--smoke]',
+      'npm run bench -- [--rows N] [--pairs N] [--only ROUTE,...] [--record] [--overhead] [--storage] [--verify] [--smoke]',
     )
     console.log(`routes: ${ROUTES.map(({ name }) => name).join(', ')}`)
     return 0
@@ -59,6 +62,10 @@ async function main(): Promise<number> {
   try {
     const ground = await prepareGround(server, folder, rows)
     if (values.overhead) return await printOverhead(routes, ground)
+    if (values.verify) {
+      for await (const line of measureVerify(ground, Number(values.pairs))) console.log(line)
+      return 0
+    }
     console.log(TABLE_HEAD)
     const results: Result[] = []
     for (const route of routes) {

@@ -16,6 +16,8 @@ export interface Command {
   readonly args: readonly string[]
   readonly env?: Readonly<Record<string, string>>
   readonly cwd?: string
+  /** The one that is no failure; 0 if left out. */
+  readonly exitCode?: number
   readonly nodeFlags?: readonly string[]
 }
 
@@ -44,7 +46,8 @@ export async function measure(command: Command): Promise<Usage> {
     child.once('close', resolve)
   })
   const seconds = (performance.now() - began) / 1000
-  if (code !== 0) throw new Error(`${command.args.join(' ')} exited with ${code}:\n${stderr}${stdout}`)
+  if (code !== (command.exitCode ?? 0))
+    throw new Error(`${command.args.join(' ')} exited with ${code}:\n${stderr}${stdout}`)
   const { cpuSeconds, peakBytes } = JSON.parse(await readFile(usageFile, 'utf8')) as Usage
   await rm(folder, { recursive: true })
   return { seconds, cpuSeconds, peakBytes, stdout }

@@ -12,6 +12,7 @@ import { runCommand } from './run-command.ts'
 import { schemaCommand } from './schema-command.ts'
 import { serveCommand } from './serve/serve-command.ts'
 import { stateCommand } from './state-command.ts'
+import { verifyCommand } from './verify-command.ts'
 
 const EXAMPLES = `
 Examples:
@@ -19,13 +20,14 @@ Examples:
   nebula run --from csv:./in --to '\${TARGET_URL}'       every CSV file of a folder into a database
   nebula plan shop.yaml                                 what a run would do, and all that stands against it
   nebula init postgres csv                              write a pipeline file to begin with
+  nebula verify shop.yaml                               compare both ends, and name the rows that differ
   nebula discover --from '\${SOURCE_URL}'                what a source has
   nebula state show shop.yaml                           how far the last run came
   nebula dlq replay shop.yaml                           send rows that were kept aside again
   nebula explain CODE                                   what an error means, and what fixes it
   nebula run --help                                     options and more examples
 
-Exit codes: 0 done, 1 internal, 2 configuration or usage, 3 connection, 4 data,
+Exit codes: 0 done, 1 internal, 2 configuration or usage, 3 connection, 4 data (or a difference),
             5 partial (rows kept as dead letters, or a stream failed), 130 interrupted`
 
 /** Runs one command line; returns the exit code. */
@@ -45,6 +47,7 @@ export async function main(args: readonly string[], version: string): Promise<nu
   program.addCommand(initCommand())
   program.addCommand(checkCommand(finished))
   program.addCommand(previewCommand())
+  program.addCommand(verifyCommand(finished))
   program.addCommand(discoverCommand())
   program.addCommand(stateCommand())
   program.addCommand(dlqCommand(finished))

@@ -25,7 +25,11 @@ interface RunFlags extends PipelineFlags {
   readonly maxMemory?: number
   readonly quiet?: boolean
   readonly serve?: string
+  readonly verify?: boolean
 }
+
+/** The exit code of a run that brought what it could. */
+const PARTIAL = 5
 
 const EXAMPLES = `
 Examples:
@@ -58,6 +62,7 @@ export function runCommand(finished: (exitCode: number) => void): Command {
     .option('--env-file <file>', 'set variables from a file of NAME=VALUE lines')
     .option('--serve <address>', 'show the run at PORT or HOST:PORT: a page, progress, metrics')
     .option('--json', 'print the report as JSON')
+    .option('--verify', 'compare both ends afterwards, as nebula verify does')
     .option('--quiet', 'no progress')
     .option('--debug', 'errors with their causes and stack')
     .addHelpText('after', EXAMPLES)
@@ -130,7 +135,11 @@ async function move(pipeline: Pipeline, flags: RunFlags): Promise<Report> {
       const page = saveReportPage(pipeline, event.report, logger)
       process.stdout.write(flags.json ? `${JSON.stringify(event.report)}\n` : `${reportText(event.report, page)}\n`)
     }
-    return await runPipeline(pipeline, { signal: stop.signal, drain: stop.drain, onEvent, logger })
+    const report = await runPipeline(pipeline, { signal: stop.signal, drain: stop.drain, onEvent, logger })
+    if (flags.verify !== true || (report.exitCode !== 0 && report.exitCode !== PARTIAL)) return report
+    const { runVerify } = await import('./run-verify.ts')
+    const verdict = await runVerify(pipeline, stop.signal, flags.json === true)
+    return { ...report, exitCode: verdict || report.exitCode }
   } finally {
     view.end()
     await serving?.close()

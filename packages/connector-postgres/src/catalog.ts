@@ -1,4 +1,4 @@
-import type { Field, LogicalType, TypeDefinition } from '@nebula/core'
+import type { Field, TypeDefinition } from '@nebula/core'
 import { utf8 } from '@nebula/core'
 import type { TableName } from '@nebula/sql'
 import type { Session } from './connection.ts'
@@ -154,7 +154,7 @@ class Types {
     const type = this.#rows.get(row.type)
     const binarySafe = this.#binarySafe(row.type)
     const modelled = type?.schema === 'pg_catalog' ? logicalType(type.name, row.modifier, declared) : native(declared)
-    const offers = offered(modelled, binarySafe)
+    const offers = binarySafe && modelled.kind !== 'utf8' ? [modelled, utf8] : [utf8]
     const requires = this.#requires(row.type)
     const field: Field = {
       name,
@@ -190,9 +190,4 @@ class Types {
     found.set(name, { name, ddl })
     return [...found.values()]
   }
-}
-
-function offered(type: LogicalType, binarySafe: boolean): LogicalType[] {
-  if (!binarySafe || type.kind === 'utf8') return [utf8]
-  return [type, utf8]
 }

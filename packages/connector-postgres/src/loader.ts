@@ -1,7 +1,7 @@
 import type { Context, RecordBatch, Rejection, WriteTask } from '@nebula/core'
 import { NebulaError, utf8 } from '@nebula/core'
 import type { EncodedField, RowEncoder } from '@nebula/formats'
-import { BINARY_WIRE, FRAME_HEAD, frameCopyData, LineEncoder, TupleEncoder, TuplePatcher } from '@nebula/formats'
+import { BINARY_WIRE, LineEncoder, RowSender, TupleEncoder, TuplePatcher } from '@nebula/formats'
 import type { Loader, TableName } from '@nebula/sql'
 import { needsText } from '@nebula/sql'
 import type { Session } from './connection.ts'
@@ -9,9 +9,6 @@ import { CopyIn } from './copy.ts'
 import type { ServerError } from './errors.ts'
 import { serverMessage } from './errors.ts'
 import { NAMES, TYPES } from './types.ts'
-
-/** Bytes, about, that are encoded before they are sent. */
-const CHUNK_BYTES = 1_048_576
 
 /** A COPY that is open, and the rows that were sent into it. */
 interface OpenCopy {
@@ -30,9 +27,7 @@ export class CopyLoader implements Loader<Session> {
   /** Of what is encoded. */
   readonly #binary: boolean
   #copy: OpenCopy | undefined
-  /** One chunk is on its way while the next is encoded. */
-  #sending: Promise<void> = Promise.resolve()
-  #encoder: RowEncoder | undefined
+  #sender: RowSender | undefined
 
   constructor(task: WriteTask, staging: TableName, context: Context) {
     this.#task = task
@@ -48,14 +43,15 @@ export class CopyLoader implements Loader<Session> {
     const copy = await this.#open(session, wire ? wire.format === BINARY_WIRE : this.#binary)
     copy.rows += to - from
     if (wire && this.#encoded.length === 0)
-      await copy.stream.write(wire.data.subarray(wire.offsets[from], wire.offsets[to]))
-    else await this.#encode(copy.stream, batch, from, to)
+      return copy.stream.write(wire.data.subarray(wire.offsets[from], wire.offsets[to]))
+    this.#sender ??= new RowSender(this.#newEncoder(batch.wire !== undefined), this.#encoded, this.#context.pool)
+    await this.#sender.send(batch, from, to, (messages) => copy.stream.write(messages))
   }
 
   async end(): Promise<void> {
-    const [copy, sending] = [this.#copy, this.#sending]
+    const [copy, sent] = [this.#copy, this.#sender?.sent]
     this.reset()
-    await sending
+    await sent
     const taken = await copy?.stream.finish()
     if (copy && taken !== copy.rows) {
       throw new NebulaError('counts_differ', { message: `The server took ${taken} of ${copy.rows} rows.` })
@@ -65,13 +61,13 @@ export class CopyLoader implements Loader<Session> {
   reset(): boolean {
     const open = this.#copy !== undefined
     this.#copy = undefined
-    this.#sending = Promise.resolve()
+    this.#sender?.forget()
     return open
   }
 
   free(): void {
-    this.#encoder?.free()
-    this.#encoder = undefined
+    this.#sender?.free()
+    this.#sender = undefined
   }
 
   /** The line that the server's context names behind the table: `COPY t, line 7, column c`, in any language. */
@@ -98,23 +94,6 @@ export class CopyLoader implements Loader<Session> {
     const table = `${NAMES.table(this.#staging)}${columns && ` (${columns})`}`
     const sql = `COPY ${table} FROM STDIN (FORMAT ${binary ? 'binary' : 'text'})`
     return (this.#copy = { stream: await CopyIn.start(client, sql, binary), binary, rows: 0 })
-  }
-
-  async #encode(stream: CopyIn, batch: RecordBatch, from: number, to: number): Promise<void> {
-    const { pool } = this.#context
-    const encoder = (this.#encoder ??= this.#newEncoder(batch.wire !== undefined))
-    const columns = this.#encoded.map((index) => batch.column(index))
-    const rows = Math.ceil((CHUNK_BYTES * batch.rows) / Math.max(1, batch.byteLength))
-    for (let row = from; row < to; row += rows) {
-      const bytes = pool.take(FRAME_HEAD + encoder.begin(columns, row, Math.min(to, row + rows), batch.wire))
-      const out = { bytes, view: new DataView(bytes.buffer) }
-      const end = encoder.write(out, FRAME_HEAD)
-      frameCopyData(out, end)
-      const before = this.#sending
-      this.#sending = stream.write(bytes.subarray(0, end)).finally(() => pool.give(bytes))
-      this.#sending.catch(() => {})
-      await before
-    }
   }
 
   #newEncoder(patches: boolean): RowEncoder {

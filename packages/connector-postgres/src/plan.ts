@@ -1,8 +1,9 @@
 import type { Partition, Plan, PreviousPlan, ReadStream, StreamRequest } from '@nebula/core'
 import { NebulaError, schemaFingerprint } from '@nebula/core'
 import type { TableName, TableRange } from '@nebula/sql'
-import { compileCondition, mergeRanges } from '@nebula/sql'
+import { compileCondition, digestQuery, mergeRanges } from '@nebula/sql'
 import type { Session } from './connection.ts'
+import { DIGESTS, output, textOf } from './digest.ts'
 import { NAMES, TYPES } from './types.ts'
 
 /** The part of a stream that one task reads: pages `from` to `to` of one table, or a whole view. JSON. */
@@ -194,27 +195,18 @@ function fromRange(range: PartitionRange, { where, nativeFilter }: StreamRequest
   return `FROM ${range.only ? 'ONLY ' : ''}${NAMES.table(range)}${conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`}`
 }
 
-/** Types whose binary form is their text. */
-const TEXT_TYPES = /^(text|name|character( varying)?(\(\d+\))?)$/
-
-/** The output function of any type, which a cast to text does not always use; null stays null. */
-function output(column: string): string {
-  return `CASE num_nulls(${column}) WHEN 0 THEN concat(${column}) END`
-}
-
 /** By code point; a char(n) with its blanks. */
 function comparedText(column: string, declared = ''): string {
   return `(${/^(text$|name$|character varying)/.test(declared) ? column : output(column)}) COLLATE "C"`
 }
 
 /** The query of a task. Columns are named: children of a table may have them in another order. */
-export function selectRange({ schema, request, wire }: ReadStream, range: PartitionRange): string {
-  const columns = schema.fields.map(({ name, type, declared = '' }) => {
-    const column = NAMES.quote(name)
-    const text = wire === 'csv' || (wire === undefined && type.kind === 'utf8')
-    if (declared === 'boolean') return text ? `${column}::text` : column
-    if (wire !== undefined || !text || TEXT_TYPES.test(declared)) return column
-    return output(column)
+export function selectRange({ schema, request, wire, digest }: ReadStream, range: PartitionRange): string {
+  if (digest) return digestQuery(DIGESTS, digest, fromRange(range, request), range.only ? 'ctid' : `''`)
+  const columns = schema.fields.map((field) => {
+    const column = NAMES.quote(field.name)
+    const asText = wire === undefined ? field.type.kind === 'utf8' : wire === 'csv' && field.declared === 'boolean'
+    return asText ? textOf(field, column) : column
   })
   const limit = request.limit === undefined ? '' : ` LIMIT ${request.limit}`
   return `SELECT ${columns.join(', ')} ${fromRange(range, request)}${limit}`

@@ -1,4 +1,3 @@
-import type { Pool } from '@nebula/base'
 import type {
   Catalog,
   Context,
@@ -11,7 +10,7 @@ import type {
 } from '@nebula/core'
 import { isNebulaError, NebulaError } from '@nebula/core'
 import { BINARY_WIRE, TEXT_WIRE, TupleBatches } from '@nebula/formats'
-import { serverVersion } from '@nebula/sql'
+import { SqlEnd } from '@nebula/sql'
 import { allTables } from './catalog.ts'
 import type { PostgresConfig } from './config.ts'
 import type { Session } from './connection.ts'
@@ -19,6 +18,7 @@ import { sessionPool } from './connection.ts'
 import type { CopyFormat } from './copy.ts'
 import { CopyOut } from './copy.ts'
 import { postgresError } from './errors.ts'
+import { DIGEST } from './digest.ts'
 import type { PartitionRange } from './plan.ts'
 import { planStreams, selectRange } from './plan.ts'
 import { NAMES } from './types.ts'
@@ -26,33 +26,16 @@ import { NAMES } from './types.ts'
 const WIRE_FORMATS: Readonly<Record<string, CopyFormat>> = { [BINARY_WIRE]: 'binary', [TEXT_WIRE]: 'text', csv: 'csv' }
 
 /** Reads tables and views by COPY, all under the one snapshot that `plan` opens and holds. */
-export class PostgresSource implements SourceDriver {
-  readonly #pool: Pool<Session>
+export class PostgresSource extends SqlEnd<Session> implements SourceDriver {
   /** Holds the exported snapshot. */
   #coordinator: Session | undefined
 
   constructor(config: PostgresConfig) {
-    this.#pool = sessionPool(config)
-  }
-
-  async open(context: Context): Promise<void> {
-    await this.ping(context)
-  }
-
-  async ping(context: Context): Promise<void> {
-    await this.#pool.use(context, (session) => session.query('SELECT 1'))
-  }
-
-  async version(context: Context): Promise<string> {
-    return this.#pool.use(context, (session) => serverVersion(session, NAMES.vendor))
-  }
-
-  async close(): Promise<void> {
-    await this.#pool.close()
+    super(sessionPool(config), NAMES.vendor)
   }
 
   async discover(context: Context): Promise<Catalog> {
-    const tables = await this.#pool.use(context, (session) => allTables(session))
+    const tables = await this.pool.use(context, (session) => allTables(session))
     const denied = tables.filter((table) => !table.readable).map((table) => NAMES.spell(table))
     const readable = tables.filter((table) => table.readable)
     const streams = readable.map((table) => ({
@@ -61,6 +44,7 @@ export class PostgresSource implements SourceDriver {
       key: table.key,
       rows: table.rows,
       bytes: table.bytes,
+      digest: DIGEST,
       filters: ['where', 'native'] as const,
       wire: table.columns.every(({ binarySafe }) => binarySafe) ? [BINARY_WIRE, TEXT_WIRE, 'csv'] : [TEXT_WIRE, 'csv'],
       ...(table.comment === null ? {} : { comment: table.comment }),
@@ -76,8 +60,8 @@ export class PostgresSource implements SourceDriver {
   ): Promise<Plan> {
     const plan = async (): Promise<Plan> => {
       this.#coordinator?.destroy()
-      if (this.#coordinator) this.#pool.release(this.#coordinator)
-      this.#coordinator = await this.#pool.acquire(context)
+      if (this.#coordinator) this.pool.release(this.#coordinator)
+      this.#coordinator = await this.pool.acquire(context)
       return planStreams(this.#coordinator, streams, partitionBytes, previous)
     }
     return context.call(plan, { unbounded: true })
@@ -106,14 +90,14 @@ export class PostgresSource implements SourceDriver {
       copy.close()
       batches.close()
       if (!ended) session.destroy()
-      this.#pool.release(session)
+      this.pool.release(session)
     }
   }
 
   /** A session inside a transaction that sees the task's snapshot; it stays there for the next task. */
   async #session({ snapshot }: ReadTask, context: Context): Promise<Session> {
     const name = typeof snapshot === 'string' ? snapshot : undefined
-    const session = await this.#pool.acquire(context, name)
+    const session = await this.pool.acquire(context, name)
     if (name === undefined || session.state === name) return session
     const enter = async (signal: AbortSignal): Promise<Session> => {
       signal.addEventListener('abort', () => session.destroy(), { once: true })
@@ -126,7 +110,7 @@ export class PostgresSource implements SourceDriver {
       return await context.call(enter, { idempotent: false })
     } catch (error) {
       session.destroy()
-      this.#pool.release(session)
+      this.pool.release(session)
       throw isNebulaError(error) && (error.retryable || error.code === 'aborted') ? error : lostSnapshot(error)
     }
   }

@@ -2,7 +2,7 @@ import type { Position, RecordBatch, Rejection, RowOrigin } from './batch.ts'
 import type { BufferPool } from './buffer-pool.ts'
 import type { BoundCondition } from './condition.ts'
 import type { Json } from './json.ts'
-import type { Catalog, Schema } from './schema.ts'
+import type { Catalog, Field, Schema } from './schema.ts'
 import type { Fidelity, LogicalType } from './types.ts'
 
 /**
@@ -123,6 +123,27 @@ export interface ReadStream {
   readonly wire?: string
   /** The columns of `schema` that somebody looks at: all, without a wire format; else those that are replaced in it. */
   readonly decode: readonly number[]
+  /** Asked for only where the stream's `digest` says that the source can: `schema` is then that of the digest. */
+  readonly digest?: Digest
+}
+
+/**
+ * What `read` gives instead of rows: hashes of them, computed where they lie, to be compared with those of another
+ * source. Equal values have equal hashes, and other values others.
+ */
+export interface Digest {
+  /** The columns that make the hash of a row, in order. */
+  readonly columns: readonly Field[]
+  /** Those that make the hash of its key; none: all. */
+  readonly key: readonly string[]
+  /** A power of two. The bucket of a row is the hash of its key modulo this. */
+  readonly buckets: number
+  /**
+   * Left out: for every bucket that has rows their number and the sum of their hashes, as `bucket` (int32), `rows` (int64)
+   * and `sum` (decimal). Else, for the rows in these buckets or of these hashed keys: the hash of the key (int64) and that
+   * of the row (int64); for keys also the place of the row (utf8), and its `columns` as texts.
+   */
+  readonly rows?: { readonly buckets: readonly number[] } | { readonly keys: readonly string[] }
 }
 
 export interface ReadTask {
@@ -224,6 +245,9 @@ export interface TargetInfo {
   readonly foreignRows: boolean
 }
 
+/** How the rows of a target are read: the name of the stream and, where it has to be defined, its path. */
+export type ReadBack = Pick<StreamRequest, 'stream' | 'path'>
+
 /** One stream of a run, as planned. */
 export interface StreamPlan {
   readonly request: StreamRequest
@@ -322,6 +346,8 @@ export interface DestinationDriver extends Lifecycle {
   finish?(run: Run, streams: readonly string[], context: Context): Promise<void>
   /** Staging and checkpoints of the streams are gone, targets as before. Idempotent. */
   discard?(run: Run, streams: readonly string[], context: Context): Promise<void>
+  /** The stream in which a source over the same configuration reads a target back. Pure. Left out: it has its name. */
+  readBack?(target: string, mode: Mode): ReadBack
   /** From now on `recall` says that the run ended. Called after its report was shown. Required where `recall` is. */
   end?(run: Run, context: Context): Promise<void>
 }

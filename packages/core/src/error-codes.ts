@@ -285,6 +285,13 @@ export const ERROR_CODES = {
     normal: 'Never: the run is not trusted.',
     fix: 'Report it; the target is as it was before.',
   },
+  verify_differs: {
+    exit: 4,
+    retryable: false,
+    what: 'The destination does not hold what the pipeline says should have arrived.',
+    normal: 'When either end was changed after the run.',
+    fix: 'Look at the rows that nebula verify names, and run the pipeline again.',
+  },
   already_committed: {
     exit: 4,
     retryable: false,

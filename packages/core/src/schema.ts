@@ -47,6 +47,11 @@ export interface StreamInfo {
   readonly filters?: readonly ('where' | 'native')[]
   /** Values are text at the source: the stream can be read in any type that text can be parsed into. */
   readonly untyped?: boolean
+  /**
+   * The function by which the source can give a digest of the stream instead of its rows; two streams are comparable
+   * where it is the same and their columns are declared alike. Left out: it cannot.
+   */
+  readonly digest?: string
   readonly comment?: string
 }
 

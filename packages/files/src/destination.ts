@@ -2,7 +2,9 @@ import type {
   Acceptance,
   Context,
   DestinationDriver,
+  Mode,
   Problem,
+  ReadBack,
   Recalled,
   Run,
   Schema,
@@ -70,6 +72,13 @@ export class FileDestination implements DestinationDriver {
     const infos: (TargetInfo | undefined)[] = []
     for (const target of targets) infos.push(await this.#find(target, published, context))
     return infos
+  }
+
+  /** In append mode, all files that runs may have added, with the one that bears the target's name. */
+  readBack(target: string, mode: Mode): ReadBack {
+    const name = mode === 'append' ? `${escaped(target)}{,.${RUN_PATTERN}}` : target
+    const folder = mode === 'append' ? escaped(this.#folder) : this.#folder
+    return { stream: target, path: this.#store.join(folder, `${name}${this.#extension}`) }
   }
 
   accept(request: StreamRequest, schema: Schema, wire: readonly string[], target?: TargetInfo): Acceptance {
@@ -204,6 +213,14 @@ export class FileDestination implements DestinationDriver {
       throw error
     }
   }
+}
+
+/** A run's id: eight hexadecimal digits. */
+const RUN_PATTERN = '[0-9a-f]'.repeat(8)
+
+/** A path as a pattern that matches only it. */
+function escaped(path: string): string {
+  return path.replace(/[\\*?[\]{}()!+@]/g, '\\$&')
 }
 
 function keyOf(run: Run, { request, generation }: StreamPlan): string {

@@ -3,6 +3,7 @@ import type {
   Acceptance,
   Context,
   DestinationDriver,
+  ReadBack,
   Recalled,
   Run,
   Schema,
@@ -21,7 +22,7 @@ import type { StoredRun } from './checkpoint-table.ts'
 import { CheckpointTable } from './checkpoint-table.ts'
 import type { Move, SqlDialect } from './dialect.ts'
 import type { SqlSession } from './session.ts'
-import { serverVersion } from './session.ts'
+import { SqlEnd } from './sql-end.ts'
 import { stagingTable } from './staging.ts'
 import { SqlWriter } from './writer.ts'
 
@@ -29,44 +30,27 @@ import { SqlWriter } from './writer.ts'
  * Loads every stream into a staging table, and moves all of it into the target in one transaction. Run and checkpoints
  * are kept in a table beside the targets.
  */
-export class SqlDestination<Session extends SqlSession & Pooled> implements DestinationDriver {
-  readonly #pool: Pool<Session>
+export class SqlDestination<Session extends SqlSession & Pooled> extends SqlEnd<Session> implements DestinationDriver {
   readonly #dialect: SqlDialect<Session>
   readonly #checkpoints: CheckpointTable<Session>
   readonly #schema: string
 
   /** `schema` is that of targets that name none, and of the checkpoint table. */
   constructor(pool: Pool<Session>, dialect: SqlDialect<Session>, schema: string) {
-    this.#pool = pool
+    super(pool, dialect.names.vendor)
     this.#dialect = dialect
     this.#checkpoints = new CheckpointTable(dialect, schema)
     this.#schema = schema
   }
 
-  async open(context: Context): Promise<void> {
-    await this.ping(context)
-  }
-
-  async ping(context: Context): Promise<void> {
-    await this.#pool.use(context, (session) => session.query('SELECT 1'))
-  }
-
-  async close(): Promise<void> {
-    await this.#pool.close()
-  }
-
-  async version(context: Context): Promise<string> {
-    return this.#pool.use(context, (session) => serverVersion(session, this.#dialect.names.vendor))
-  }
-
   async check(requests: readonly TargetRequest[], context: Context): Promise<TargetCheck[]> {
-    return this.#pool.use(context, (session) => checkTargets(this.#dialect, session, this.#schema, requests))
+    return this.pool.use(context, (session) => checkTargets(this.#dialect, session, this.#schema, requests))
   }
 
   async describe(targets: readonly string[], context: Context): Promise<(TargetInfo | undefined)[]> {
     const { names } = this.#dialect
     const tables = targets.map((target) => names.parse(target, this.#schema))
-    return this.#pool.use(context, async (session) => {
+    return this.pool.use(context, async (session) => {
       const owned = await this.#checkpoints.owned(session)
       const infos: (TargetInfo | undefined)[] = []
       for (const table of await this.#dialect.describe(session, tables)) {
@@ -83,18 +67,23 @@ export class SqlDestination<Session extends SqlSession & Pooled> implements Dest
     })
   }
 
+  readBack(target: string): ReadBack {
+    const { names } = this.#dialect
+    return { stream: names.spell(names.parse(target, this.#schema)) }
+  }
+
   accept(request: StreamRequest, schema: Schema, wire: readonly string[], target?: TargetInfo): Acceptance {
     const { types, names } = this.#dialect
     return acceptStream(types, names, { request, schema, wire, standing: target?.schema })
   }
 
   async recall(pipeline: string, context: Context): Promise<Recalled | undefined> {
-    return this.#pool.use(context, (session) => this.#checkpoints.recall(session, pipeline))
+    return this.pool.use(context, (session) => this.#checkpoints.recall(session, pipeline))
   }
 
   async prepare(run: Run, context: Context): Promise<void> {
     const checkpoints = this.#checkpoints
-    await this.#pool.use(context, (session) =>
+    await this.pool.use(context, (session) =>
       session.transaction(async () => {
         await checkpoints.create(session)
         const before = await checkpoints.lock(session, run)
@@ -119,7 +108,7 @@ export class SqlDestination<Session extends SqlSession & Pooled> implements Dest
     const { staging } = this.#move(task.run, task.stream)
     const loader = this.#dialect.loader(task, staging, context)
     const { toError } = this.#dialect
-    return new SqlWriter(task, loader, { pool: this.#pool, checkpoints: this.#checkpoints, context, toError })
+    return new SqlWriter(task, loader, { pool: this.pool, checkpoints: this.#checkpoints, context, toError })
   }
 
   async finish(run: Run, streams: readonly string[], context: Context): Promise<void> {
@@ -176,7 +165,7 @@ export class SqlDestination<Session extends SqlSession & Pooled> implements Dest
       session.transaction(async () => {
         if (await this.#checkpoints.exists(session)) await work(session, await this.#checkpoints.lock(session, run))
       })
-    await this.#pool.use(context, exclusively, { unbounded: true })
+    await this.pool.use(context, exclusively, { unbounded: true })
   }
 }
 

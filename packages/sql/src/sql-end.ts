@@ -1,0 +1,32 @@
+import type { Pool, Pooled } from '@nebula/base'
+import type { Context, Lifecycle } from '@nebula/core'
+import type { SqlSession } from './session.ts'
+import { serverVersion } from './session.ts'
+
+/** The life of a database's end of a pipeline: sessions are opened when needed, and closed with it. */
+export abstract class SqlEnd<Session extends SqlSession & Pooled> implements Lifecycle {
+  protected readonly pool: Pool<Session>
+  readonly #vendor: string
+
+  /** The pool is its own from now on. */
+  constructor(pool: Pool<Session>, vendor: string) {
+    this.pool = pool
+    this.#vendor = vendor
+  }
+
+  async open(context: Context): Promise<void> {
+    await this.ping(context)
+  }
+
+  async ping(context: Context): Promise<void> {
+    await this.pool.use(context, (session) => session.query('SELECT 1'))
+  }
+
+  async version(context: Context): Promise<string> {
+    return this.pool.use(context, (session) => serverVersion(session, this.#vendor))
+  }
+
+  async close(): Promise<void> {
+    await this.pool.close()
+  }
+}
