@@ -167,7 +167,9 @@ describe.each(['18', '14'] as const)('PostgreSQL %s and the runtime', (version) 
           { schema: 'public', table: 't', only: true },
         )
         const found = await db.query<{ id: number }>(sql)
-        expect(left).toEqual(found.map(({ id }) => id).sort((a, b) => a - b))
+        // The server may have put a row into an earlier page.
+        const inOrder = (ids: number[]): number[] => ids.toSorted((a, b) => a - b)
+        expect(inOrder(left)).toEqual(inOrder(found.map(({ id }) => id)))
         if (left.length > 0 && left.length < 300) compared++
       }),
       { numRuns: 1500 },
