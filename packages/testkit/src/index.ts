@@ -1,6 +1,8 @@
 export { CertificateAuthority } from './certificates.ts'
 export type { CertificateFiles } from './certificates.ts'
 export { createDatabase } from './create-database.ts'
+export { FaultProxy } from './fault-proxy.ts'
+export type { Cut, FaultyConnection, FaultyDirection } from './fault-proxy.ts'
 export { postgres } from './postgres.ts'
 export type { PostgresOptions, PostgresServer, PostgresVersion } from './postgres.ts'
 export { ManualClock } from './manual-clock.ts'
