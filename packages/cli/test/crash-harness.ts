@@ -1,3 +1,4 @@
+import type { ChildProcess } from 'node:child_process'
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
@@ -22,14 +23,22 @@ export interface Invocation {
   readonly env: Readonly<Record<string, string>>
 }
 
-/** Runs the nebula command in a process of its own; kills it with SIGKILL after `killAfterMs`, if it lives so long. */
-export async function runNebula(invocation: Invocation, killAfterMs?: number): Promise<Outcome> {
+/**
+ * Runs the nebula command in a process of its own; kills it with SIGKILL after `killAfterMs`, if it lives so long.
+ * `started` is given the process at once.
+ */
+export async function runNebula(
+  invocation: Invocation,
+  killAfterMs?: number,
+  started?: (child: ChildProcess) => void,
+): Promise<Outcome> {
   const began = performance.now()
   const child = spawn(process.execPath, ['--conditions=source', BIN, ...invocation.args, '--json'], {
     cwd: invocation.cwd,
     env: { ...process.env, NODE_OPTIONS: '', ...invocation.env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
+  started?.(child)
   let stdout = ''
   let stderr = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text))
@@ -46,7 +55,7 @@ export async function runNebula(invocation: Invocation, killAfterMs?: number): P
 }
 
 /** A generator of numbers from 0 to 1 that a seed repeats (mulberry32). */
-function random(seed: number): () => number {
+export function random(seed: number): () => number {
   let state = seed >>> 0
   return () => {
     state = (state + 0x6d2b79f5) >>> 0
