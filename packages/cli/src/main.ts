@@ -6,7 +6,7 @@ import { explainCommand } from './explain-command.ts'
 import { initCommand } from './init-command.ts'
 import { planCommand } from './plan-command.ts'
 import { previewCommand } from './preview-command.ts'
-import { reportError } from './report-error.ts'
+import { refuseLostOutput, reportError } from './report-error.ts'
 import { runCommand } from './run-command.ts'
 import { schemaCommand } from './schema-command.ts'
 import { serveCommand } from './serve/serve-command.ts'
@@ -55,6 +55,7 @@ export async function main(args: readonly string[], version: string): Promise<nu
   for (const command of program.commands) command.exitOverride().configureOutput(program.configureOutput())
   try {
     await program.parseAsync(args, { from: 'user' })
+    refuseLostOutput()
     return exitCode
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2

@@ -3,6 +3,7 @@ import type { LogLevel } from '@nebula/base'
 import type { Logger } from '@nebula/core'
 import type { Pipeline, RunEvent } from '@nebula/runtime'
 import { Command, InvalidArgumentError, Option } from 'commander'
+import { refuseLostOutput } from './report-error.ts'
 import type { Serving } from './serve/server.ts'
 
 /** What says which pipeline is meant, beside a file. */
@@ -89,6 +90,7 @@ async function run(file: string | undefined, flags: RunFlags): Promise<number> {
       view.end()
       const page = saveReportPage(pipeline, event.report, logger)
       process.stdout.write(flags.json ? `${JSON.stringify(event.report)}\n` : `${reportText(event.report, page)}\n`)
+      refuseLostOutput()
     }
     const report = await runtime.runPipeline(pipeline, { signal: stop.signal, onEvent, logger })
     return report.exitCode

@@ -7,7 +7,8 @@ import { fileURLToPath } from 'node:url'
 import type { Report } from '@nebula/runtime'
 import pg from 'pg'
 
-const BIN = fileURLToPath(new URL('../src/bin.ts', import.meta.url))
+/** The nebula command. */
+export const BIN = fileURLToPath(new URL('../src/bin.ts', import.meta.url))
 
 export interface Outcome {
   /** Undefined when the process was killed before it had shown one: the run did not end. */

@@ -40,6 +40,8 @@ export interface Settings {
   /** URLs in place of those of the two databases. */
   readonly sourceUrl?: string
   readonly targetUrl?: string
+  /** More of the command line. */
+  readonly args?: readonly string[]
 }
 
 /** The first thing that went wrong, wherever it is told. */
@@ -96,11 +98,16 @@ export class Scene implements AsyncDisposable {
       await query(this.target, `CREATE TABLE orders (${TABLE}); INSERT INTO orders ${EXISTING}`)
   }
 
+  /** Writes the pipeline file that `command` runs. */
+  async writePipeline(settings: Settings): Promise<void> {
+    await writeFile(join(this.folder, 'orders.json'), JSON.stringify(this.#pipeline(settings)))
+  }
+
   /** Runs the command with these settings to its end. */
   async run(settings: Settings = {}, started?: (child: ChildProcess) => void): Promise<FaultyRun> {
-    await writeFile(join(this.folder, 'orders.json'), JSON.stringify(this.#pipeline(settings)))
+    await this.writePipeline(settings)
     const env = { SOURCE_URL: settings.sourceUrl ?? this.source, TARGET_URL: settings.targetUrl ?? this.target }
-    const invocation = { args: ['run', 'orders.json'], cwd: this.folder, env }
+    const invocation = { args: ['run', 'orders.json', ...(settings.args ?? [])], cwd: this.folder, env }
     const outcome = await runNebula(invocation, HANGING_MS, started)
     if (outcome.milliseconds >= HANGING_MS) throw new Error(`The run hangs. ${outcome.stderr}`)
     return { ...outcome, failure: failureOf(outcome.report) }
