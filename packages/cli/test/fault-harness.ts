@@ -3,7 +3,8 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Report } from '@nebula/runtime'
-import { createDatabase } from '@nebula/testkit'
+import type { FaultyConnection, FaultyDirection } from '@nebula/testkit'
+import { createDatabase, FaultProxy } from '@nebula/testkit'
 import pg from 'pg'
 import { to as copyTo } from 'pg-copy-streams'
 import { expect } from 'vitest'
@@ -15,6 +16,23 @@ const ROWS = 12_000
 const PARTITION_BYTES = 200_000
 /** No fault may hold a run up for longer; the limits that the tests set are far below. */
 const HANGING_MS = 30_000
+
+/** Of the bytes of the rows: some partitions are committed, some are not begun. */
+const MIDDLE_BYTES = 700_000
+
+/** Keys of an end at which every failure is final. */
+export const NO_RETRY = { reliability: { max_retries: 0 } }
+/** Keys of an end that tries again at once. */
+export const RETRIES = { reliability: { max_retries: 3, retry_delay: '10ms' } }
+/** So long an end may take to answer. */
+export const SHORT_MS = 1_000
+/** Keys of an end at which nothing may take longer, and nothing is tried again. */
+export const SHORT = {
+  ...NO_RETRY,
+  timeouts: Object.fromEntries(
+    ['connection', 'request', 'query_timeout', 'read', 'write'].map((key) => [key, `${SHORT_MS}ms`]),
+  ),
+}
 
 const TYPES = { id: 'int64', note: 'text', amount: 'decimal(12,2)', day: 'date' }
 const TABLE = 'id bigint PRIMARY KEY, note text, amount numeric(12,2), day date'
@@ -183,6 +201,90 @@ export class Scene implements AsyncDisposable {
     await rm(this.folder, { recursive: true, force: true })
   }
 }
+
+/** A route, and which of its ends something happens to. */
+export interface FaultyRoute extends Route {
+  readonly faulty: 'source' | 'destination'
+}
+
+/** A scene whose faulty end is reached through a proxy. */
+export class FaultyScene implements AsyncDisposable {
+  readonly scene: Scene
+  readonly proxy: FaultProxy
+  readonly #faulty: FaultyRoute['faulty']
+
+  private constructor(scene: Scene, proxy: FaultProxy, faulty: FaultyRoute['faulty']) {
+    this.scene = scene
+    this.proxy = proxy
+    this.#faulty = faulty
+  }
+
+  /** `server` is that of the faulty end, `other` that of the sound one. */
+  static async create({ faulty, ...route }: FaultyRoute, server: string, other = server): Promise<FaultyScene> {
+    const sourceFails = faulty === 'source'
+    const scene = await Scene.create(
+      route,
+      sourceFails ? { source: server, target: other } : { source: other, target: server },
+    )
+    return new FaultyScene(scene, await FaultProxy.before(server), faulty)
+  }
+
+  /** The direction in which the rows flow. */
+  get rows(): FaultyDirection {
+    return this.#faulty === 'source' ? this.proxy.toClient : this.proxy.toServer
+  }
+
+  /** The direction in which they are asked for. */
+  get other(): FaultyDirection {
+    return this.#faulty === 'source' ? this.proxy.toServer : this.proxy.toClient
+  }
+
+  /** The database of the faulty end, without the proxy. */
+  get database(): string {
+    return this.#faulty === 'source' ? this.scene.source : this.scene.target
+  }
+
+  /** `keys` are for the faulty end; `login` is another user of its database. */
+  settings(keys: object, login?: Login): Settings {
+    const url = new URL(this.proxy.url(this.database))
+    if (login) Object.assign(url, login)
+    return this.#faulty === 'source'
+      ? { source: keys, sourceUrl: url.href }
+      : { destination: keys, targetUrl: url.href }
+  }
+
+  run(keys: object, login?: Login): Promise<FaultyRun> {
+    return this.scene.run(this.settings(keys, login))
+  }
+
+  /** Runs, and does something in the middle of the rows; they wait for it. */
+  async runUntil(keys: object, act: Act, login?: Login): Promise<FaultyRun> {
+    const running = Promise.withResolvers<ChildProcess>()
+    const done = this.rows.after(MIDDLE_BYTES, async (connection) => act(connection, await running.promise))
+    const outcome = await this.scene.run(this.settings(keys, login), running.resolve)
+    await done
+    return outcome
+  }
+
+  /** The same command again, without retries: it ends well, and nothing is left. */
+  async rerun(login?: Login): Promise<FaultyRun> {
+    const outcome = await this.scene.rerun(this.settings(NO_RETRY, login))
+    await expect.poll(() => this.proxy.connections).toBe(0)
+    return outcome
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.proxy[Symbol.asyncDispose]()
+    await this.scene[Symbol.asyncDispose]()
+  }
+}
+
+export interface Login {
+  readonly username: string
+  readonly password: string
+}
+
+type Act = (connection: FaultyConnection, run: ChildProcess) => void | Promise<void>
 
 /** The rows of a table as CSV, by id, as the server writes it. */
 async function csvOf(url: string, table: string): Promise<string> {
