@@ -261,8 +261,7 @@ export class FaultyScene implements AsyncDisposable {
   async runUntil(keys: object, act: Act, login?: Login): Promise<FaultyRun> {
     const running = Promise.withResolvers<ChildProcess>()
     const done = this.rows.after(MIDDLE_BYTES, async (connection) => act(connection, await running.promise))
-    const outcome = await this.scene.run(this.settings(keys, login), running.resolve)
-    await done
+    const [outcome] = await Promise.all([this.scene.run(this.settings(keys, login), running.resolve), done])
     return outcome
   }
 
