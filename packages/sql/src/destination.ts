@@ -14,7 +14,7 @@ import type {
   Writer,
   WriteTask,
 } from '@nebula/core'
-import { isNebulaError } from '@nebula/core'
+import { isNebulaError, NebulaError } from '@nebula/core'
 import { acceptStream } from './accept.ts'
 import { checkTargets } from './check-targets.ts'
 import type { StoredRun } from './checkpoint-table.ts'

@@ -139,7 +139,7 @@ export class SqlWriter<Session extends SqlSession & Pooled> implements Writer {
     this.#session?.destroy()
     this.#release()
     try {
-      await pool.use(context, (session) => checkpoints.lock(session, this.#task.run))
+      await pool.use(context, (session) => checkpoints.lock(session, this.#task.run), { idempotent: false })
       return undefined
     } catch (error) {
       return isNebulaError(error, 'fenced') ? error : undefined
