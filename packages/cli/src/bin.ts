@@ -1,8 +1,10 @@
 #!/usr/bin/env node
 // Only what the fastest verb needs is loaded here: everything else comes when it is used.
 import { createRequire } from 'node:module'
+import { guardOutput } from './output.ts'
 
 const { version } = createRequire(import.meta.url)('../package.json') as { version: string }
+guardOutput()
 const [verb] = process.argv.slice(2)
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
 if (major < 22 || (major === 22 && minor < 18)) {

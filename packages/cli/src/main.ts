@@ -7,7 +7,7 @@ import { initCommand } from './init-command.ts'
 import { planCommand } from './plan-command.ts'
 import { previewCommand } from './preview-command.ts'
 import { dlqCommand } from './dlq-command.ts'
-import { reportError } from './report-error.ts'
+import { refuseLostOutput, reportError } from './report-error.ts'
 import { runCommand } from './run-command.ts'
 import { schemaCommand } from './schema-command.ts'
 import { serveCommand } from './serve/serve-command.ts'
@@ -65,6 +65,7 @@ export async function main(args: readonly string[], version: string): Promise<nu
     command.exitOverride().configureOutput(program.configureOutput())
   try {
     await program.parseAsync(args, { from: 'user' })
+    refuseLostOutput()
     return exitCode
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2

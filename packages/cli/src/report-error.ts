@@ -1,6 +1,6 @@
 import { inspect } from 'node:util'
-import type { NebulaError } from '@nebula/core'
-import { toNebulaError } from '@nebula/core'
+import { NebulaError, toNebulaError } from '@nebula/core'
+import { lostOutput } from './output.ts'
 import { style } from './style.ts'
 
 type ShownError = Pick<NebulaError, 'code' | 'message' | 'fix'> &
@@ -9,10 +9,18 @@ type ShownError = Pick<NebulaError, 'code' | 'message' | 'fix'> &
 /** Prints an error for people on stderr, or as JSON on stdout; returns its exit code. */
 export function reportError(thrown: unknown, options: { readonly json: boolean; readonly debug: boolean }): number {
   const error = toNebulaError(thrown)
-  if (options.json) process.stdout.write(`${JSON.stringify({ error })}\n`)
+  if (options.json && !lostOutput()) process.stdout.write(`${JSON.stringify({ error })}\n`)
   else process.stderr.write(`${errorText(error)}\n`)
   if (options.debug) process.stderr.write(`${inspect(error, { depth: 6 })}\n`)
   return error.exitCode
+}
+
+/** Throws `disk_full` or `file_failed` when what was printed did not arrive. */
+export function refuseLostOutput(): void {
+  const cause = lostOutput()
+  if (!cause) return
+  const code = cause.code === 'ENOSPC' || cause.code === 'EDQUOT' ? 'disk_full' : 'file_failed'
+  throw new NebulaError(code, { message: `Printing to standard output: ${cause.message}.`, cause })
 }
 
 /** What happened, where, and what to do; without a stack. `stream` is where it will be shown. */

@@ -5,6 +5,7 @@ import { parseDuration, parseSize, toNebulaError } from '@nebula/core'
 import type { RunEnd } from '@nebula/operations'
 import type { Endpoint, Pipeline, Report, RunEvent } from '@nebula/runtime'
 import { Command, InvalidArgumentError, Option } from 'commander'
+import { refuseLostOutput } from './report-error.ts'
 import type { Serving } from './serve/server.ts'
 
 /** What says which pipeline is meant, beside a file. */
@@ -134,6 +135,7 @@ async function move(pipeline: Pipeline, flags: RunFlags): Promise<Report> {
       view.end()
       const page = saveReportPage(pipeline, event.report, logger)
       process.stdout.write(flags.json ? `${JSON.stringify(event.report)}\n` : `${reportText(event.report, page)}\n`)
+      refuseLostOutput()
     }
     const report = await runPipeline(pipeline, { signal: stop.signal, drain: stop.drain, onEvent, logger })
     if (flags.verify !== true || (report.exitCode !== 0 && report.exitCode !== PARTIAL)) return report

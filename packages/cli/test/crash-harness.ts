@@ -1,3 +1,4 @@
+import type { ChildProcess } from 'node:child_process'
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
@@ -6,7 +7,8 @@ import { fileURLToPath } from 'node:url'
 import type { Report } from '@nebula/runtime'
 import pg from 'pg'
 
-const BIN = fileURLToPath(new URL('../src/bin.ts', import.meta.url))
+/** The nebula command. */
+export const BIN = fileURLToPath(new URL('../src/bin.ts', import.meta.url))
 
 export interface Outcome {
   /** Undefined when the process was killed before it had shown one: the run did not end. */
@@ -22,14 +24,22 @@ export interface Invocation {
   readonly env: Readonly<Record<string, string>>
 }
 
-/** Runs the nebula command in a process of its own; kills it with SIGKILL after `killAfterMs`, if it lives so long. */
-export async function runNebula(invocation: Invocation, killAfterMs?: number): Promise<Outcome> {
+/**
+ * Runs the nebula command in a process of its own; kills it with SIGKILL after `killAfterMs`, if it lives so long.
+ * `started` is given the process at once.
+ */
+export async function runNebula(
+  invocation: Invocation,
+  killAfterMs?: number,
+  started?: (child: ChildProcess) => void,
+): Promise<Outcome> {
   const began = performance.now()
   const child = spawn(process.execPath, ['--conditions=source', BIN, ...invocation.args, '--json'], {
     cwd: invocation.cwd,
     env: { ...process.env, NODE_OPTIONS: '', ...invocation.env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
+  started?.(child)
   let stdout = ''
   let stderr = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text))
@@ -46,7 +56,7 @@ export async function runNebula(invocation: Invocation, killAfterMs?: number): P
 }
 
 /** A generator of numbers from 0 to 1 that a seed repeats (mulberry32). */
-function random(seed: number): () => number {
+export function random(seed: number): () => number {
   let state = seed >>> 0
   return () => {
     state = (state + 0x6d2b79f5) >>> 0

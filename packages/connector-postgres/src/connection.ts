@@ -68,6 +68,8 @@ export class Session implements SqlSession, Pooled {
   }
 
   async close(): Promise<void> {
+    // A server that is gone without a word never ends its side.
+    this.client.connection.stream.once('finish', () => this.destroy())
     await this.client.end()
   }
 

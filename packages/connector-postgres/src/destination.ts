@@ -57,6 +57,11 @@ async function describe(session: Session, names: readonly TableName[]): Promise<
   })
 }
 
+/** Whoever still writes there works for an epoch that is over: nobody waits for the locks of a process that is stopped. */
+const TERMINATE_WRITERS = `SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_stat_activity USING (pid)
+  WHERE relation = to_regclass($1) AND datname = current_database() AND usename = current_user
+    AND application_name = 'nebula' AND pid <> pg_backend_pid()`
+
 /** Creates what a stream's staging table needs, and the table itself; with the target's constraints where it stands. */
 async function stage(session: Session, { stream, staging, target }: Move): Promise<void> {
   const [from, to] = [NAMES.table(staging), NAMES.table(target)]
@@ -64,7 +69,7 @@ async function stage(session: Session, { stream, staging, target }: Move): Promi
     'SELECT to_regclass($1) IS NOT NULL AS target, to_regclass($2) IS NOT NULL AS staging',
     [to, from],
   )
-  if (found?.staging) return
+  if (found?.staging) return void (await session.execute(TERMINATE_WRITERS, [from]))
   await createSchema(session, DIALECT, target.schema)
   const { fields } = stream.schema
   for (const { name, ddl } of fields.flatMap(({ requires }) => requires ?? [])) {

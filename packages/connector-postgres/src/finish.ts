@@ -1,5 +1,5 @@
-import { NebulaError } from '@nebula/core'
 import type { Move } from '@nebula/sql'
+import { refuseMissingRows } from '@nebula/sql'
 import type { Session } from './connection.ts'
 import { NAMES } from './types.ts'
 
@@ -22,14 +22,7 @@ export async function moveIntoTarget(session: Session, move: Move): Promise<stri
   const insert = columns ? `INSERT INTO ${to} (${columns}) OVERRIDING SYSTEM VALUE` : `INSERT INTO ${to}`
   const [staged] = await session.query<{ rows: string }>(`SELECT count(*) AS rows FROM ${from}`)
   const moved = await session.execute(`${insert} SELECT ${columns} FROM ${from}`)
-  if (moved !== Number(staged?.rows)) {
-    // A trigger or a rule of the target may drop rows without an error.
-    throw new NebulaError('counts_differ', {
-      message: `${stream.target} took ${moved} of ${staged?.rows} rows.`,
-      fix: 'Look for a trigger or a rule of the target that drops rows.',
-      connector: 'postgres',
-    })
-  }
+  refuseMissingRows(stream.target, moved, Number(staged?.rows))
   await session.execute(`DROP TABLE ${from}`)
   return append ? undefined : standing
 }

@@ -33,6 +33,14 @@ export class CheckpointTable<Session extends SqlSession> {
     return (await this.#query(session, sql, [this.#schema])).length > 0
   }
 
+  /** The staging tables that stand, of all pipelines, as they are spelled in SQL. */
+  async staged(session: Session): Promise<ReadonlySet<string>> {
+    const { names } = this.#dialect
+    const sql = `SELECT table_schema AS place, table_name AS name FROM information_schema.tables WHERE table_name LIKE 'nebula_stage_%'`
+    const rows = await session.query<{ place: string; name: string }>(sql)
+    return new Set(rows.map(({ place, name }) => names.table({ schema: place, table: name })))
+  }
+
   /** Inside a transaction: waits for other runs that create objects here, then creates schema and table. */
   async create(session: Session): Promise<void> {
     const { key, number, content } = this.#dialect.checkpointTypes

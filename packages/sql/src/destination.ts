@@ -15,7 +15,7 @@ import type {
   Writer,
   WriteTask,
 } from '@nebula/core'
-import { isNebulaError } from '@nebula/core'
+import { isNebulaError, NebulaError } from '@nebula/core'
 import { acceptStream } from './accept.ts'
 import { checkTargets } from './check-targets.ts'
 import type { StoredRun } from './checkpoint-table.ts'
@@ -34,6 +34,8 @@ export class SqlDestination<Session extends SqlSession & Pooled> extends SqlEnd<
   readonly #dialect: SqlDialect<Session>
   readonly #checkpoints: CheckpointTable<Session>
   readonly #schema: string
+  /** Staging tables that hold rows of the checkpoints that were recalled. */
+  readonly #reliedOn = new Set<string>()
 
   /** `schema` is that of targets that name none, and of the checkpoint table. */
   constructor(pool: Pool<Session>, dialect: SqlDialect<Session>, schema: string) {
@@ -78,7 +80,10 @@ export class SqlDestination<Session extends SqlSession & Pooled> extends SqlEnd<
   }
 
   async recall(pipeline: string, context: Context): Promise<Recalled | undefined> {
-    return this.pool.use(context, (session) => this.#checkpoints.recall(session, pipeline))
+    return this.pool.use(context, async (session) => {
+      const recalled = await this.#checkpoints.recall(session, pipeline)
+      return recalled && this.#withoutLost(session, recalled)
+    })
   }
 
   async prepare(run: Run, context: Context): Promise<void> {
@@ -96,8 +101,17 @@ export class SqlDestination<Session extends SqlSession & Pooled> extends SqlEnd<
           const table = this.#staging(before?.run ?? run, stream)
           if (!kept.has(table)) await session.execute(`DROP TABLE IF EXISTS ${table}`)
         }
+        const staged = await checkpoints.staged(session)
         for (const stream of run.streams) {
-          if (!finished.includes(stream.request.stream)) await this.#dialect.stage(session, this.#move(run, stream))
+          if (finished.includes(stream.request.stream)) continue
+          const table = this.#staging(run, stream)
+          if (!staged.has(table)) {
+            if (this.#reliedOn.has(table)) throw lostStaging(table)
+            // It may be that this user only does not see it: then nothing may be forgotten, and this fails.
+            await session.execute(`DROP TABLE IF EXISTS ${table}`)
+            await checkpoints.forget(session, run.pipeline, [stream], false)
+          }
+          await this.#dialect.stage(session, this.#move(run, stream))
         }
         await checkpoints.store(session, { run, finished, ended: false })
       }),
@@ -145,6 +159,24 @@ export class SqlDestination<Session extends SqlSession & Pooled> extends SqlEnd<
     })
   }
 
+  /** Without checkpoints whose rows are gone, because somebody dropped their staging table. */
+  async #withoutLost(session: Session, recalled: Recalled): Promise<Recalled> {
+    this.#reliedOn.clear()
+    if (recalled.checkpoints.length === 0) return recalled
+    const { run } = recalled
+    const staged = await this.#checkpoints.staged(session)
+    const kept = new Set<string>()
+    for (const stream of run.streams) {
+      const table = this.#staging(run, stream)
+      if (!staged.has(table)) continue
+      this.#reliedOn.add(table)
+      kept.add(stream.request.stream)
+    }
+    const lost = run.plan.partitions.filter(({ stream }) => !kept.has(stream))
+    const gone = new Set(lost.map(({ id }) => id))
+    return { ...recalled, checkpoints: recalled.checkpoints.filter(({ partition }) => !gone.has(partition)) }
+  }
+
   #move(run: Run, stream: StreamPlan): Move {
     const { names } = this.#dialect
     const target = names.parse(stream.target, this.#schema)
@@ -177,4 +209,8 @@ async function anyRow(session: SqlSession, table: string): Promise<unknown[]> {
     if (isNebulaError(error, 'permission_denied')) return []
     throw error
   }
+}
+
+function lostStaging(table: string): NebulaError {
+  return new NebulaError('conflict', { message: `Somebody dropped ${table} while the run was about to go on.` })
 }

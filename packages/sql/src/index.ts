@@ -7,6 +7,7 @@ export type { ColumnType, Move, SqlDialect, SqlTypes, StandingTable, TableRights
 export { digestQuery } from './digest.ts'
 export type { DigestDialect } from './digest.ts'
 export type { Loader } from './loader.ts'
+export { refuseMissingRows } from './missing-rows.ts'
 export { Names } from './names.ts'
 export type { NameRules, TableName } from './names.ts'
 export { finishTransaction } from './session.ts'

@@ -33,7 +33,7 @@ export class SqlWriter<Session extends SqlSession & Pooled> implements Writer {
       await this.#loader.load(session, batch, from, to)
       return []
     } catch (error) {
-      throw this.#failure(error)
+      throw await this.#failure(error)
     }
   }
 
@@ -44,7 +44,7 @@ export class SqlWriter<Session extends SqlSession & Pooled> implements Writer {
       await this.#loader.end()
       await checkpoints.commit(session, this.#task, checkpoint)
     } catch (error) {
-      throw this.#failure(error)
+      throw await this.#failure(error)
     }
     try {
       await session.execute('COMMIT')
@@ -52,9 +52,9 @@ export class SqlWriter<Session extends SqlSession & Pooled> implements Writer {
       session.destroy()
       this.#release()
       // The answer was lost, and only the table knows what came of it.
-      if (!isNebulaError(error, 'connection_lost')) throw this.#failure(error)
+      if (!isNebulaError(error, 'connection_lost')) throw await this.#failure(error)
       const committed = await pool.use(context, (other) => checkpoints.committed(other, this.#task, checkpoint))
-      if (!committed) throw this.#failure(error)
+      if (!committed) throw await this.#failure(error)
       return
     }
     this.#release()
@@ -124,10 +124,25 @@ export class SqlWriter<Session extends SqlSession & Pooled> implements Writer {
     }
   }
 
-  #failure(error: unknown): NebulaError {
+  async #failure(error: unknown): Promise<NebulaError> {
     const { context, toError } = this.#ports
     if (context.signal.aborted) return new NebulaError('aborted', { message: 'Writing was interrupted.', cause: error })
     const { stream, partition } = this.#task
-    return toError(error, `Writing ${stream.target}`).at({ stream: partition.stream, partition: partition.id })
+    const failure = toError(error, `Writing ${stream.target}`).at({ stream: partition.stream, partition: partition.id })
+    const taken = failure.code === 'query_failed' || failure.code === 'connection_lost'
+    return (taken && (await this.#fenced())) || failure
+  }
+
+  /** A newer run that has taken over ends the sessions of the older one, and may have taken the staging table along. */
+  async #fenced(): Promise<NebulaError | undefined> {
+    const { pool, checkpoints, context } = this.#ports
+    this.#session?.destroy()
+    this.#release()
+    try {
+      await pool.use(context, (session) => checkpoints.lock(session, this.#task.run), { idempotent: false })
+      return undefined
+    } catch (error) {
+      return isNebulaError(error, 'fenced') ? error : undefined
+    }
   }
 }

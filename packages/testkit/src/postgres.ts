@@ -27,6 +27,8 @@ export interface PostgresServer {
   readonly port: number
   /** The data folder; undefined for the server of `POSTGRES_URL`. */
   readonly dataDir: string | undefined
+  /** What the server says, since its last start; undefined for the server of `POSTGRES_URL`. */
+  readonly logFile: string | undefined
   /** Sends a signal to the server; SIGKILL, SIGSTOP and SIGCONT reach its backends too. */
   kill(signal: NodeJS.Signals): void
   /** Starts the server again, on the same port and data, after it was killed. */
@@ -74,7 +76,16 @@ function given(url: string): PostgresServer {
     throw new Error('The server of POSTGRES_URL cannot be killed. Unset the variable for this test.')
   }
   const port = Number(new URL(url).port || 5432)
-  return { url, version: '18', port, dataDir: undefined, kill: refuse, restart: refuse, stop: async () => {} }
+  return {
+    url,
+    version: '18',
+    port,
+    dataDir: undefined,
+    logFile: undefined,
+    kill: refuse,
+    restart: refuse,
+    stop: async () => {},
+  }
 }
 
 interface Place {
@@ -87,9 +98,9 @@ interface Place {
 class OwnServer implements PostgresServer {
   readonly version: PostgresVersion
   readonly dataDir: string
+  readonly logFile: string
   port = 0
   readonly #place: Place
-  readonly #log: string
   readonly #watchdog: ChildProcess
   #binaries = ''
   #process: ChildProcess | undefined
@@ -98,7 +109,7 @@ class OwnServer implements PostgresServer {
     this.#place = place
     this.version = place.version
     this.dataDir = join(place.folder, 'data')
-    this.#log = join(place.folder, 'log')
+    this.logFile = join(place.folder, 'log')
     this.#watchdog = watchdog(place)
   }
 
@@ -125,7 +136,7 @@ class OwnServer implements PostgresServer {
   async restart(): Promise<void> {
     await this.#ended()
     const { account, flags, folder } = this.#place
-    const log = openSync(this.#log, 'w')
+    const log = openSync(this.logFile, 'w')
     this.#process = spawn(
       join(this.#binaries, 'bin', 'postgres'),
       ['-D', this.dataDir, '-p', String(this.port), ...SETTINGS, ...flags],
@@ -204,7 +215,7 @@ class OwnServer implements PostgresServer {
   }
 
   #lastLines(): string {
-    return readFileSync(this.#log, 'utf8').trimEnd().split('\n').slice(-10).join('\n')
+    return readFileSync(this.logFile, 'utf8').trimEnd().split('\n').slice(-10).join('\n')
   }
 }
 

@@ -1,0 +1,81 @@
+import type { PostgresServer } from '@nebula/testkit'
+import { postgres } from '@nebula/testkit'
+import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from 'vitest'
+import type { FaultyRoute, FaultyRun } from './fault-harness.ts'
+import { FaultyScene, NO_RETRY, RETRIES, SHORT } from './fault-harness.ts'
+
+let server: PostgresServer
+beforeAll(async () => {
+  server = await postgres({ flags: ['-c', 'log_connections=off'] })
+})
+afterAll(() => server.stop())
+
+const closing: AsyncDisposable[] = []
+afterEach(async () => {
+  server.kill('SIGCONT')
+  for (const item of closing.splice(0).toReversed()) await item[Symbol.asyncDispose]()
+})
+
+async function create(route: FaultyRoute): Promise<FaultyScene> {
+  const faulty = await FaultyScene.create(route, server.url, inject('postgres')['18'])
+  closing.push(faulty)
+  return faulty
+}
+
+/** In the middle of a partition, or on the way to the next one. */
+function expectLost({ code, failure }: FaultyRun): void {
+  expect({ code, failure: failure?.code }).toEqual({
+    code: 3,
+    failure: expect.stringMatching(/^connection_(lost|failed)$/),
+  })
+  expect(failure?.fix).toMatch(/run the same command again/i)
+}
+
+describe.each([
+  { from: 'postgres', to: 'csv', mode: 'overwrite', faulty: 'source' },
+  { from: 'postgres', to: 'postgres', mode: 'append', faulty: 'source' },
+  { from: 'csv', to: 'postgres', mode: 'append', faulty: 'destination' },
+  { from: 'postgres', to: 'postgres', mode: 'overwrite', faulty: 'destination' },
+] as const)('$from -> $to, $mode: the server of the $faulty', (route) => {
+  test('killed with SIGKILL: the run says so, and goes on when the server is back', async () => {
+    const faulty = await create(route)
+    expectLost(await faulty.runUntil(NO_RETRY, () => server.kill('SIGKILL')))
+    await server.restart()
+    const { report } = await faulty.rerun()
+    expect(report?.streams[0]?.resumed).toBeGreaterThan(0)
+  })
+})
+
+describe('the server of the destination', () => {
+  const route: FaultyRoute = { from: 'csv', to: 'postgres', mode: 'append', faulty: 'destination' }
+
+  test('shut down by its administrator, and not there for the rerun either', async () => {
+    const faulty = await create(route)
+    expectLost(await faulty.runUntil(NO_RETRY, () => server.kill('SIGINT')))
+    const { code, failure } = await faulty.scene.run({ destination: NO_RETRY })
+    expect({ code, failure: failure?.code }).toEqual({ code: 3, failure: 'connection_failed' })
+    await server.restart()
+    await faulty.rerun()
+  })
+
+  test('restarted in the middle, with retries: the run goes on by itself', async () => {
+    const faulty = await create(route)
+    const outcome = await faulty.runUntil(RETRIES, async () => {
+      server.kill('SIGKILL')
+      await server.restart()
+    })
+    faulty.scene.expectDone(outcome)
+    await faulty.scene.expectSame()
+    await faulty.scene.expectNothingLeft()
+  })
+})
+
+describe.each(['source', 'destination'] as const)('the server of the %s', (end) => {
+  test('frozen: the run ends by its timeouts, and goes on when the server does', async () => {
+    const faulty = await create({ from: 'postgres', to: 'postgres', mode: 'append', faulty: end })
+    const { code, failure } = await faulty.runUntil(SHORT, () => server.kill('SIGSTOP'))
+    expect({ code, failure: failure?.code }).toEqual({ code: 3, failure: 'timeout' })
+    server.kill('SIGCONT')
+    await faulty.rerun()
+  })
+})
