@@ -48,13 +48,17 @@ export class HealthMonitor {
       wait: (something) => deadline.wait(something),
     }
     const at = this.#clock.now()
+    const stopped = new Promise<never>((_, reject) => {
+      signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+    })
     const error = await deadline
-      .bound(limit, async () => driver.ping?.(pinging))
+      .bound(limit, async () => Promise.race([driver.ping?.(pinging), stopped]))
       .then(
         () => undefined,
         (reason: unknown) => toNebulaError(late.signal.aborted ? late.signal.reason : reason).code,
       )
     deadline.close()
+    stopped.catch(() => {})
     // Whoever stops the checks learns nothing of the system by it.
     if (signal.aborted && !late.signal.aborted) return this.#health
     this.#record({ at, ms: this.#clock.now() - at, ...(error === undefined ? {} : { error }) })

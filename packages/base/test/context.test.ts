@@ -132,7 +132,7 @@ test('advanced.debug logs each request, with its time, and its code when it fail
   const entries = async (debug: boolean): Promise<object[]> => {
     const lines: string[] = []
     const logger = lineLogger('debug', (line) => lines.push(line))
-    const noisy = BaseConfig.parse({ advanced: { debug } })
+    const noisy = BaseConfig.parse({ advanced: { debug }, reliability: { maxRetries: 0 } })
     const context = createContext({ signal: new AbortController().signal, config: noisy, name: 'things', logger })
     const answered = context.call(() => context.clock.sleep(20).then(() => 'answer'))
     await vi.advanceTimersByTimeAsync(20)
