@@ -4,13 +4,13 @@ import { get, request } from 'node:http'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { History, replaceFile, silentLogger, systemClock } from '@nebula/base'
+import { createRecorder, History, replaceFile, silentLogger, systemClock } from '@nebula/base'
 import type { RunProgress } from '@nebula/base'
 import { afterEach, describe, expect, test } from 'vitest'
 import { parseAddress } from '../src/serve/address.ts'
 import { ProgressFeed } from '../src/serve/progress-feed.ts'
 import type { ProgressMessage } from '../src/serve/progress-stream.ts'
-import { progressMetrics } from '../src/serve/prometheus.ts'
+import { collectMetrics, progressMetrics } from '../src/serve/prometheus.ts'
 import type { Serving } from '../src/serve/server.ts'
 import { serveProgress } from '../src/serve/server.ts'
 import { nebula, useFolder } from './harness.ts'
@@ -191,6 +191,20 @@ describe('the server', () => {
     expect(response.headers.get('content-security-policy')).toContain("default-src 'none'")
     expect(await response.text()).not.toMatch(/https?:|src=|@import/)
   })
+})
+
+test('a run that is served counts for Prometheus what it counts for OpenTelemetry, until it is closed', async () => {
+  const prometheus = await collectMetrics()
+  const recorder = await createRecorder('shop')
+  recorder.batch('orders', 'source', 10, 100)
+  recorder.failed('connection_lost')
+  const lines = (await prometheus.collect()).split('\n').map((line) => line.replace(/,?otel_scope_name="nebula"/, ''))
+  expect(lines).toContain('nebula_rows_total{pipeline="shop",stream="orders",side="source"} 10')
+  expect(lines).toContain('nebula_errors_total{pipeline="shop",code="connection_lost"} 1')
+  await prometheus.close()
+  const later = await collectMetrics()
+  expect(await later.collect()).not.toContain('nebula_rows_total')
+  await later.close()
 })
 
 describe('a feed', () => {

@@ -33,7 +33,7 @@ function shop(config: object, source: Partial<MemorySource> = {}, rows = 30): Pi
 /** Time that passes when the test says so. */
 class ManualClock implements Clock {
   #now = 1_700_000_000_000
-  #sleeping: { readonly at: number; readonly wake: () => void }[] = []
+  #sleeping: { readonly at: number; readonly ms: number; readonly wake: () => void }[] = []
 
   now(): number {
     return this.#now
@@ -41,14 +41,14 @@ class ManualClock implements Clock {
 
   sleep(ms: number, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#sleeping.push({ at: this.#now + ms, wake: resolve })
+      this.#sleeping.push({ at: this.#now + ms, ms, wake: resolve })
       signal?.addEventListener('abort', () => reject(new NebulaError('aborted', { message: 'Stopped.' })))
     })
   }
 
-  /** Once somebody sleeps: wakes whoever is due, and waits until `settled` says that they have done their part. */
-  async advance(ms: number, settled: () => Promise<boolean>): Promise<void> {
-    while (this.#sleeping.length === 0) await new Promise(setImmediate)
+  /** Once somebody sleeps for `intervalMs`: wakes whoever is due, and waits until `settled` says that they have done their part. */
+  async advance(ms: number, intervalMs: number, settled: () => Promise<boolean>): Promise<void> {
+    while (!this.#sleeping.some((sleeper) => sleeper.ms === intervalMs)) await new Promise(setImmediate)
     this.#now += ms
     const due = this.#sleeping.filter(({ at }) => at <= this.#now)
     this.#sleeping = this.#sleeping.filter((sleeper) => !due.includes(sleeper))
@@ -167,7 +167,7 @@ describe('progress', () => {
     const beforeBatch = async (row: number): Promise<void> => {
       if (row === 0) return
       const samples = metricsInterval === '1s' ? row / 10 + 1 : 1
-      await clock.advance(1000, async () => {
+      await clock.advance(1000, metricsInterval === '1s' ? 1000 : 3_600_000, async () => {
         const now = await readProgress(file())
         return now?.history.ms.length === samples
       })
