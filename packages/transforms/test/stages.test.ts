@@ -208,7 +208,7 @@ describe('a function over rows', () => {
       rows: { id: ['1', '3'], email: ['ann', 'carl'], domain: ['x.org', 'y.org'] },
       filtered: 1,
       places: ['line 2', 'line 4'],
-      rejected: [{ place: 'line 5', reason: 'the transform says: four is right out', raw: { id: '4', email: 'd' } }],
+      rejected: [{ place: 'line 5', reason: 'the transform says: four is right out', values: { id: '4', email: 'd' } }],
     })
   })
 
@@ -241,7 +241,7 @@ describe('a function over rows', () => {
       { code, columns: ['email'], steps },
       pool,
     )
-    expect(rejected.map(({ raw }) => raw)).toEqual([
+    expect(rejected.map(({ values }) => values)).toEqual([
       { email: '***' },
       { email: null },
       { email: '***' },

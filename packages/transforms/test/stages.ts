@@ -21,7 +21,7 @@ export interface Outcome {
   readonly rows: Record<string, (string | null)[]>
   readonly filtered: number
   readonly places: readonly string[]
-  readonly rejected: readonly { readonly place: string; readonly reason: string; readonly raw: unknown }[]
+  readonly rejected: readonly { readonly place: string; readonly reason: string; readonly values: unknown }[]
 }
 
 /** Whatever a pipeline asks, over batches of texts. */
@@ -69,10 +69,10 @@ class Stages {
       rows: Object.fromEntries(this.#schema.fields.map(({ name }, i) => [name, columnTexts(ready.column(i))])),
       filtered: this.#transformer.filtered,
       places: Array.from({ length: ready.rows }, (_, row) => ready.place(row)),
-      rejected: ready.rejected.map(({ place, reason, raw }) => ({
+      rejected: ready.rejected.map(({ place, reason, values }) => ({
         place,
         reason,
-        raw: raw && (JSON.parse(Buffer.from(raw).toString()) as unknown),
+        values,
       })),
     }
     ready.release()
