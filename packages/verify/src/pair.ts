@@ -30,25 +30,17 @@ export interface Pair {
 
 /** Sets a stream beside its target, column by column. */
 export function pairStream(agreed: AgreedStream, source: StreamInfo, target: StreamInfo, back: ReadBack): Pair {
-  const { request, readSchema, writeSchema, accepted, options, targetKey, transform } = agreed
-  const { origins, steps } = transform
+  const { request, writeSchema, targetKey } = agreed
   const columns: PairedColumn[] = []
   const uncompared: { column: string; why: string }[] = []
   const absent: string[] = []
-  for (const [index, written] of writeSchema.fields.entries()) {
-    const { name } = written
-    const origin = origins[index]
-    const read = transform.function || typeof origin !== 'number' ? undefined : readSchema.fields[origin]
-    const declared = source.schema.fields[fieldIndex(source.schema, read?.name ?? '')] ?? written
+  for (const [index, { name }] of writeSchema.fields.entries()) {
+    const declared = sourceField(agreed, source, index)
     const standing = target.schema.fields[fieldIndex(target.schema, name)]
+    const why = standing && incomparable(agreed, index, declared, standing)
     if (!standing) absent.push(name)
-    else {
-      const made = typeof origin === 'object' && 'metadata' in origin
-      const lossy = accepted.columns[index]?.fidelity === 'lossy'
-      const why = made ? 'every run adds its own value' : incomparable(declared, written, standing, lossy)
-      if (why !== undefined) uncompared.push({ column: name, why })
-      else columns.push({ name, index, source: declared, destination: standing })
-    }
+    else if (why !== undefined) uncompared.push({ column: name, why })
+    else columns.push({ name, index, source: declared, destination: standing })
   }
   const compared = columns.map(({ name }) => name)
   const key = targetKey.every((name) => compared.includes(name)) ? targetKey : []
@@ -56,33 +48,53 @@ export function pairStream(agreed: AgreedStream, source: StreamInfo, target: Str
     const wanted = writeSchema.fields[index]?.type ?? utf8
     return { ...destination, type: readableAs(wanted, destination, target.untyped === true) }
   })
-  const { stream, path } = back
-  const asked = { stream, mode: request.mode, columns: compared, key, ...(path === undefined ? {} : { path }) }
-  const kept = columns.every(({ index }) => typeof origins[index] === 'number' && steps[index]?.length === 0)
-  const changed = !kept || transform.where !== undefined || transform.function !== undefined
-  const alike = columns.every((column) => isAlike(column.source, column.destination))
   return {
     agreed,
     columns,
     key,
     uncompared,
     absent,
-    target: { request: asked, schema: { fields }, decode: fields.map((_, index) => index) },
-    digestible:
-      columns.length > 0 &&
-      !changed &&
-      options.limit === undefined &&
-      alike &&
-      source.digest !== undefined &&
-      source.digest === target.digest,
+    target: {
+      request: { ...back, mode: request.mode, columns: compared, key },
+      schema: { fields },
+      decode: fields.map((_, index) => index),
+    },
+    digestible: source.digest !== undefined && source.digest === target.digest && isUntouched(agreed, columns),
   }
 }
 
+/** The column of the source that a written one is, as the source declares it; one that is made on the way, as it is made. */
+function sourceField({ transform, readSchema, writeSchema }: AgreedStream, source: StreamInfo, index: number): Field {
+  const written = writeSchema.fields[index] as Field
+  const origin = transform.origins[index]
+  if (transform.function || typeof origin !== 'number') return written
+  const name = readSchema.fields[origin]?.name ?? ''
+  return source.schema.fields[fieldIndex(source.schema, name)] ?? written
+}
+
+/** True when rows and values should be at the target as the source has them, in columns that are declared alike. */
+function isUntouched({ transform, options }: AgreedStream, columns: readonly PairedColumn[]): boolean {
+  const { origins, steps } = transform
+  if (transform.where || transform.function || options.limit !== undefined || columns.length === 0) return false
+  return columns.every(({ index, source, destination }) => {
+    const kept = typeof origins[index] === 'number' && steps[index]?.length === 0
+    return kept && isAlike(source, destination)
+  })
+}
+
 /** Why the values of a column need not be the same at both ends, though nothing went wrong; undefined: they must. */
-function incomparable(source: Field, written: Field, target: Field, lossy: boolean): string | undefined {
-  if (lossy) return 'the pipeline allows it to lose something'
+function incomparable(
+  { transform, accepted, writeSchema }: AgreedStream,
+  index: number,
+  source: Field,
+  target: Field,
+): string | undefined {
+  const origin = transform.origins[index]
+  if (typeof origin === 'object' && 'metadata' in origin) return 'every run adds its own value'
+  if (accepted.columns[index]?.fidelity === 'lossy') return 'the pipeline allows it to lose something'
   const declared = target.declared ?? 'json'
-  if (written.type.kind !== 'json' || declared === 'json' || declared === source.declared) return undefined
+  const isText = declared === 'json' || declared === source.declared
+  if (writeSchema.fields[index]?.type.kind !== 'json' || isText) return undefined
   return `${declared} keeps what JSON means and not its text`
 }
 
