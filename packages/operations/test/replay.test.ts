@@ -111,7 +111,11 @@ describe('replay', () => {
     ])
     expect(await idsOf(root, 'a')).toEqual(['1,1', '2,2', '3,3', '4,4'])
     expect(await letters(root)).toEqual(['a 5,y5', 'b 5,y5'])
-    expect((await readdir(join(root, '.nebula'))).sort()).toEqual(['shop.dead-letters', 'shop.report.json'])
+    expect((await readdir(join(root, '.nebula'))).sort()).toEqual([
+      'shop.dead-letters',
+      'shop.report.json',
+      'shop.schemas.json',
+    ])
     expect((await readdir(join(root, 'out', '.nebula'))).filter((name) => name.endsWith('.run'))).toEqual([])
   })
 
@@ -135,7 +139,7 @@ describe('replay', () => {
         expect([at, await idsOf(folder, stream)]).toEqual([at, ['1,1', '2,2', '3,3', '4,4']])
       expect(await letters(folder)).toEqual(['a 5,y5', 'b 5,y5'])
     }
-  }, 60_000)
+  }, 240_000)
 
   test('what was mended between a kill and the next attempt counts, where it had not arrived', async () => {
     await scene(root)
@@ -146,7 +150,7 @@ describe('replay', () => {
       await writeFile(path, (await readFile(path, 'utf8')).replaceAll(',y5"', ',5"'))
     expect(await replayLetters(pipelineOf(root))).toMatchObject({ sent: 6, arrived: 6, failed: [] })
     expect(await idsOf(root, 'b')).toEqual(['1,1', '2,2', '3,3', '4,4', '5,5'])
-  }, 60_000)
+  }, 240_000)
 
   test('a masked stream keeps no text; its rows are read from the file, once that is mended', async () => {
     await mkdir(join(root, 'in'), { recursive: true })

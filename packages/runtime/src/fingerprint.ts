@@ -28,9 +28,10 @@ export function fingerprintOf(pipeline: Pipeline, agreed: readonly AgreedStream[
     asked: hashOf([only, Object.entries(streams).map(([name, options]) => [name, options !== false])]),
     streams: Object.fromEntries(
       agreed.map(({ request: { stream, mode }, target, options, transform }) => {
-        const { maxErrors: _maxErrors, allowLoss: _allowLoss, ...shaping } = options
+        // Of a function counts what it does, and not where it lies.
+        const { maxErrors: _maxErrors, allowLoss: _allowLoss, transform: _path, ...shaping } = options
         const mask = options.mask && Object.entries(options.mask).map(([name, how]) => [name, maskIdentity(how)])
-        return [stream, hashes({ ...shaping, mask, mode, target, code: transform.function?.hash })]
+        return [stream, hashes({ ...shaping, mask, mode, target, transform: transform.function?.hash })]
       }),
     ),
   }
