@@ -1,7 +1,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { takeLock } from '@nebula/base'
 import type { Report } from '@nebula/runtime'
-import { takeLock } from '@nebula/runtime'
 import { beforeEach, expect, test } from 'vitest'
 import type { Printed } from './harness.ts'
 import { nebula, useFolder } from './harness.ts'

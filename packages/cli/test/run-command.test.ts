@@ -272,7 +272,7 @@ describe('what goes wrong is told with code, place, remedy and exit code', () =>
     await input()
     const file = await pipeline('')
     await mkdir(at('.nebula'))
-    const { takeLock } = await import('../../runtime/src/lock.ts')
+    const { takeLock } = await import('@nebula/base')
     const release = await takeLock(at('.nebula', 'shop.lock'))
     const { code, stderr } = await nebula('run', file)
     await release()

@@ -94,13 +94,11 @@ export function sessionPool(config: PostgresConfig): Pool<Session> {
   return new Pool({ connections, idleMs, lifetimeMs }, async (signal) => {
     const session = await login(resolveLogin(config), config.timeouts)
     signal.addEventListener('abort', () => session.destroy(), { once: true })
-    try {
-      await session.query(settings(config.timeouts))
-      return session
-    } catch (error) {
+    await session.query(settings(config.timeouts)).catch((error: unknown) => {
       session.destroy()
       throw error
-    }
+    })
+    return session
   })
 }
 
@@ -136,11 +134,9 @@ async function connect(to: Login, timeouts: Timeouts, ssl: false | ConnectionOpt
     keepAliveInitialDelayMillis: timeouts.keepAlive,
   })
   const session = new Session(client)
-  try {
-    await client.connect()
-    return session
-  } catch (error) {
+  await client.connect().catch((error: unknown) => {
     client.connection.stream.destroy()
     throw error
-  }
+  })
+  return session
 }

@@ -37,18 +37,21 @@ export class PostgresSource extends SqlEnd<Session> implements SourceDriver {
   async discover(context: Context): Promise<Catalog> {
     const tables = await this.pool.use(context, (session) => allTables(session))
     const denied = tables.filter((table) => !table.readable).map((table) => NAMES.spell(table))
-    const readable = tables.filter((table) => table.readable)
-    const streams = readable.map((table) => ({
-      name: NAMES.spell(table),
-      schema: { fields: table.columns.map(({ field }) => field) },
-      key: table.key,
-      rows: table.rows,
-      bytes: table.bytes,
-      digest: DIGEST,
-      filters: ['where', 'native'] as const,
-      wire: table.columns.every(({ binarySafe }) => binarySafe) ? [BINARY_WIRE, TEXT_WIRE, 'csv'] : [TEXT_WIRE, 'csv'],
-      ...(table.comment === null ? {} : { comment: table.comment }),
-    }))
+    const streams = tables
+      .filter(({ readable }) => readable)
+      .map((table) => ({
+        name: NAMES.spell(table),
+        schema: { fields: table.columns.map(({ field }) => field) },
+        key: table.key,
+        rows: table.rows,
+        bytes: table.bytes,
+        digest: DIGEST,
+        filters: ['where', 'native'] as const,
+        wire: table.columns.every(({ binarySafe }) => binarySafe)
+          ? [BINARY_WIRE, TEXT_WIRE, 'csv']
+          : [TEXT_WIRE, 'csv'],
+        ...(table.comment === null ? {} : { comment: table.comment }),
+      }))
     return { streams, denied }
   }
 

@@ -1,16 +1,8 @@
 import { join } from 'node:path'
-import { createContext, Managed } from '@nebula/base'
+import { createContext, Managed, lockHolder, takeLock } from '@nebula/base'
 import type { Context, DestinationDriver, Recalled } from '@nebula/core'
 import type { Pipeline } from '@nebula/runtime'
-import {
-  DeadLetters,
-  destinationDriver,
-  discardStreams,
-  fileName,
-  LocalState,
-  lockHolder,
-  takeLock,
-} from '@nebula/runtime'
+import { DeadLetters, destinationDriver, discardStreams, fileName, LocalState } from '@nebula/runtime'
 
 /** The last run of a pipeline, as its destination or the state folder keeps it, while no run is under way. */
 export class RunRecord implements AsyncDisposable {

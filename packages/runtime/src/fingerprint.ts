@@ -1,8 +1,8 @@
 import { createHash, createHmac } from 'node:crypto'
+import type { Tree } from '@nebula/config'
+import { isTree } from '@nebula/config'
 import type { Run } from '@nebula/core'
 import { BaseConfig, NebulaError, Secret, snakeCase } from '@nebula/core'
-import type { Tree } from './keys.ts'
-import { isTree } from './keys.ts'
 import type { Endpoint, Mask, Pipeline } from './pipeline.ts'
 import type { AgreedStream } from './plan-stream.ts'
 

@@ -1,11 +1,10 @@
 import { basename, dirname, resolve } from 'node:path'
-import { snakeCase } from '@nebula/core'
+import type { ConfigIssue } from '@nebula/config'
+import { check, nothingFound, readConfigFile, refuse, withCamelKeys } from '@nebula/config'
+import { nearest, snakeCase } from '@nebula/core'
 import { z } from 'zod'
-import { readConfigFile } from './config-file.ts'
-import type { ConfigIssue } from './config-issues.ts'
-import { camelCase, nearest } from './keys.ts'
 import type { LoadOptions } from './load-pipeline.ts'
-import { check, loaded, loadSection, nothingFound, refuse } from './load-pipeline.ts'
+import { failuresOf, loaded, loadSection } from './load-pipeline.ts'
 import type { Endpoint } from './pipeline.ts'
 
 /** What a connector's file has beside the connector's own keys. */
@@ -33,12 +32,12 @@ export async function isConnectorFile(path: string, options: LoadOptions = {}): 
 /** Reads the file of one connector and loads it; connects nothing. Every problem of the file is one error. */
 export async function loadConnectorFile(path: string, options: LoadOptions = {}): Promise<ConnectorFile> {
   const file = await readConfigFile(path, options.environment ?? process.env)
-  const tree = Object.fromEntries(Object.entries(file.tree).map(([key, value]) => [camelCase(key), value]))
+  const tree = withCamelKeys(file.tree)
   const { type: _, tableName: __, ...section } = tree
   const at = nothingFound()
   const own = check(ConnectorFileSchema, tree, at)
   const [endpoint] = await Promise.allSettled([loadSection(section, dirname(resolve(path)), at)])
-  refuse(file, at.issues.map(meaningOwn), { '': endpoint })
+  refuse(file, at.issues.map(meaningOwn), failuresOf({ '': endpoint }))
   const { name, type, tableName } = { name: undefined, ...tree, ...own } as z.output<typeof ConnectorFileSchema> & {
     readonly name: string | undefined
   }

@@ -1,13 +1,17 @@
 import { basename, dirname, join, resolve } from 'node:path'
+import type { Environment, Findings, KeyFailure, Tree } from '@nebula/config'
+import {
+  check,
+  deepCamelKeys,
+  isTree,
+  mapValues,
+  nothingFound,
+  readConfigFile,
+  refuse,
+  withCamelKeys,
+} from '@nebula/config'
 import { NebulaError, toNebulaError } from '@nebula/core'
 import type { z } from 'zod'
-import type { ConfigFile } from './config-file.ts'
-import { readConfigFile } from './config-file.ts'
-import type { ConfigIssue } from './config-issues.ts'
-import { describeIssues, retyped } from './config-issues.ts'
-import type { Environment } from './interpolate.ts'
-import type { Tree } from './keys.ts'
-import { camelCase, isTree } from './keys.ts'
 import { loadConnector } from './load-connector.ts'
 import type { Endpoint, Pipeline } from './pipeline.ts'
 import { PipelineSchema } from './pipeline-schema.ts'
@@ -33,7 +37,7 @@ export async function loadPipeline(path: string, options: LoadOptions = {}): Pro
     loadSection(tree['source'], folder, from),
     loadSection(tree['destination'], folder, to),
   ])
-  refuse(file, [...whole.issues, ...from.issues, ...to.issues], { source, destination })
+  refuse(file, [...whole.issues, ...from.issues, ...to.issues], failuresOf({ source, destination }))
   const {
     name,
     streams,
@@ -53,21 +57,11 @@ export async function loadPipeline(path: string, options: LoadOptions = {}): Pro
   }
 }
 
-/** Where a part of the file stands, and what was found in all of it. */
-export interface Findings {
-  readonly path: readonly string[]
-  readonly issues: ConfigIssue[]
-}
-
-export function nothingFound(...path: string[]): Findings {
-  return { path, issues: [] }
-}
-
 /** Loads a connector and checks its configuration. Relative paths in it are meant from `folder`. */
 export async function loadEndpoint(section: Tree & { connector: string }, folder: string): Promise<Endpoint> {
   const at = nothingFound()
   const endpoint = await loadSection(section, folder, at)
-  refuse(undefined, at.issues, {})
+  refuse(undefined, at.issues, [])
   return endpoint as Endpoint
 }
 
@@ -89,63 +83,17 @@ function resolvePath(keys: Tree, folder: string): Tree {
   }
 }
 
-/** The parsed value; undefined, and its issues, when the schema refuses it. */
-export function check<T>(schema: z.ZodType<T>, tree: unknown, at: Findings): T | undefined {
-  const first = schema.safeParse(tree)
-  const result = first.success ? first : schema.safeParse(retyped(tree, first.error))
-  if (result.success) return result.data
-  at.issues.push(...describeIssues(result.error, schema, { tree, prefix: at.path }))
-  return undefined
-}
-
-type Sections = { readonly [key: string]: PromiseSettledResult<Endpoint | undefined> }
-
-/**
- * Throws all issues as one error, in the order of the file; where there are none, why a connector was not loaded. The
- * sections are by their keys; '' is the file as a whole.
- */
-export function refuse(file: ConfigFile | undefined, issues: readonly ConfigIssue[], sections: Sections): void {
-  const missing = Object.entries(sections).flatMap(([key, result]) =>
+/** Why sections were not loaded; '' is the file as a whole. */
+export function failuresOf(sections: { readonly [key: string]: PromiseSettledResult<unknown> }): KeyFailure[] {
+  return Object.entries(sections).flatMap(([key, result]) =>
     result.status === 'rejected'
       ? [{ path: key === '' ? ['connector'] : [key, 'connector'], error: toNebulaError(result.reason) }]
       : [],
   )
-  const problems = [
-    ...issues.map(({ path, text, unknownKey }) => ({
-      path,
-      text,
-      code: unknownKey ? ('config_unknown_key' as const) : ('config_invalid' as const),
-    })),
-    ...missing.map(({ path, error }) => ({ path, text: `${error.message} ${error.fix}`, code: error.code })),
-  ]
-  if (file) problems.sort((a, b) => file.offset(a.path) - file.offset(b.path))
-  const [first, second] = problems
-  if (!first) return
-  const at = (path: readonly PropertyKey[]): { place?: string } => (file ? { place: file.place(path) } : {})
-  const [alone] = missing
-  if (alone && !second) throw alone.error.at(at(alone.path))
-  throw new NebulaError(problems.every(({ code }) => code === first.code) ? first.code : 'config_invalid', {
-    message: problems.map(({ path, text }) => (file ? `${file.place(path)}: ${text}` : text)).join('\n'),
-    ...at(first.path),
-  })
 }
 
 /** The endpoint of a section that `refuse` let pass. */
 export function loaded(result: PromiseSettledResult<Endpoint | undefined>): Endpoint {
   if (result.status === 'fulfilled' && result.value) return result.value
   throw new NebulaError('internal', { message: 'An endpoint was neither loaded nor refused.' })
-}
-
-function mapValues(tree: Tree, map: (value: unknown) => unknown): Tree {
-  return Object.fromEntries(Object.entries(tree).map(([key, value]) => [key, map(value)]))
-}
-
-function withCamelKeys(tree: Tree): Tree {
-  return Object.fromEntries(Object.entries(tree).map(([key, value]) => [camelCase(key), value]))
-}
-
-/** Connector sections hold no names of the user's, so all their keys are spelled alike. */
-function deepCamelKeys(value: unknown): unknown {
-  if (!isTree(value)) return value
-  return mapValues(withCamelKeys(value), deepCamelKeys)
 }

@@ -18,11 +18,11 @@ import type {
   TargetRequest,
 } from '@nebula/core'
 import { conditionColumns, fieldIndex, isNebulaError, NebulaError, schemaFingerprint, utf8 } from '@nebula/core'
+import { findTransform } from '@nebula/transforms'
 import { fingerprintOf, refuseChanged } from './fingerprint.ts'
 import type { Pipeline } from './pipeline.ts'
 import type { AgreedStream, StreamProblem } from './plan-stream.ts'
 import { agreeStream } from './plan-stream.ts'
-import { findTransform } from './load-transform.ts'
 import type { SelectedStream } from './select-streams.ts'
 import { chooseStreams, definedStreams } from './select-streams.ts'
 

@@ -1,7 +1,7 @@
 import type { BoundCondition, Field, LogicalType, Schema, StreamInfo, StreamRequest } from '@nebula/core'
 import { bindCondition, conditionColumns } from '@nebula/core'
+import type { FoundTransform } from '@nebula/transforms'
 import { functionSchema } from '@nebula/transforms'
-import type { FoundTransform } from './load-transform.ts'
 import type { StreamOptions } from './pipeline.ts'
 import type { StreamProblem } from './plan-stream.ts'
 import { isModelled, unknownColumn } from './shape-columns.ts'

@@ -1,6 +1,5 @@
 import type { Catalog, StreamDefinition, StreamInfo } from '@nebula/core'
-import { NebulaError } from '@nebula/core'
-import { nearest } from './keys.ts'
+import { NebulaError, nearest } from '@nebula/core'
 import type { Pipeline, StreamOptions } from './pipeline.ts'
 
 export interface SelectedStream {

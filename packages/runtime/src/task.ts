@@ -17,12 +17,11 @@ import type {
 } from '@nebula/core'
 import { isNebulaError, NebulaError, toNebulaError } from '@nebula/core'
 import type { StreamTransform } from '@nebula/transforms'
-import { changesNothing, Transformer } from '@nebula/transforms'
+import { changesNothing, loadTransform, Transformer } from '@nebula/transforms'
 import type { DeadLetter, DeadLetters } from './dead-letters.ts'
 import { deadLetter } from './dead-letters.ts'
 import { writeIsolated } from './isolate.ts'
 import type { LocalState } from './state.ts'
-import { loadTransform } from './load-transform.ts'
 
 /** A partition as a task. JSON: a task may run anywhere. */
 export interface Task {

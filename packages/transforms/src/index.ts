@@ -13,6 +13,8 @@ export type {
   TransformDefinition,
 } from './define-transform.ts'
 export { exactValue } from './exact-value.ts'
+export { findTransform, loadTransform } from './load-transform.ts'
+export type { FoundTransform } from './load-transform.ts'
 export { functionSchema } from './row-function.ts'
 export { changesNothing, METADATA } from './steps.ts'
 export type {

@@ -2,8 +2,9 @@ import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { pathToFileURL } from 'node:url'
 import { NebulaError } from '@nebula/core'
-import type { CheckedTransform, FunctionReference } from '@nebula/transforms'
-import { checkTransform } from '@nebula/transforms'
+import type { CheckedTransform } from './check-transform.ts'
+import { checkTransform } from './check-transform.ts'
+import type { FunctionReference } from './steps.ts'
 
 /** A function over rows that was found where the pipeline says. */
 export interface FoundTransform {

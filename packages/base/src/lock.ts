@@ -3,8 +3,8 @@ import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { fileError } from '@nebula/base'
 import { NebulaError } from '@nebula/core'
+import { fileError } from './file-error.ts'
 
 interface Holder {
   readonly pid: number

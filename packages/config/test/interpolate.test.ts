@@ -1,10 +1,17 @@
-import { writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { interpolate } from '../src/index.ts'
-import { useFolder } from './harness.ts'
 
-const folder = useFolder()
+let folderPath = ''
+beforeEach(async () => {
+  folderPath = await mkdtemp(join(tmpdir(), 'nebula-config-'))
+})
+afterEach(async () => {
+  await rm(folderPath, { recursive: true, force: true })
+})
+const folder = (): string => folderPath
 const environment = { HOST: 'db.example.org', EMPTY: '', ODD: '$& ${HOST} $1' }
 const fill = (text: string): string => interpolate(text, environment, 'shop.yaml:3:5')
 

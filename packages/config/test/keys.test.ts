@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { nearest } from '../src/index.ts'
-import { snakeCase } from '@nebula/core'
-import { camelCase } from '../src/keys.ts'
+import { nearest, snakeCase } from '@nebula/core'
+import { camelCase } from '../src/index.ts'
 
 test.each([
   ['batch_size', 'batchSize'],

@@ -1,13 +1,20 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { takeLock } from '../src/lock.ts'
-import { useFolder } from './harness.ts'
 
-const folder = useFolder()
+let folderPath = ''
+beforeEach(async () => {
+  folderPath = await mkdtemp(join(tmpdir(), 'nebula-lock-'))
+})
+afterEach(async () => {
+  await rm(folderPath, { recursive: true, force: true })
+})
+const folder = (): string => folderPath
 const path = (): string => join(folder(), 'state', 'shop.lock')
 
 async function leave(holder: unknown): Promise<void> {

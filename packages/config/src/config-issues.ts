@@ -1,6 +1,6 @@
-import { CONFIG_ALIASES, snakeCase } from '@nebula/core'
+import { CONFIG_ALIASES, nearest, snakeCase } from '@nebula/core'
 import type { z } from 'zod'
-import { isTree, nearest } from './keys.ts'
+import { isTree } from './keys.ts'
 
 type Path = readonly PropertyKey[]
 
