@@ -37,7 +37,7 @@ describe('a mistake in a pipeline file is told with place and suggestion:', () =
       {
         code: 'config_unknown_key',
         message:
-          'shop.yaml:3:1: unknown key transformations; known are name, source, destination, parallel, on_stream_error, defaults, streams',
+          'shop.yaml:3:1: unknown key transformations; known are name, source, destination, parallel, on_stream_error, on_success, on_failure, defaults, streams',
         place: 'shop.yaml:3:1',
       },
     ],
