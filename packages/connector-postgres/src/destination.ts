@@ -78,11 +78,8 @@ async function stage(session: Session, { stream, staging, target }: Move): Promi
     const there = await session.query(`SELECT 1 WHERE ${finder}($1) IS NOT NULL`, [name.replace(/^SCHEMA /, '')])
     if (there.length === 0) await session.execute(ddl)
   }
-  if (!found?.target) {
-    const columns = columnsDdl(NAMES, stream.schema, stream.accepted.columns)
-    await session.execute(`CREATE TABLE ${from} (${columns.join(', ')})`)
-    return
-  }
+  const columns = columnsDdl(NAMES, stream.schema, stream.accepted.columns).join(', ')
+  if (!found?.target) return void (await session.execute(`CREATE TABLE ${from} (${columns})`))
   await session.execute(`CREATE TABLE ${from} (LIKE ${to} INCLUDING CONSTRAINTS INCLUDING STORAGE)`)
   const extra = await session.query<{ name: string }>(
     `SELECT attname AS name FROM pg_attribute WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped AND attname <> ALL ($2)`,

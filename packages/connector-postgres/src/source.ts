@@ -76,9 +76,8 @@ export class PostgresSource extends SqlEnd<Session> implements SourceDriver {
     const stop = (): void => session.destroy()
     context.signal.addEventListener('abort', stop, { once: true })
     const { partition, stream } = task
-    const { schema, wire, decode } = stream
     const from = { stream: partition.stream, place: partition.id }
-    const batches = new TupleBatches({ ...from, schema, wire, decode, pool: context.pool })
+    const batches = new TupleBatches({ wire: undefined, ...stream, ...from, pool: context.pool })
     let ended = false
     try {
       session.client.query(copy)
