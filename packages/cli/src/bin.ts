@@ -13,10 +13,6 @@ if (major < 22 || (major === 22 && minor < 18)) {
 } else if (process.argv.length === 3 && ['version', '--version', '-V'].includes(verb ?? '')) {
   process.stdout.write(`nebula ${version}\n`)
 } else {
-  // Who reads the output may stop, as `head` does; the work goes on to its end and its exit code.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error
-  })
   const { main } = await import('./main.ts')
   process.exitCode = await main(process.argv.slice(2), version)
 }

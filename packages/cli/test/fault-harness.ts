@@ -29,6 +29,8 @@ export const SHORT_MS = 1_000
 /** Keys of an end at which nothing may take longer, and nothing is tried again. */
 export const SHORT = {
   ...NO_RETRY,
+  // It is added to the limit of a read.
+  performance: { flush_interval: '100ms' },
   timeouts: Object.fromEntries(
     ['connection', 'request', 'query_timeout', 'read', 'write'].map((key) => [key, `${SHORT_MS}ms`]),
   ),

@@ -128,11 +128,12 @@ describe.each(['source', 'destination'] as const)('the server of the %s', (end) 
     await faulty.scene.expectSame()
   })
 
-  test('falls silent, and Ctrl-C ends the run at once', async () => {
+  test('falls silent, and the second signal ends the run at once', async () => {
     const faulty = await create(route)
     const { code, report } = await faulty.runUntil(NO_RETRY, (_, run) => {
       faulty.proxy.blackHole()
       run.kill('SIGINT')
+      run.kill('SIGTERM')
     })
     expect({ code, status: report?.status }).toEqual({ code: 130, status: 'interrupted' })
     faulty.proxy.cutAll('reset')

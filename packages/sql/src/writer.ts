@@ -142,7 +142,8 @@ export class SqlWriter<Session extends SqlSession & Pooled> implements Writer {
       await pool.use(context, (session) => checkpoints.lock(session, this.#task.run), { idempotent: false })
       return undefined
     } catch (error) {
-      return isNebulaError(error, 'fenced') ? error : undefined
+      // A password that is refused is not tried again either.
+      return isNebulaError(error, 'fenced') || isNebulaError(error, 'authentication_failed') ? error : undefined
     }
   }
 }
