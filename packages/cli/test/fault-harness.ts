@@ -44,7 +44,7 @@ const ORDERS = `SELECT i AS id, 'note "' || i || '", ' || repeat('x', 40 + i % 6
 const EXISTING = `SELECT -i AS id, 'there before' AS note, 0::numeric(12,2) AS amount, date '2000-01-01' AS day
   FROM generate_series(1, 100) i`
 
-export type Mode = 'overwrite' | 'append'
+type Mode = 'overwrite' | 'append'
 
 export interface Route {
   readonly from: 'csv' | 'postgres'
@@ -65,7 +65,7 @@ export interface Settings {
 }
 
 /** The first thing that went wrong, wherever it is told. */
-export interface Failure {
+interface Failure {
   readonly code: string
   readonly message: string
   readonly fix: string
