@@ -167,6 +167,18 @@ describe('nebula preview', () => {
     expect([code, stdout]).toEqual([0, 'a (2 rows, 1 row cannot be read)\nid     text\nint64  utf8\n1      ∅\n2\n'])
   })
 
+  test('of a condition that the source does not apply, it shows the first rows that are wanted', async () => {
+    await mkdir(at('in'))
+    await writeFile(at('in', 'a.csv'), `id\n${Array.from({ length: 50_000 }, (_, i) => i).join('\n')}\n`)
+    const { code, stdout } = await on(
+      'source: { connector: csv, path: ./in }\ndestination: { connector: csv, path: ./out }\nstreams: { a: { where: "id > 20000" } }\n',
+      'preview',
+      '--rows',
+      '2',
+    )
+    expect([code, stdout]).toEqual([0, 'a (2 rows)\nid\nint64\n20001\n20002\n'])
+  })
+
   test('an error of the source is an error of the preview', async () => {
     await query(url, 'CREATE VIEW broken AS SELECT 1 / 0 AS x')
     const { code, stderr } = await nebula('preview', '--from', '${ENDS_URL}', '--streams', 'public.broken')

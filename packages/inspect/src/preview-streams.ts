@@ -41,26 +41,28 @@ const ANY_NUMBER = 1_000_000
  */
 export async function previewStreams(source: Endpoint, options: PreviewOptions): Promise<StreamPreview[]> {
   const stateFolder = await mkdtemp(join(tmpdir(), 'nebula-preview-'))
-  const previews = new Map<string, Preview>()
+  const previews = new Previews(options.rows)
   try {
     const destination = { connector: memory(previews), config: BaseConfig.parse({}) }
-    const limited = (own: StreamOptions): StreamOptions => ({
+    // Not every source counts a limit behind a condition: such a run ends when enough rows came.
+    const limited = ({ limit, ...own }: StreamOptions): StreamOptions => ({
       ...own,
-      limit: Math.min(own.limit ?? options.rows, options.rows),
+      limit: own.where === undefined ? Math.min(limit ?? options.rows, options.rows) : undefined,
       maxErrors: ANY_NUMBER,
     })
     const streams = Object.entries(options.streams ?? {}).map(([name, own]) => [name, own && limited(own)] as const)
-    const report = await runPipeline({
+    const pipeline = {
       name: 'preview',
       stateFolder,
       source,
       destination,
-      onStreamError: 'stop',
+      onStreamError: 'stop' as const,
       defaults: limited(options.defaults ?? {}),
       streams: Object.fromEntries(streams),
       only: options.only,
-    })
-    return report.streams.map((stream) => previewOf(stream, previews.get(stream.stream)))
+    }
+    const report = await runPipeline(pipeline, { signal: previews.enough })
+    return report.streams.map((stream) => previewOf(stream, previews))
   } finally {
     await rm(stateFolder, { recursive: true, force: true })
   }
@@ -71,17 +73,50 @@ interface Preview {
   readonly rows: (string | null)[][]
 }
 
-function previewOf({ stream, rejected, error }: Report['streams'][number], found: Preview | undefined): StreamPreview {
-  if (error) throw new NebulaError(error.code as ErrorCode, { ...error, stream })
-  const { schema, rows } = found ?? { schema: { fields: [] }, rows: [] }
+/** What came so far, and the end of the run once it is enough of every stream. */
+class Previews {
+  readonly #limit: number
+  readonly #byStream = new Map<string, Preview>()
+  readonly #stop = new AbortController()
+
+  constructor(limit: number) {
+    this.#limit = limit
+  }
+
+  get enough(): AbortSignal {
+    return this.#stop.signal
+  }
+
+  begin(stream: string, schema: Schema): void {
+    this.#byStream.set(stream, { schema, rows: [] })
+  }
+
+  /** Rows of a stream that are still wanted. */
+  wanted(stream: string): number {
+    return this.#limit - (this.#byStream.get(stream)?.rows.length ?? 0)
+  }
+
+  add(stream: string, rows: (string | null)[][]): void {
+    this.#byStream.get(stream)?.rows.push(...rows.slice(0, this.wanted(stream)))
+    if ([...this.#byStream.keys()].every((name) => this.wanted(name) <= 0)) this.#stop.abort()
+  }
+
+  of(stream: string): Preview {
+    return this.#byStream.get(stream) ?? { schema: { fields: [] }, rows: [] }
+  }
+}
+
+function previewOf({ stream, status, rejected, error }: Report['streams'][number], previews: Previews): StreamPreview {
+  if (error && status !== 'interrupted') throw new NebulaError(error.code as ErrorCode, { ...error, stream })
+  const { schema, rows } = previews.of(stream)
   return { stream, columns: schema.fields.map(({ name, type }) => ({ name, type: typeName(type) })), rows, rejected }
 }
 
-function memory(previews: Map<string, Preview>): Endpoint['connector'] {
+function memory(previews: Previews): Endpoint['connector'] {
   const driver: DestinationDriver = {
     accept: (_, schema) => acceptValues(schema),
     async prepare(run) {
-      for (const { request, schema } of run.streams) previews.set(request.stream, { schema, rows: [] })
+      for (const { request, schema } of run.streams) previews.begin(request.stream, schema)
     },
     async writer(task) {
       return memoryWriter(task, previews)
@@ -107,16 +142,21 @@ function hasText({ kind }: LogicalType): boolean {
   return kind !== 'native' && kind !== 'list' && kind !== 'struct'
 }
 
-function memoryWriter({ stream }: WriteTask, previews: Map<string, Preview>): Writer {
+function memoryWriter({ stream: { request } }: WriteTask, previews: Previews): Writer {
   let rows: (string | null)[][] = []
+  const keep = (): void => {
+    previews.add(request.stream, rows)
+    rows = []
+  }
   return {
     async write(batch, from, to) {
-      rows.push(...texts(batch, from, to))
+      const wanted = previews.wanted(request.stream) - rows.length
+      rows.push(...texts(batch, from, Math.min(to, from + Math.max(0, wanted))))
+      if (rows.length >= previews.wanted(request.stream)) keep()
       return []
     },
     async commit() {
-      previews.get(stream.request.stream)?.rows.push(...rows)
-      rows = []
+      keep()
     },
     async abort() {
       rows = []
