@@ -20,6 +20,8 @@ export class CircuitBreaker {
   readonly #clock: Clock
   readonly #name: string
   #state: State = { kind: 'closed', failures: 0 }
+  /** Told of every change of state. */
+  onState: ((state: State['kind']) => void) | undefined
 
   /** `name` is the system's, for messages. */
   constructor(options: CircuitBreakerOptions, clock: Clock, name = 'The system') {
@@ -54,20 +56,26 @@ export class CircuitBreaker {
 
   #now(): State {
     const state = this.#state
-    if (state.kind === 'open' && this.#clock.now() >= state.until) this.#state = { kind: 'half_open', probes: 0 }
+    if (state.kind === 'open' && this.#clock.now() >= state.until) this.#enter({ kind: 'half_open', probes: 0 })
     return this.#state
   }
 
   /** `state` is that in which the request began: a late answer says nothing of a later one. */
   #answered(state: State): void {
-    if (state === this.#state) this.#state = { kind: 'closed', failures: 0 }
+    if (state === this.#state) this.#enter({ kind: 'closed', failures: 0 })
   }
 
   #failed(state: State): void {
     if (state !== this.#state) return
     const { threshold, timeout } = this.#options
     if (state.kind === 'closed' && ++state.failures < threshold) return
-    this.#state = { kind: 'open', until: this.#clock.now() + timeout }
+    this.#enter({ kind: 'open', until: this.#clock.now() + timeout })
+  }
+
+  #enter(state: State): void {
+    const changed = state.kind !== this.#state.kind
+    this.#state = state
+    if (changed) this.onState?.(state.kind)
   }
 
   #refusal(retryAfterMs: number): NebulaError {

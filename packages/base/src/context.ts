@@ -17,6 +17,8 @@ export interface ContextOptions {
   readonly name?: string
   /** Told before a failed request is tried again, with the wait in milliseconds. */
   readonly onRetry?: (error: NebulaError, delayMs: number) => void
+  /** Told when the circuit breaker changes its state. */
+  readonly onBreaker?: (state: CircuitBreaker['state']) => void
 }
 
 /** What a driver is given: signal, log, clock, memory, and requests that are bounded, repeated and refused as configured. */
@@ -26,6 +28,7 @@ export function createContext(options: ContextOptions): Context {
   const retry = new Retry(config.reliability, clock)
   const { enabled, ...thresholds } = config.reliability.circuitBreaker
   const breaker = enabled ? new CircuitBreaker(thresholds, clock, name) : undefined
+  if (breaker) breaker.onState = options.onBreaker
   const call: Context['call'] = (request, { idempotent = true, unbounded = false, signal: more } = {}) => {
     const stop = more ? AbortSignal.any([signal, more]) : signal
     const bounded = unbounded ? { ...limit, ms: Infinity } : limit

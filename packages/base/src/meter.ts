@@ -84,6 +84,12 @@ export class StreamMeter {
     throw new NebulaError('counts_differ', { message: `${read} rows were read, but ${parts}.`, stream: this.stream })
   }
 
+  /** A commit whose answer was lost turned out to have taken place; its rows were taken back before. */
+  settled(counts: Counts): void {
+    this.#committed = addCounts(this.#committed, counts, 1)
+    this.recorder.committed(this.stream, counts.read, 0)
+  }
+
   undone(counts: Counts): void {
     this.#underWay = addCounts(this.#underWay, counts, -1)
     if (this.#underWay.read === 0) this.#oldestAt = undefined

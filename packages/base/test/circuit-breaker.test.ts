@@ -64,6 +64,17 @@ describe('closed', () => {
   })
 })
 
+test('tells each change of its state once', async () => {
+  const { breaker, clock } = breaking()
+  const told: string[] = []
+  breaker.onState = (state) => told.push(state)
+  await fail(breaker, 4)
+  await clock.advance(1000)
+  await outcome(breaker)
+  await outcome(breaker)
+  expect(told).toEqual(['open', 'half_open', 'closed'])
+})
+
 describe('open', () => {
   test('asks nothing, and says when it may be asked again', async () => {
     const { breaker, clock } = breaking()

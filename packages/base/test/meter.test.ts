@@ -35,6 +35,22 @@ describe('StreamMeter', () => {
     })
   })
 
+  test('a commit that took place though its answer was lost is durable, and no second batch', () => {
+    const meter = new StreamMeter('orders', 'target', 4, undefined)
+    const batches: unknown[] = []
+    const durable: number[] = []
+    meter.recorder = {
+      ...silentRecorder,
+      batch: (...args) => batches.push(args),
+      committed: (_, rows) => durable.push(rows),
+    }
+    meter.moved(some)
+    meter.undone(some)
+    meter.settled(some)
+    expect([batches.length, durable]).toEqual([2, [3]])
+    expect(meter.progress).toMatchObject({ read: 3, durable: 3 })
+  })
+
   test('adds up waits and retries, and how long its tasks ran', () => {
     vi.spyOn(performance, 'now').mockReturnValueOnce(1000).mockReturnValueOnce(2500)
     const meter = new StreamMeter('orders', 'target', 4, undefined)

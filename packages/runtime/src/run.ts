@@ -118,6 +118,7 @@ export async function openPipeline(
       config,
       name: connector.name,
       onRetry: ({ code }) => recorder?.retried(side, code),
+      onBreaker: (state) => recorder?.breaker(side, state),
     })
   const contexts = { source: contextOf('source', source), destination: contextOf('destination', destination) }
   const managed = {

@@ -192,9 +192,7 @@ class Attempt {
     if (recalled?.run.id !== run.id || recalled.run.epoch !== run.epoch) return false
     const found = recalled.checkpoints.find((checkpoint) => checkpoint.partition === partition.id)
     if (found?.sequence !== pending.sequence) return false
-    const counts = add(found.counts, this.last?.counts ?? NOTHING, -1)
-    meter.moved(counts)
-    meter.committed(counts)
+    meter.settled(add(found.counts, this.last?.counts ?? NOTHING, -1))
     this.last = found
     return true
   }
