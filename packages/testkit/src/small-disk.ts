@@ -1,4 +1,4 @@
-import { execFileSync, spawnSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 
 /** A file system of its own, in memory, that is soon full. */
 export interface SmallDisk extends Disposable {
@@ -10,7 +10,7 @@ const MOUNTING: readonly (readonly string[])[] = [[], ['sudo', '-n']]
 
 /**
  * Mounts a file system of so many bytes over an empty folder; it belongs to `owner`, or to this user. Undefined where
- * this user may not mount: it takes root, or sudo without a password. With `CI=true` that is an error.
+ * this user may not mount: it takes root, or sudo without a password, and a container that allows it.
  */
 export function smallDisk(
   folder: string,
@@ -22,14 +22,10 @@ export function smallDisk(
 ): SmallDisk | undefined {
   const options = `size=${bytes},uid=${owner.uid},gid=${owner.gid},mode=700`
   const prefix = MOUNTING.find((words) => run([...words, 'mount', '-t', 'tmpfs', '-o', options, 'nebula-test', folder]))
-  if (!prefix) {
-    if (process.env['CI'] === 'true') throw new Error('No small disk: this user may not mount one.')
-    return undefined
-  }
+  if (!prefix) return undefined
   return {
     resize(size) {
-      const [command = '', ...args] = [...prefix, 'mount', '-o', `remount,size=${size}`, folder]
-      execFileSync(command, args)
+      if (!run([...prefix, 'mount', '-o', `remount,size=${size}`, folder])) throw new Error('The disk kept its size.')
     },
     [Symbol.dispose]() {
       run([...prefix, 'umount', '--lazy', folder])
