@@ -28,8 +28,8 @@ export function smallDisk(
   }
   return {
     resize(size) {
-      const [command = '', ...args] = [...prefix, 'mount', '-o', `remount,size=${size}`, folder]
-      execFileSync(command, args)
+      const words = [...prefix, 'mount', '-o', `remount,size=${size}`, folder]
+      execFileSync('env', words)
     },
     [Symbol.dispose]() {
       run([...prefix, 'umount', '--lazy', folder])
