@@ -7,6 +7,8 @@ import { fileURLToPath } from 'node:url'
 import type { Report } from '@nebula/runtime'
 import pg from 'pg'
 
+/** Sources that were compiled once start in half the time. */
+const COMPILED = fileURLToPath(new URL('../node_modules/.cache/compiled', import.meta.url))
 /** The nebula command. */
 export const BIN = fileURLToPath(new URL('../src/bin.ts', import.meta.url))
 
@@ -36,7 +38,7 @@ export async function runNebula(
   const began = performance.now()
   const child = spawn(process.execPath, ['--conditions=source', BIN, ...invocation.args, '--json'], {
     cwd: invocation.cwd,
-    env: { ...process.env, NODE_OPTIONS: '', ...invocation.env },
+    env: { ...process.env, NODE_OPTIONS: '', NODE_COMPILE_CACHE: COMPILED, ...invocation.env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   started?.(child)

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import type { ChildProcess } from 'node:child_process'
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -7,7 +8,7 @@ import type { FaultyConnection, FaultyDirection } from '@nebula/testkit'
 import { createDatabase, FaultProxy } from '@nebula/testkit'
 import pg from 'pg'
 import { to as copyTo } from 'pg-copy-streams'
-import { expect } from 'vitest'
+import { vi } from 'vitest'
 import type { Outcome } from './crash-harness.ts'
 import { query, runNebula } from './crash-harness.ts'
 
@@ -143,26 +144,29 @@ export class Scene implements AsyncDisposable {
   }
 
   expectDone({ code, failure, stderr }: FaultyRun): void {
-    expect({ code, failure, stderr }).toEqual({ code: 0, failure: undefined, stderr: expect.any(String) })
+    assert.deepEqual({ code, failure }, { code: 0, failure: undefined }, stderr)
   }
 
   /** Compares source and destination, row by row. */
   async expectSame(): Promise<void> {
     const actual = this.route.to === 'csv' ? await this.#targetFile() : await this.#targetTable()
-    expect(firstDifference(actual, this.#expected)).toBeUndefined()
+    assert.deepEqual(firstDifference(actual, this.#expected), undefined)
   }
 
   /** No session, staging, lock or temporary file of a run that is over. */
   async expectNothingLeft(): Promise<void> {
     for (const url of [this.source, this.target])
-      await expect.poll(() => sessions(url), { timeout: 10_000 }).toEqual([])
+      await vi.waitFor(async () => assert.deepEqual(await sessions(url), []), { timeout: 10_000 })
     const tables = await query(
       this.target,
       `SELECT relname FROM pg_class WHERE relname LIKE 'nebula%' AND relkind = 'r'`,
     )
-    expect(tables).toEqual(this.route.to === 'csv' ? [] : [{ relname: 'nebula_checkpoints' }])
+    assert.deepEqual(tables, this.route.to === 'csv' ? [] : [{ relname: 'nebula_checkpoints' }])
     const files = await readdir(this.folder, { recursive: true })
-    expect(files.filter((name) => /\.(lock|takeover|tmp|staged|run)\b/.test(name))).toEqual([])
+    assert.deepEqual(
+      files.filter((name) => /\.(lock|takeover|tmp|staged|run)\b/.test(name)),
+      [],
+    )
   }
 
   #pipeline({ source, destination, pipeline }: Settings): object {
@@ -188,14 +192,14 @@ export class Scene implements AsyncDisposable {
 
   async #targetFile(): Promise<string> {
     const files = (await readdir(join(this.folder, 'out'))).filter((name) => name.endsWith('.csv'))
-    expect(files).toHaveLength(1)
+    assert.equal(files.length, 1)
     return readFile(join(this.folder, 'out', files[0] ?? ''), 'utf8')
   }
 
   async #targetTable(): Promise<string> {
     const before = await csvOf(this.target, '(SELECT * FROM orders WHERE id < 0)')
     const existing = this.route.mode === 'append' ? `(${EXISTING})` : '(SELECT * FROM orders WHERE false)'
-    expect(before).toBe(await csvOf(this.target, existing))
+    assert.equal(before, await csvOf(this.target, existing))
     return csvOf(this.target, '(SELECT * FROM orders WHERE id > 0)')
   }
 
@@ -270,7 +274,7 @@ export class FaultyScene implements AsyncDisposable {
   /** The same command again, without retries: it ends well, and nothing is left. */
   async rerun(login?: Login): Promise<FaultyRun> {
     const outcome = await this.scene.rerun(this.settings(NO_RETRY, login))
-    await expect.poll(() => this.proxy.connections).toBe(0)
+    await vi.waitFor(() => assert.equal(this.proxy.connections, 0))
     return outcome
   }
 

@@ -51,8 +51,9 @@ describe.each(CASES)('$from -> $to, $mode: the connection of the $faulty', (rout
       })
       const { code, failure } = await faulty.run(NO_RETRY)
       // What comes last is only the farewell.
-      if (!happened || code === 0) expect({ code, failure }).toEqual({ code: 0, failure: undefined })
-      else expect({ code, failure: failure?.code }).toEqual({ code: 3, failure: expect.stringMatching(/^connection_/) })
+      const ended = !happened || code === 0
+      const lost = { code: 3, failure: expect.stringMatching(/^connection_/) }
+      expect({ code, failure: failure?.code }).toEqual(ended ? { code: 0, failure: undefined } : lost)
       await faulty.rerun()
     }
   })
@@ -62,6 +63,7 @@ describe.each(CASES)('$from -> $to, $mode: the connection of the $faulty', (rout
     const { scene } = faulty
     const outcome = await faulty.runUntil(RETRIES, (connection) => connection.cut('reset'))
     scene.expectDone(outcome)
+    expect(outcome.report?.status).toBe('done')
     await scene.expectSame()
     await scene.expectNothingLeft()
   })

@@ -133,7 +133,7 @@ describe('a table of the source', () => {
       dropping = query(faulty.database, 'DROP TABLE orders')
     })
     faulty.scene.expectDone(outcome)
-    await dropping
+    expect(await dropping).toEqual([])
     await faulty.scene.expectSame()
     await faulty.scene.expectNothingLeft()
   })
@@ -182,7 +182,7 @@ describe('a table of the destination', () => {
     const faulty = await create(route)
     await faulty.runUntil(NO_RETRY, (connection) => connection.cut('reset'))
     await query(faulty.database, dropStaging)
-    await faulty.rerun()
+    expect((await faulty.rerun()).code).toBe(0)
   })
 
   test('the checkpoints are dropped in the middle: the run begins again', async () => {

@@ -65,6 +65,7 @@ describe('the server of the destination', () => {
       await server.restart()
     })
     faulty.scene.expectDone(outcome)
+    expect(outcome.report?.status).toBe('done')
     await faulty.scene.expectSame()
     await faulty.scene.expectNothingLeft()
   })
