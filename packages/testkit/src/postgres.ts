@@ -134,6 +134,19 @@ class OwnServer implements PostgresServer {
   }
 
   async restart(): Promise<void> {
+    const deadline = Date.now() + START_TIMEOUT_MS
+    for (;;) {
+      try {
+        await this.#start()
+        return
+      } catch (error) {
+        // Killed backends hold the shared memory until the kernel has taken them down.
+        if (Date.now() > deadline || !this.#lastLines().includes('is still in use')) throw error
+      }
+    }
+  }
+
+  async #start(): Promise<void> {
     await this.#ended()
     const { account, flags, folder } = this.#place
     const log = openSync(this.logFile, 'w')
@@ -152,6 +165,8 @@ class OwnServer implements PostgresServer {
   kill(signal: NodeJS.Signals): void {
     const pid = this.#running() ? this.#process?.pid : undefined
     if (pid === undefined) return
+    // No backend may be born between the count and the kill.
+    if (signal === 'SIGKILL') signalProcess(pid, 'SIGSTOP')
     const backends = ['SIGKILL', 'SIGSTOP', 'SIGCONT'].includes(signal) ? childrenOf(pid) : []
     for (const target of [pid, ...backends]) signalProcess(target, signal)
   }
