@@ -25,6 +25,8 @@ const thresholds = Object.fromEntries(
 export default defineConfig({
   test: {
     passWithNoTests: false,
+    // Much of the time is waiting for servers and child processes.
+    maxWorkers: 2,
     reporters: ['default', './tooling/counts-reporter.ts'],
     coverage: {
       enabled: process.env['CI'] === 'true',
