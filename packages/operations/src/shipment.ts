@@ -119,7 +119,7 @@ export async function settleShipment(pipeline: Pipeline, shipment: Shipment, rec
       recalled.run.streams.map(({ request }) => request.stream),
       true,
     )
-  for (const extension of ['report.json', 'schemas.json', 'state.json', 'lock'])
+  for (const extension of ['progress.json', 'report.json', 'schemas.json', 'state.json', 'lock'])
     await rm(join(stateFolder, `${fileName(shipment.name)}.${extension}`), { force: true })
   await rm(dirname(new DeadLetters(stateFolder, shipment.name, 'any').folder), { recursive: true, force: true })
   return settled

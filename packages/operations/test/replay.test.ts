@@ -113,6 +113,7 @@ describe('replay', () => {
     expect(await letters(root)).toEqual(['a 5,y5', 'b 5,y5'])
     expect((await readdir(join(root, '.nebula'))).sort()).toEqual([
       'shop.dead-letters',
+      'shop.progress.json',
       'shop.report.json',
       'shop.schemas.json',
     ])

@@ -1,5 +1,5 @@
-import type { Clock } from '@nebula/core'
 import { NebulaError } from '@nebula/core'
+import { ManualClock } from '@nebula/testkit'
 import { describe, expect, test } from 'vitest'
 import { runPipeline } from '../src/index.ts'
 import type { Scene } from './harness.ts'
@@ -124,20 +124,6 @@ describe('a run that is told to stop', () => {
 })
 
 describe('a run that is to end', () => {
-  /** Ten seconds pass when a test says so. */
-  function handClock(): Clock & { readonly pass: () => void } {
-    const wakes: (() => void)[] = []
-    return {
-      now: () => 0,
-      sleep: (_, signal) =>
-        new Promise((resolve, reject) => {
-          wakes.push(resolve)
-          signal?.addEventListener('abort', () => reject(new Error('stopped')))
-        }),
-      pass: () => wakes.forEach((wake) => wake()),
-    }
-  }
-
   test.each([1, 2])('ends its tasks at their next commit, and begins no other (%i at once)', async (parallel) => {
     const target = new MemoryTarget()
     const drain = new AbortController()
@@ -184,11 +170,11 @@ describe('a run that is to end', () => {
   test('waits ten seconds for a commit, and no longer', async () => {
     const target = new MemoryTarget()
     const drain = new AbortController()
-    const clock = handClock()
+    const clock = new ManualClock()
     const beforeBatch = (row: number, { signal }: { signal: AbortSignal }): Promise<void> => {
       if (row < 10) return Promise.resolve()
       drain.abort()
-      queueMicrotask(clock.pass)
+      void clock.advance(10_000)
       return new Promise((_resolve, reject) => {
         signal.addEventListener('abort', () => reject(new Error('the socket was closed')))
       })
