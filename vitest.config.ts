@@ -25,8 +25,8 @@ const thresholds = Object.fromEntries(
 export default defineConfig({
   test: {
     passWithNoTests: false,
-    // Much of the time is waiting for servers and child processes.
-    maxWorkers: 2,
+    // Files share a server, and a transaction of one holds back the snapshots and vacuums of another.
+    maxWorkers: 1,
     reporters: ['default', './tooling/counts-reporter.ts'],
     coverage: {
       enabled: process.env['CI'] === 'true',
