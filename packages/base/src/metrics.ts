@@ -43,11 +43,15 @@ export const silentRecorder: Recorder = {
 
 function ignore(): void {}
 
+/** Where every copy of the OpenTelemetry API of major version 1 keeps what a program registered. */
+const OTEL_GLOBAL = Symbol.for('opentelemetry.js.api.1')
+
 /**
  * Counts through the OpenTelemetry API, for whichever meter provider the program registered before; without one,
- * nothing is kept. Attributes are `pipeline`, `stream`, `side` and `code` alone, so their number is bounded.
+ * nothing is kept, nor is the API loaded. Attributes are `pipeline`, `stream`, `side` and `code` alone, so their number is bounded.
  */
 export async function createRecorder(pipeline: string): Promise<Recorder> {
+  if (!(OTEL_GLOBAL in globalThis)) return silentRecorder
   const { metrics } = await import('@opentelemetry/api')
   const meter = metrics.getMeter('nebula')
   const counter = (name: string, unit: string, description: string) => {

@@ -1,9 +1,7 @@
-import { join } from 'node:path'
-import { readJsonFile } from '@nebula/base'
 import type { Fidelity, Guarantee, Mode, Recalled, Schema } from '@nebula/core'
 import { schemaFingerprint, typeName } from '@nebula/core'
 import type { AgreedStream, Agreement, OpenPipeline, Pipeline, PreparedRun, Report, RunOptions } from '@nebula/runtime'
-import { agreePipeline, chooseStreams, fileName, LocalState, openPipeline, planRun } from '@nebula/runtime'
+import { agreePipeline, chooseStreams, lastReport, LocalState, openPipeline, planRun } from '@nebula/runtime'
 import type { PlanProblem } from './problems.ts'
 import { exitCodeOf, problemOf, withFix } from './problems.ts'
 
@@ -141,12 +139,6 @@ function recall(pipeline: Pipeline, { drivers, contexts }: OpenPipeline): Promis
   const { destination } = drivers
   if (destination.recall) return destination.recall(pipeline.name, contexts.destination)
   return new LocalState(pipeline.stateFolder, pipeline.name).recall()
-}
-
-async function lastReport(pipeline: Pipeline): Promise<Report | undefined> {
-  return (await readJsonFile(join(pipeline.stateFolder, `${fileName(pipeline.name)}.report.json`))) as
-    | Report
-    | undefined
 }
 
 function plannedStream(

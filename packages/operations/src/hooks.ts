@@ -1,8 +1,7 @@
 import { spawn } from 'node:child_process'
-import { join } from 'node:path'
 import type { NebulaError } from '@nebula/core'
 import type { Pipeline, Report } from '@nebula/runtime'
-import { fileName } from '@nebula/runtime'
+import { stateFile } from '@nebula/runtime'
 
 /** How a run came out: its report, or the error for which it has none. */
 export type RunEnd = { readonly report: Report } | { readonly error: NebulaError }
@@ -41,12 +40,13 @@ export async function runHook(
   return { key, code }
 }
 
-function variables({ name, stateFolder }: Pipeline, end: RunEnd): NodeJS.ProcessEnv {
+function variables(pipeline: Pipeline, end: RunEnd): NodeJS.ProcessEnv {
+  const { name } = pipeline
   if ('error' in end) {
     const status = end.error.exitCode === 130 ? 'interrupted' : 'failed'
     return { NEBULA_PIPELINE: name, NEBULA_STATUS: status, NEBULA_ERROR: end.error.code }
   }
   const { run, status } = end.report
-  const report = join(stateFolder, `${fileName(name)}.report.json`)
+  const report = stateFile(pipeline, 'report.json')
   return { NEBULA_PIPELINE: name, NEBULA_STATUS: status, NEBULA_RUN: run, NEBULA_REPORT: report }
 }

@@ -1,8 +1,7 @@
-import { join } from 'node:path'
 import { createContext, Managed, lockHolder, takeLock } from '@nebula/base'
 import type { Context, DestinationDriver, Recalled } from '@nebula/core'
 import type { Pipeline } from '@nebula/runtime'
-import { DeadLetters, destinationDriver, discardStreams, fileName, LocalState } from '@nebula/runtime'
+import { DeadLetters, destinationDriver, discardStreams, LocalState, stateFile } from '@nebula/runtime'
 
 /** The last run of a pipeline, as its destination or the state folder keeps it, while no run is under way. */
 export class RunRecord implements AsyncDisposable {
@@ -63,14 +62,10 @@ export class RunRecord implements AsyncDisposable {
 
 /** Holds the lock of a pipeline, so that no run of it is under way. Returns the release. Throws `run_locked`. */
 export function lockPipeline(pipeline: Pipeline): Promise<() => Promise<void>> {
-  return takeLock(lockPath(pipeline))
+  return takeLock(stateFile(pipeline, 'lock'))
 }
 
 /** The process that runs a pipeline now; undefined when none does. */
 export function runningProcess(pipeline: Pipeline): Promise<number | undefined> {
-  return lockHolder(lockPath(pipeline))
-}
-
-function lockPath({ stateFolder, name }: Pipeline): string {
-  return join(stateFolder, `${fileName(name)}.lock`)
+  return lockHolder(stateFile(pipeline, 'lock'))
 }

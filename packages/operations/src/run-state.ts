@@ -1,9 +1,7 @@
-import { join } from 'node:path'
-import { readJsonFile } from '@nebula/base'
 import type { Checkpoint, Recalled } from '@nebula/core'
 import { NebulaError } from '@nebula/core'
 import type { Pipeline, Report } from '@nebula/runtime'
-import { fileName } from '@nebula/runtime'
+import { lastReport } from '@nebula/runtime'
 import { letterFiles } from './letters.ts'
 import { lockPipeline, RunRecord, runningProcess } from './run-record.ts'
 
@@ -62,8 +60,8 @@ export async function pipelineState(pipeline: Pipeline): Promise<PipelineState> 
 }
 
 /** The report of a run, when it was the last one. */
-async function reportOf({ stateFolder, name }: Pipeline, run: string): Promise<Report | undefined> {
-  const report = (await readJsonFile(join(stateFolder, `${fileName(name)}.report.json`))) as Report | undefined
+async function reportOf(pipeline: Pipeline, run: string): Promise<Report | undefined> {
+  const report = await lastReport(pipeline)
   return report?.run === run ? report : undefined
 }
 

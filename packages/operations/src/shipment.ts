@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { fileError, readJsonFile, writeDurably } from '@nebula/base'
 import { NebulaError } from '@nebula/core'
 import type { Pipeline, StoredLetter } from '@nebula/runtime'
-import { DeadLetters, fileName, letterLines } from '@nebula/runtime'
+import { DeadLetters, fileName, letterLines, stateFile } from '@nebula/runtime'
 import type { SentLetter } from './letter-source.ts'
 import { letterFiles, readLetters } from './letters.ts'
 import type { RunRecord } from './run-record.ts'
@@ -120,7 +120,7 @@ export async function settleShipment(pipeline: Pipeline, shipment: Shipment, rec
       true,
     )
   for (const extension of ['progress.json', 'report.json', 'schemas.json', 'state.json', 'lock'])
-    await rm(join(stateFolder, `${fileName(shipment.name)}.${extension}`), { force: true })
+    await rm(stateFile({ stateFolder, name: shipment.name }, extension), { force: true })
   await rm(dirname(new DeadLetters(stateFolder, shipment.name, 'any').folder), { recursive: true, force: true })
   return settled
 }

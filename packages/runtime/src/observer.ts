@@ -1,11 +1,10 @@
-import { join } from 'node:path'
 import type { Recorder, RunState, Trace } from '@nebula/base'
 import { createRecorder, createTrace, ProgressKeeper, silentLogger } from '@nebula/base'
 import { silentRecorder, systemClock, untraced } from '@nebula/base'
 import { toNebulaError } from '@nebula/core'
 import type { Pipeline } from './pipeline.ts'
 import type { RunEvent, RunOptions } from './run.ts'
-import { fileName } from './state.ts'
+import { stateFile } from './state.ts'
 
 /** What watches a run: metrics, spans, samples, and the progress file that others read. */
 export interface Observer {
@@ -46,9 +45,4 @@ export async function createObserver(pipeline: Pipeline, options: RunOptions): P
       await progress.end(status, thrown)
     },
   }
-}
-
-/** A file of the pipeline in its state folder, such as its `progress.json` for `readProgress`. */
-export function stateFile({ stateFolder, name }: Pick<Pipeline, 'stateFolder' | 'name'>, suffix: string): string {
-  return join(stateFolder, `${fileName(name)}.${suffix}`)
 }

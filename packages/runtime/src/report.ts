@@ -1,5 +1,8 @@
-import type { NebulaError } from '@nebula/core'
 import type { RunHistory, StreamMeter } from '@nebula/base'
+import { readJsonFile } from '@nebula/base'
+import type { NebulaError } from '@nebula/core'
+import type { Pipeline } from './pipeline.ts'
+import { stateFile } from './state.ts'
 
 export type StreamStatus = 'done' | 'failed' | 'interrupted' | 'finished_before'
 
@@ -72,6 +75,11 @@ export interface RunFacts {
   readonly history: RunHistory
   /** Undefined when no row of the run is kept, in this process or an earlier one. */
   readonly deadLetters: string | undefined
+}
+
+/** The report of the last run of a pipeline that came to one. */
+export async function lastReport(pipeline: Pick<Pipeline, 'stateFolder' | 'name'>): Promise<Report | undefined> {
+  return (await readJsonFile(stateFile(pipeline, 'report.json'))) as Report | undefined
 }
 
 export function createReport(facts: RunFacts, outcomes: readonly StreamOutcome[]): Report {

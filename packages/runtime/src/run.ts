@@ -1,4 +1,3 @@
-import { join } from 'node:path'
 import type { Health, Recorder, Side, StreamProgress } from '@nebula/base'
 import { createContext, HealthMonitor, Managed, takeLock, writeDurably } from '@nebula/base'
 import type { Clock, Context, Logger } from '@nebula/core'
@@ -13,7 +12,7 @@ import type { Report } from './report.ts'
 import { createReport } from './report.ts'
 import { Scheduler } from './scheduler.ts'
 import { recordSchemas } from './schema-record.ts'
-import { fileName, LocalState } from './state.ts'
+import { LocalState, stateFile } from './state.ts'
 import type { Stopping } from './stopping.ts'
 import { stopping } from './stopping.ts'
 import { maxMemoryOf, memoryLimits, taskMemory } from './task-memory.ts'
@@ -47,7 +46,7 @@ export type RunEvent =
 export async function runPipeline(pipeline: Pipeline, options: RunOptions = {}): Promise<Report> {
   const startedAt = Date.now()
   const cpu = process.cpuUsage()
-  const release = await takeLock(join(pipeline.stateFolder, `${fileName(pipeline.name)}.lock`))
+  const release = await takeLock(stateFile(pipeline, 'lock'))
   using stop = stopping(options)
   try {
     const observer = await createObserver(pipeline, options)
@@ -217,10 +216,7 @@ async function runOpen(pipeline: Pipeline, began: Begun, { drivers, contexts }: 
     },
     outcomes,
   )
-  await writeDurably(
-    join(pipeline.stateFolder, `${fileName(pipeline.name)}.report.json`),
-    JSON.stringify(report, null, 2),
-  )
+  await writeDurably(stateFile(pipeline, 'report.json'), JSON.stringify(report, null, 2))
   observer.onEvent({ kind: 'report', report })
   if (outcomes.every(({ status }) => status === 'done' || status === 'finished_before')) {
     await state?.end()

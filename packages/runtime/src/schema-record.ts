@@ -1,10 +1,9 @@
-import { join } from 'node:path'
 import { readJsonFile, writeDurably } from '@nebula/base'
 import type { Schema } from '@nebula/core'
 import { schemaFingerprint } from '@nebula/core'
 import type { Pipeline } from './pipeline.ts'
 import type { PreparedRun } from './prepare-run.ts'
-import { fileName } from './state.ts'
+import { stateFile } from './state.ts'
 
 /** A stream as a run found it at its source. */
 export interface RecordedStream {
@@ -23,14 +22,10 @@ export async function recordSchemas(pipeline: Pipeline, { run, catalog }: Prepar
   const streams = found.map(({ name, schema, key }): RecordedStream => {
     return { stream: name, run: run.id, fingerprint: schemaFingerprint(schema), schema, key }
   })
-  await writeDurably(pathOf(pipeline), JSON.stringify([...others, ...streams]))
+  await writeDurably(stateFile(pipeline, 'schemas.json'), JSON.stringify([...others, ...streams]))
 }
 
 /** What the last runs of a pipeline found; empty before the first. */
 export async function recordedSchemas(pipeline: Pipeline): Promise<readonly RecordedStream[]> {
-  return ((await readJsonFile(pathOf(pipeline))) as RecordedStream[] | undefined) ?? []
-}
-
-function pathOf({ stateFolder, name }: Pipeline): string {
-  return join(stateFolder, `${fileName(name)}.schemas.json`)
+  return ((await readJsonFile(stateFile(pipeline, 'schemas.json'))) as RecordedStream[] | undefined) ?? []
 }

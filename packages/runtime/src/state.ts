@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { fileError, readJsonFile, writeDurably } from '@nebula/base'
 import type { Checkpoint, Recalled, Run } from '@nebula/core'
 import { NebulaError } from '@nebula/core'
+import type { Pipeline } from './pipeline.ts'
 
 /** Raised when the file changes its form: newer reads older, older refuses newer. */
 const VERSION = 1
@@ -30,7 +31,7 @@ export class LocalState {
 
   constructor(folder: string, pipeline: string) {
     this.#folder = folder
-    this.#path = join(folder, `${fileName(pipeline)}.state.json`)
+    this.#path = stateFile({ stateFolder: folder, name: pipeline }, 'state.json')
   }
 
   /** The last run, or undefined. Throws `state_newer`. */
@@ -121,6 +122,11 @@ function generationOf(run: Run | undefined, stream: string): number {
 function without({ run, checkpoints }: Stored, streams: readonly string[]): Checkpoint[] {
   const gone = new Set(run.plan.partitions.filter(({ stream }) => streams.includes(stream)).map(({ id }) => id))
   return checkpoints.filter(({ partition }) => !gone.has(partition))
+}
+
+/** A file of the pipeline in its state folder, such as `report.json`, or `progress.json` for `readProgress`. */
+export function stateFile({ stateFolder, name }: Pick<Pipeline, 'stateFolder' | 'name'>, suffix: string): string {
+  return join(stateFolder, `${fileName(name)}.${suffix}`)
 }
 
 /** A name as part of a file name: readable, and unique also when characters had to go or the system ignores case. */

@@ -341,8 +341,9 @@ async function pushOrRelease(
   { signal }: Context,
 ): Promise<void> {
   try {
-    await rate.take(batch.rows, batch.byteLength, signal)
-    await queue.push({ batch, bytes: batch.byteLength })
+    const bytes = batch.byteLength
+    await rate.take(batch.rows, bytes, signal)
+    await queue.push({ batch, bytes })
   } catch (error) {
     batch.release()
     throw error
