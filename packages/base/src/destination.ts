@@ -19,9 +19,11 @@ import type {
   TargetInfo,
   WriteStream,
 } from '@nebula/core'
-import { NebulaError, parseType, Record as RecordClass, schemaFingerprint, typeNames, utf8 } from '@nebula/core'
+import { NebulaError, parseType, Record as RecordClass, schemaFingerprint, typeNames } from '@nebula/core'
+import { acceptAsText } from './accept-as-text.ts'
 import type { EndpointOptions } from './endpoint.ts'
 import { BaseEndpoint } from './endpoint.ts'
+import { NO_COUNTS } from './meter.ts'
 import { StreamWriter } from './stream-writer.ts'
 import { throwIfAborted } from './timeout.ts'
 
@@ -231,8 +233,6 @@ export class BaseDestination extends BaseEndpoint<DestinationDriver> implements 
   }
 }
 
-const NO_COUNTS = { read: 0, written: 0, filtered: 0, rejected: 0, bytes: 0 }
-
 function agree(
   driver: DestinationDriver,
   { stream, target = stream, schema: given, mode = 'overwrite', key = [] }: WriteStream,
@@ -246,15 +246,9 @@ function agree(
     columns: names,
     key,
   }
-  const accepted = driver.accept?.(request, schema, [], standing) ?? asText(schema)
+  const accepted = driver.accept?.(request, schema, [], standing) ?? acceptAsText(request, schema)
   const fields = schema.fields.map((field, i) => ({ ...field, type: accepted.columns[i]?.as ?? field.type }))
   return { plan: { request, target, schema: { fields }, accepted, generation: 0 }, schema, accepted }
-}
-
-/** How a destination without `accept` keeps a stream. */
-function asText(schema: Schema): Acceptance {
-  const columns = schema.fields.map(() => ({ as: utf8, type: 'text', fidelity: 'exact' as const }))
-  return { columns, ddl: [], guarantee: 'at_least_once', problems: [] }
 }
 
 function problemsOf(

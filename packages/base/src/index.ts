@@ -1,3 +1,4 @@
+export { acceptAsText } from './accept-as-text.ts'
 export { Alarm } from './alarm.ts'
 export { ByteQueue } from './byte-queue.ts'
 export { CircuitBreaker } from './circuit-breaker.ts'

@@ -1,10 +1,9 @@
 import type { ByteStream } from './byte-stream.ts'
+import { Marks } from './marks.ts'
 
 const LF = 0x0a
 const CR = 0x0d
 const CHUNK_BYTES = 256 * 1024
-/** Between places that are remembered. */
-const MARK_BYTES = 64 * 1024
 
 interface Mark {
   readonly offset: number
@@ -19,7 +18,7 @@ interface Mark {
  * ends with LF, CRLF or CR.
  */
 export class LineCounter {
-  readonly #marks: Mark[] = [{ offset: 0, lines: 0, afterCr: false }]
+  readonly #marks = new Marks<Mark>({ offset: 0, lines: 0, afterCr: false })
 
   /** The line that begins at `offset`, or holds it. `open` gives the file's content from an offset on. */
   async line(offset: number, open: (from: number) => Promise<ByteStream>): Promise<number> {
@@ -53,15 +52,11 @@ export class LineCounter {
   }
 
   #before(offset: number): Mark {
-    return this.#marks.findLast((mark) => mark.offset <= offset) as Mark
+    return this.#marks.last((mark) => mark.offset <= offset)
   }
 
-  /** Remembers a place, and forgets the one shortly before it. */
   #keep(mark: Mark): number {
-    const before = this.#marks.findLastIndex((other) => other.offset <= mark.offset)
-    const isNear = before > 0 && mark.offset - (this.#marks[before] as Mark).offset < MARK_BYTES
-    if (isNear) this.#marks[before] = mark
-    else this.#marks.splice(before + 1, 0, mark)
+    this.#marks.keep(mark)
     return mark.lines + 1
   }
 }

@@ -1,11 +1,10 @@
 import { BufferPool } from '@nebula/core'
 import type { Format, FormatBatch, Preamble } from '@nebula/formats'
 import type { ByteStream } from './byte-stream.ts'
+import { Marks } from './marks.ts'
 
 const ROWS = 65_536
 const BATCH_BYTES = 1024 * 1024
-/** Between places that are remembered. */
-const MARK_BYTES = 64 * 1024
 
 interface Mark {
   /** A record begins here. */
@@ -24,26 +23,26 @@ export type OpenContent = (from: number) => Promise<ByteStream>
 export class RecordCounter {
   readonly #format: Format
   readonly #preamble: Preamble
-  readonly #marks: Mark[]
+  readonly #marks: Marks<Mark>
 
   constructor(format: Format, preamble: Preamble) {
     this.#format = format
     this.#preamble = preamble
-    this.#marks = [{ offset: preamble.size, records: 0 }]
+    this.#marks = new Marks<Mark>({ offset: preamble.size, records: 0 })
   }
 
   /** The number of the record that begins at `offset`. */
   async record(offset: number, open: OpenContent): Promise<number> {
     let records = 0
-    const mark = this.#marks.findLast((known) => known.offset <= offset) as Mark
+    const mark = this.#marks.last((known) => known.offset <= offset)
     for await (const begins of this.#begins(mark.offset, offset, open)) records += begins.length
-    this.#keep({ offset, records: mark.records + records })
+    this.#marks.keep({ offset, records: mark.records + records })
     return mark.records + records + 1
   }
 
   /** Where a record begins, by its number; undefined when the file has fewer. */
   async offset(record: number, open: OpenContent): Promise<number | undefined> {
-    const mark = this.#marks.findLast(({ records }) => records < record) as Mark
+    const mark = this.#marks.last(({ records }) => records < record)
     let { records } = mark
     for await (const begins of this.#begins(mark.offset, Infinity, open)) {
       const found = begins[record - records - 1]
@@ -84,13 +83,6 @@ export class RecordCounter {
       await stream.close()
       reader.free()
     }
-  }
-
-  /** Remembers a place, and forgets the one shortly before it. */
-  #keep(mark: Mark): void {
-    const before = this.#marks.findLastIndex(({ offset }) => offset <= mark.offset)
-    const isNear = before > 0 && mark.offset - (this.#marks[before] as Mark).offset < MARK_BYTES
-    this.#marks.splice(isNear ? before : before + 1, isNear ? 1 : 0, mark)
   }
 }
 

@@ -1,7 +1,6 @@
 import type { Catalog, Connector, Recalled, SourceDriver, StreamPlan } from '@nebula/core'
-import { NebulaError } from '@nebula/core'
 import type { Pipeline, Report, RunOptions, StoredLetter, StreamOptions } from '@nebula/runtime'
-import { definedStreams, runPipeline } from '@nebula/runtime'
+import { definedStreams, runPipeline, sourceDriver } from '@nebula/runtime'
 import { rereadSource, valuesSource } from './letter-source.ts'
 import type { LetterSelection } from './letters.ts'
 import { letterFiles } from './letters.ts'
@@ -133,10 +132,7 @@ function replayPipeline(pipeline: Pipeline, sending: Sending): Pipeline {
   const sent = lettersOf(shipment)
   const streams = [...new Set(sent.map(({ letter }) => letter.stream))]
   const { connector, config } = pipeline.source
-  const driver = (): SourceDriver => {
-    if (!connector.source) throw new NebulaError('unsupported', { message: `${connector.name} cannot be read from.` })
-    return connector.source(config)
-  }
+  const driver = (): SourceDriver => sourceDriver(pipeline.source)
   const from = (source: Connector['source']): Pipeline => ({
     ...pipeline,
     name: shipment.name,

@@ -19,7 +19,7 @@ export class RunRecord implements AsyncDisposable {
   static async open(pipeline: Pipeline, stop?: AbortSignal): Promise<RunRecord> {
     const { connector, config } = pipeline.destination
     const signal = stop ?? new AbortController().signal
-    const managed = new Managed(connector.name, destinationDriver(pipeline))
+    const managed = new Managed(connector.name, destinationDriver(pipeline.destination))
     const context = createContext({ signal, config, name: connector.name })
     await managed.open(context)
     return new RunRecord(pipeline, managed, context)

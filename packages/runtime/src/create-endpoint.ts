@@ -1,6 +1,6 @@
 import { BaseDestination, BaseSource } from '@nebula/base'
 import type { Clock, Destination, Logger, Source } from '@nebula/core'
-import { NebulaError } from '@nebula/core'
+import { destinationDriver, sourceDriver } from './drivers.ts'
 import { loadEndpoint } from './load-pipeline.ts'
 
 export interface CreateOptions {
@@ -19,10 +19,9 @@ export interface CreateOptions {
  */
 export async function createSource(connector: string, keys: object, options: CreateOptions = {}): Promise<Source> {
   const { folder = process.cwd(), ...shared } = options
-  const { connector: found, config } = await loadEndpoint({ connector, ...keys }, folder)
-  const { name, source } = found
-  if (!source) throw cannot(name, 'be read from')
-  return new BaseSource({ ...shared, name, config, driver: () => source(config) })
+  const endpoint = await loadEndpoint({ connector, ...keys }, folder)
+  const { name } = endpoint.connector
+  return new BaseSource({ ...shared, name, config: endpoint.config, driver: () => sourceDriver(endpoint) })
 }
 
 /** A destination of a program; see `createSource`. */
@@ -32,12 +31,7 @@ export async function createDestination(
   options: CreateOptions = {},
 ): Promise<Destination> {
   const { folder = process.cwd(), ...shared } = options
-  const { connector: found, config } = await loadEndpoint({ connector, ...keys }, folder)
-  const { name, destination } = found
-  if (!destination) throw cannot(name, 'be written to')
-  return new BaseDestination({ ...shared, name, config, driver: () => destination(config) })
-}
-
-function cannot(connector: string, what: string): NebulaError {
-  return new NebulaError('unsupported', { message: `The connector ${connector} cannot ${what}.`, connector })
+  const endpoint = await loadEndpoint({ connector, ...keys }, folder)
+  const { name } = endpoint.connector
+  return new BaseDestination({ ...shared, name, config: endpoint.config, driver: () => destinationDriver(endpoint) })
 }

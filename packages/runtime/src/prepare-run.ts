@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
+import { acceptAsText } from '@nebula/base'
 import type {
-  Acceptance,
   Catalog,
   Checkpoint,
   Context,
@@ -10,14 +10,12 @@ import type {
   ReadStream,
   Recalled,
   Run,
-  Schema,
   SourceDriver,
   StreamPlan,
-  StreamRequest,
   TargetInfo,
   TargetRequest,
 } from '@nebula/core'
-import { conditionColumns, fieldIndex, isNebulaError, NebulaError, schemaFingerprint, utf8 } from '@nebula/core'
+import { conditionColumns, fieldIndex, isNebulaError, NebulaError, schemaFingerprint } from '@nebula/core'
 import { findTransform } from '@nebula/transforms'
 import { fingerprintOf, refuseChanged } from './fingerprint.ts'
 import type { Pipeline } from './pipeline.ts'
@@ -190,17 +188,6 @@ function refuse({ agreed, problems }: Agreement): void {
     message: problems.map(({ stream, text }) => (stream === undefined ? text : `${stream}: ${text}`)).join('\n'),
     ...(only && agreed.length === 1 ? { stream: only.request.stream } : {}),
   })
-}
-
-/** How a destination without `accept` keeps a stream: every column as text. */
-function acceptAsText(
-  _request: StreamRequest,
-  schema: Schema,
-  _wire: readonly string[],
-  _target?: TargetInfo,
-): Acceptance {
-  const columns = schema.fields.map(() => ({ as: utf8, type: 'text', fidelity: 'exact' as const }))
-  return { columns, ddl: [], guarantee: 'at_least_once', problems: [] }
 }
 
 export function readStream({ request, readSchema, wire, accepted, transform }: AgreedStream): ReadStream {

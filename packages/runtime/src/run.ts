@@ -1,8 +1,9 @@
 import type { Health, Recorder, Side, StreamProgress } from '@nebula/base'
 import { createContext, HealthMonitor, Managed, takeLock, writeDurably } from '@nebula/base'
 import type { Clock, Context, Logger } from '@nebula/core'
-import { BufferPool, NebulaError, toNebulaError } from '@nebula/core'
+import { BufferPool, toNebulaError } from '@nebula/core'
 import { DeadLetters } from './dead-letters.ts'
+import { destinationDriver, sourceDriver } from './drivers.ts'
 import type { Observer } from './observer.ts'
 import { createObserver } from './observer.ts'
 import type { Endpoint, Pipeline } from './pipeline.ts'
@@ -121,8 +122,8 @@ export async function openPipeline(
     })
   const contexts = { source: contextOf('source', source), destination: contextOf('destination', destination) }
   const managed = {
-    source: new Managed(source.connector.name, sourceDriver(pipeline)),
-    destination: new Managed(destination.connector.name, destinationDriver(pipeline)),
+    source: new Managed(source.connector.name, sourceDriver(source)),
+    destination: new Managed(destination.connector.name, destinationDriver(destination)),
   }
   const close = async (): Promise<void> => {
     const closed = await Promise.allSettled([managed.source.close(), managed.destination.close()])
@@ -146,24 +147,6 @@ export async function openPipeline(
     throw failed.reason
   }
   return { drivers: { source: managed.source.driver, destination: managed.destination.driver }, contexts, close }
-}
-
-function sourceDriver({ source }: Pipeline): Drivers['source'] {
-  if (!source.connector.source) throw cannot(source.connector.name, 'be read from')
-  return source.connector.source(source.config)
-}
-
-/** Constructs the driver of the destination, and connects nothing. Throws `unsupported` when it has none. */
-export function destinationDriver({ destination: { connector, config } }: Pipeline): Drivers['destination'] {
-  if (!connector.destination) throw cannot(connector.name, 'be written to')
-  const driver = connector.destination(config)
-  // Its runs would never end: each would go on with the one before, and find nothing to do.
-  if (driver.recall && !driver.end) throw cannot(connector.name, 'end the runs that it recalls')
-  return driver
-}
-
-function cannot(connector: string, what: string): NebulaError {
-  return new NebulaError('unsupported', { message: `The connector ${connector} cannot ${what}.`, connector })
 }
 
 /** What a run has before its ends are open. */
