@@ -1,5 +1,6 @@
 import type { CheckedEnd } from '@nebula/inspect'
 import { Command } from 'commander'
+import { commonOptions } from './pipeline-flags.ts'
 import { countText, style } from './style.ts'
 
 interface CheckFlags {
@@ -17,13 +18,12 @@ Examples:
 Exit codes: 0 every end answers and no privilege is missing, 3 not so.`
 
 export function checkCommand(finished: (exitCode: number) => void): Command {
-  return new Command('check')
-    .description('connect to the ends of a pipeline, and say whether they answer and which privileges are missing')
-    .argument('[file]', 'pipeline file, or the file of a connector (YAML)')
-    .option('--from <source>', 'CONNECTOR:PATH-OR-URL, a URL, or a path')
-    .option('--env-file <file>', 'set variables from a file of NAME=VALUE lines')
-    .option('--json', 'print as JSON')
-    .option('--debug', 'errors with their causes and stack')
+  return commonOptions(
+    new Command('check')
+      .description('connect to the ends of a pipeline, and say whether they answer and which privileges are missing')
+      .argument('[file]', 'pipeline file, or the file of a connector (YAML)')
+      .option('--from <source>', 'CONNECTOR:PATH-OR-URL, a URL, or a path'),
+  )
     .addHelpText('after', EXAMPLES)
     .action(async (file: string | undefined, flags: CheckFlags) => finished(await check(file, flags)))
 }

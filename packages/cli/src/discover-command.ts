@@ -2,6 +2,7 @@ import type { Catalog, StreamInfo } from '@nebula/core'
 import { typeName } from '@nebula/core'
 import type { StreamChange } from '@nebula/inspect'
 import { Command } from 'commander'
+import { commonOptions } from './pipeline-flags.ts'
 import { countText, table } from './style.ts'
 
 interface DiscoverFlags {
@@ -20,15 +21,15 @@ Examples:
   nebula discover --from '\${SOURCE_URL}' --json`
 
 export function discoverCommand(): Command {
-  return new Command('discover')
-    .description('show the streams and columns of a source')
-    .argument('[file]', 'pipeline file (YAML), for its source; or the file of a source')
-    .option('--from <source>', 'CONNECTOR:PATH-OR-URL, a URL, or a path')
-    .option('--diff', 'show what changed since the last run of the pipeline')
-    .option('--state <folder>', 'where the last run recorded its streams (default: .nebula)')
-    .option('--env-file <file>', 'set variables from a file of NAME=VALUE lines')
-    .option('--json', 'print the catalog as JSON')
-    .option('--debug', 'errors with their causes and stack')
+  return commonOptions(
+    new Command('discover')
+      .description('show the streams and columns of a source')
+      .argument('[file]', 'pipeline file (YAML), for its source; or the file of a source')
+      .option('--from <source>', 'CONNECTOR:PATH-OR-URL, a URL, or a path')
+      .option('--diff', 'show what changed since the last run of the pipeline')
+      .option('--state <folder>', 'where the last run recorded its streams (default: .nebula)'),
+    'print the catalog as JSON',
+  )
     .addHelpText('after', EXAMPLES)
     .action(discover)
 }

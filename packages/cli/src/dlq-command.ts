@@ -1,8 +1,8 @@
 import type { LetterFile, Replayed } from '@nebula/operations'
 import type { StoredLetter } from '@nebula/runtime'
 import { Command } from 'commander'
-import type { PipelineFlags } from './run-command.ts'
-import { pipelineOf, positive } from './run-command.ts'
+import type { PipelineFlags } from './pipeline-flags.ts'
+import { commonOptions, pipelineOf, positive } from './pipeline-flags.ts'
 import { countText, plural, table } from './style.ts'
 
 interface LetterFlags extends PipelineFlags {
@@ -51,16 +51,14 @@ export function dlqCommand(finished: (exitCode: number) => void): Command {
 }
 
 function verb(parent: Command, name: string, examples: string): Command {
-  return parent
-    .command(name)
-    .argument('<file>', 'pipeline file (YAML)')
-    .option('--stream <name>', 'only those of this stream')
-    .option('--run <id>', 'only those of this run')
-    .option('--state <folder>', 'where lock, dead letters and reports are kept (default: .nebula)')
-    .option('--env-file <file>', 'set variables from a file of NAME=VALUE lines')
-    .option('--json', 'print as JSON')
-    .option('--debug', 'errors with their causes and stack')
-    .addHelpText('after', examples)
+  return commonOptions(
+    parent
+      .command(name)
+      .argument('<file>', 'pipeline file (YAML)')
+      .option('--stream <name>', 'only those of this stream')
+      .option('--run <id>', 'only those of this run')
+      .option('--state <folder>', 'where lock, dead letters and reports are kept (default: .nebula)'),
+  ).addHelpText('after', examples)
 }
 
 /** What one run kept of one stream. */

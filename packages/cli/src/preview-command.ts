@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { commaSeparated, positive } from './run-command.ts'
+import { commaSeparated, commonOptions, positive } from './pipeline-flags.ts'
 
 interface PreviewFlags {
   readonly from?: string
@@ -18,15 +18,15 @@ Examples:
 Rows are shown as a run would deliver them: filtered, cast and masked.`
 
 export function previewCommand(): Command {
-  return new Command('preview')
-    .description('show the first rows of the streams of a source')
-    .argument('[file]', 'pipeline file, or the file of a source (YAML)')
-    .option('--from <source>', 'CONNECTOR:PATH-OR-URL, a URL, or a path')
-    .option('--streams <names>', 'only these, by name or glob, separated by commas', commaSeparated)
-    .option('--rows <n>', 'so many of each stream', positive, 10)
-    .option('--env-file <file>', 'set variables from a file of NAME=VALUE lines')
-    .option('--json', 'print every value exactly, as JSON')
-    .option('--debug', 'errors with their causes and stack')
+  return commonOptions(
+    new Command('preview')
+      .description('show the first rows of the streams of a source')
+      .argument('[file]', 'pipeline file, or the file of a source (YAML)')
+      .option('--from <source>', 'CONNECTOR:PATH-OR-URL, a URL, or a path')
+      .option('--streams <names>', 'only these, by name or glob, separated by commas', commaSeparated)
+      .option('--rows <n>', 'so many of each stream', positive, 10),
+    'print every value exactly, as JSON',
+  )
     .addHelpText('after', EXAMPLES)
     .action(preview)
 }

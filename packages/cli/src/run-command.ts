@@ -1,25 +1,13 @@
-import { resolve } from 'node:path'
 import type { LogLevel } from '@nebula/base'
 import type { Logger } from '@nebula/core'
 import { parseDuration, parseSize, toNebulaError } from '@nebula/core'
-import type { RunEnd } from '@nebula/operations'
+import type { HookEnd, RunEnd } from '@nebula/operations'
 import type { Endpoint, Pipeline, Report, RunEvent } from '@nebula/runtime'
-import { Command, InvalidArgumentError, Option } from 'commander'
+import { Command, InvalidArgumentError } from 'commander'
+import type { PipelineFlags } from './pipeline-flags.ts'
+import { commonOptions, pipelineOf, pipelineOptions, positive } from './pipeline-flags.ts'
 import { refuseLostOutput } from './report-error.ts'
 import type { Serving } from './serve/server.ts'
-
-/** What says which pipeline is meant, beside a file. */
-export interface PipelineFlags {
-  readonly from?: string
-  readonly to?: string
-  readonly mode?: 'overwrite' | 'append'
-  readonly streams?: string[]
-  readonly limit?: number
-  readonly parallel?: number
-  readonly state?: string
-  readonly envFile?: string
-  readonly json?: boolean
-}
 
 interface RunFlags extends PipelineFlags {
   readonly timeout?: number
@@ -44,42 +32,25 @@ The same command goes on with a run that was interrupted. Ctrl-C, SIGTERM and --
 a second signal ends it at once.`
 
 export function runCommand(finished: (exitCode: number) => void): Command {
-  return new Command('run')
-    .description('move data: a pipeline file, or one source and one destination')
-    .argument('[file]', 'pipeline file (YAML)')
-    .option('--from <source>', 'CONNECTOR:PATH-OR-URL, a URL, or a path')
-    .option('--to <destination>', 'the same')
-    .addOption(new Option('--mode <mode>', 'what happens to rows that are there').choices(['overwrite', 'append']))
-    .option('--streams <names>', 'only these, by name or glob, separated by commas', commaSeparated)
-    .option('--limit <n>', 'at most so many rows of each stream', positive)
-    .option('--parallel <n>', 'partition tasks at once (default: the cores)', positive)
-    .option(
-      '--timeout <duration>',
-      'end the run after so long, as the first Ctrl-C does, with exit code 130',
-      durationOf,
-    )
-    .option('--max-memory <size>', 'bytes of the whole process, such as 200MB; buffers are made small enough', sizeOf)
-    .option('--state <folder>', 'where lock, dead letters and reports are kept (default: .nebula)')
-    .option('--env-file <file>', 'set variables from a file of NAME=VALUE lines')
-    .option('--serve <address>', 'show the run at PORT or HOST:PORT: a page, progress, metrics')
-    .option('--json', 'print the report as JSON')
-    .option('--verify', 'compare both ends afterwards, as nebula verify does')
-    .option('--quiet', 'no progress')
-    .option('--debug', 'errors with their causes and stack')
+  const command = new Command('run').description('move data: a pipeline file, or one source and one destination')
+  return commonOptions(
+    pipelineOptions(command, 'what happens to rows that are there')
+      .option('--limit <n>', 'at most so many rows of each stream', positive)
+      .option('--parallel <n>', 'partition tasks at once (default: the cores)', positive)
+      .option(
+        '--timeout <duration>',
+        'end the run after so long, as the first Ctrl-C does, with exit code 130',
+        durationOf,
+      )
+      .option('--max-memory <size>', 'bytes of the whole process, such as 200MB; buffers are made small enough', sizeOf)
+      .option('--state <folder>', 'where lock, dead letters and reports are kept (default: .nebula)')
+      .option('--serve <address>', 'show the run at PORT or HOST:PORT: a page, progress, metrics')
+      .option('--verify', 'compare both ends afterwards, as nebula verify does')
+      .option('--quiet', 'no progress'),
+    'print the report as JSON',
+  )
     .addHelpText('after', EXAMPLES)
     .action(async (file: string | undefined, flags: RunFlags) => finished(await run(file, flags)))
-}
-
-/** Names of an option, without the blanks around them. */
-export function commaSeparated(text: string): string[] {
-  return text.split(',').map((name) => name.trim())
-}
-
-/** A whole number above 0. Throws a usage error. */
-export function positive(text: string): number {
-  const value = Number(text)
-  if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError('It is a whole number above 0.')
-  return value
 }
 
 function durationOf(text: string): number {
@@ -97,12 +68,11 @@ function sizeOf(text: string): number {
 async function run(file: string | undefined, flags: RunFlags): Promise<number> {
   const asked = await pipelineOf('run', file, flags)
   const pipeline = { ...asked, source: limited(asked.source, flags.maxMemory) }
-  const { runHook } = await import('@nebula/operations')
   const end = await move(pipeline, flags).then(
     (report): RunEnd => ({ report }),
     (error: unknown): RunEnd => ({ error: toNebulaError(error) }),
   )
-  const hook = await runHook(pipeline, end, (chunk) => process.stderr.write(chunk))
+  const hook = await hookOf(pipeline, end)
   const failed = hook !== undefined && hook.code !== 0
   if (failed) {
     const how = hook.code === undefined ? 'was ended by a signal' : `failed with exit code ${hook.code}`
@@ -110,6 +80,12 @@ async function run(file: string | undefined, flags: RunFlags): Promise<number> {
   }
   if ('error' in end) throw end.error
   return end.report.exitCode === 0 && failed ? 1 : end.report.exitCode
+}
+
+async function hookOf(pipeline: Pipeline, end: RunEnd): Promise<HookEnd | undefined> {
+  if (pipeline.onSuccess === undefined && pipeline.onFailure === undefined) return undefined
+  const { runHook } = await import('@nebula/operations')
+  return runHook(pipeline, end, (chunk) => process.stderr.write(chunk))
 }
 
 /** Runs the pipeline, and shows how it goes and what it came to. */
@@ -157,34 +133,6 @@ function logLevelOf({ source, destination }: Pipeline): LogLevel {
 async function startServing(pipeline: Pipeline, address: string, logger: Logger): Promise<Serving> {
   const { serveRun } = await import('./serve/serve-run.ts')
   return serveRun(pipeline, address, logger)
-}
-
-/** The pipeline of a file, or of `--from` and `--to`. Throws `usage` for anything else; `verb` is who asks. */
-export async function pipelineOf(verb: string, file: string | undefined, flags: PipelineFlags): Promise<Pipeline> {
-  const ends = [flags.from, flags.to].filter((end) => end !== undefined)
-  if (ends.length !== (file === undefined ? 2 : 0)) {
-    const { NebulaError } = await import('@nebula/core')
-    throw new NebulaError('usage', {
-      message: `nebula ${verb} takes a pipeline file, or --from and --to.`,
-      fix: `See nebula ${verb} --help.`,
-    })
-  }
-  const [{ setVariables }, runtime] = await Promise.all([import('./env-file.ts'), import('@nebula/runtime')])
-  if (flags.envFile !== undefined) setVariables(flags.envFile)
-  const { mode, limit, parallel, streams } = flags
-  const stateFolder = flags.state === undefined ? {} : { stateFolder: resolve(flags.state) }
-  const chosen = { ...(mode ? { mode } : {}), ...(limit === undefined ? {} : { limit }) }
-  const adjusted = (pipeline: Pipeline): Pipeline => ({
-    ...pipeline,
-    ...(parallel === undefined ? {} : { parallel }),
-    ...(file === undefined ? {} : { defaults: { ...pipeline.defaults, ...chosen } }),
-    ...(file !== undefined && streams ? { only: streams } : {}),
-  })
-  if (file !== undefined) return runtime.loadPipeline(file, stateFolder).then(adjusted)
-  const { from = '', to = '' } = flags
-  return runtime
-    .oneLinePipeline({ from, to, folder: process.cwd(), defaults: chosen, streams, ...stateFolder })
-    .then(adjusted)
 }
 
 function limited({ connector, config }: Endpoint, maxMemory = config.memory.maxMemory): Endpoint {

@@ -2,8 +2,8 @@ import { createInterface } from 'node:readline/promises'
 import { NebulaError } from '@nebula/core'
 import type { PipelineState, StreamState } from '@nebula/operations'
 import { Command } from 'commander'
-import type { PipelineFlags } from './run-command.ts'
-import { pipelineOf } from './run-command.ts'
+import type { PipelineFlags } from './pipeline-flags.ts'
+import { commonOptions, pipelineOf } from './pipeline-flags.ts'
 import { countText, plural, table } from './style.ts'
 
 interface ResetFlags extends PipelineFlags {
@@ -26,29 +26,25 @@ Examples:
 
 export function stateCommand(): Command {
   const state = new Command('state').description('show how far the last run came, or give it up')
-  state
-    .command('show')
-    .description('how far the last run of a pipeline file came')
-    .argument('<file>', 'pipeline file (YAML)')
-    .option('--state <folder>', 'where lock, dead letters and reports are kept (default: .nebula)')
-    .option('--env-file <file>', 'set variables from a file of NAME=VALUE lines')
-    .option('--json', 'print as JSON')
-    .option('--debug', 'errors with their causes and stack')
+  commonOptions(verb(state, 'show').description('how far the last run of a pipeline file came'))
     .addHelpText('after', SHOW_EXAMPLES)
     .action(show)
-  state
-    .command('reset')
-    .description('give an interrupted run up: the next one begins anew')
-    .argument('<file>', 'pipeline file (YAML)')
-    .option('--stream <name>', 'only what this stream reached')
-    .option('--yes', 'do not ask; needed where there is no terminal')
-    .option('--state <folder>', 'where lock, dead letters and reports are kept (default: .nebula)')
-    .option('--env-file <file>', 'set variables from a file of NAME=VALUE lines')
-    .option('--json', 'print as JSON')
-    .option('--debug', 'errors with their causes and stack')
+  commonOptions(
+    verb(state, 'reset')
+      .description('give an interrupted run up: the next one begins anew')
+      .option('--stream <name>', 'only what this stream reached')
+      .option('--yes', 'do not ask; needed where there is no terminal'),
+  )
     .addHelpText('after', RESET_EXAMPLES)
     .action(reset)
   return state
+}
+
+function verb(parent: Command, name: string): Command {
+  return parent
+    .command(name)
+    .argument('<file>', 'pipeline file (YAML)')
+    .option('--state <folder>', 'where lock, dead letters and reports are kept (default: .nebula)')
 }
 
 async function show(file: string, flags: PipelineFlags): Promise<void> {

@@ -1,6 +1,6 @@
-import { Command, Option } from 'commander'
-import type { PipelineFlags } from './run-command.ts'
-import { commaSeparated, pipelineOf, positive } from './run-command.ts'
+import { Command } from 'commander'
+import type { PipelineFlags } from './pipeline-flags.ts'
+import { commonOptions, pipelineOf, pipelineOptions, positive } from './pipeline-flags.ts'
 
 const EXAMPLES = `
 Examples:
@@ -14,17 +14,15 @@ since the run is a difference. In mode append a target may hold more. Nothing is
 Exit codes: 0 equal, 4 different.`
 
 export function verifyCommand(finished: (exitCode: number) => void): Command {
-  return new Command('verify')
-    .description('compare source and destination, and name the rows that differ')
-    .argument('[file]', 'pipeline file (YAML)')
-    .option('--from <source>', 'CONNECTOR:PATH-OR-URL, a URL, or a path')
-    .option('--to <destination>', 'the same')
-    .addOption(new Option('--mode <mode>', 'how the rows were written').choices(['overwrite', 'append']))
-    .option('--streams <names>', 'only these, by name or glob, separated by commas', commaSeparated)
-    .option('--parallel <n>', 'partitions read at once (default: the cores)', positive)
-    .option('--env-file <file>', 'set variables from a file of NAME=VALUE lines')
-    .option('--json', 'print the report as JSON')
-    .option('--debug', 'errors with their causes and stack')
+  const command = new Command('verify').description('compare source and destination, and name the rows that differ')
+  return commonOptions(
+    pipelineOptions(command, 'how the rows were written').option(
+      '--parallel <n>',
+      'partitions read at once (default: the cores)',
+      positive,
+    ),
+    'print the report as JSON',
+  )
     .addHelpText('after', EXAMPLES)
     .action(async (file: string | undefined, flags: PipelineFlags) => {
       const { runVerify } = await import('./run-verify.ts')

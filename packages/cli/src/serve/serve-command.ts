@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import { Command } from 'commander'
+import { commonOptions } from '../pipeline-flags.ts'
 
 interface ServeFlags {
   readonly address: string
@@ -21,14 +22,14 @@ reads the names of streams and the messages of errors: leave it at this machine,
 const DEFAULT_ADDRESS = '7007'
 
 export function serveCommand(): Command {
-  return new Command('serve')
-    .description('show the run of a pipeline that another process runs, before, while and after it')
-    .argument('<file>', 'pipeline file (YAML)')
-    .option('--address <address>', 'PORT or HOST:PORT; port 0 is any free one', DEFAULT_ADDRESS)
-    .option('--state <folder>', 'where the run keeps its state (default: .nebula beside the file)')
-    .option('--env-file <file>', 'set variables from a file of NAME=VALUE lines')
-    .option('--json', 'print the URL as JSON')
-    .option('--debug', 'errors with their causes and stack')
+  return commonOptions(
+    new Command('serve')
+      .description('show the run of a pipeline that another process runs, before, while and after it')
+      .argument('<file>', 'pipeline file (YAML)')
+      .option('--address <address>', 'PORT or HOST:PORT; port 0 is any free one', DEFAULT_ADDRESS)
+      .option('--state <folder>', 'where the run keeps its state (default: .nebula beside the file)'),
+    'print the URL as JSON',
+  )
     .addHelpText('after', EXAMPLES)
     .action(serve)
 }
