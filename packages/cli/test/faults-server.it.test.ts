@@ -2,13 +2,18 @@ import type { PostgresServer } from '@nebula/testkit'
 import { postgres } from '@nebula/testkit'
 import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from 'vitest'
 import type { FaultyRoute, FaultyRun } from './fault-harness.ts'
-import { FaultyScene, NO_RETRY, RETRIES, SHORT } from './fault-harness.ts'
+import { FaultyScene, NO_RETRY, SHORT } from './fault-harness.ts'
 
 let server: PostgresServer
 beforeAll(async () => {
   server = await postgres({ flags: ['-c', 'log_connections=off'] })
 })
 afterAll(() => server.stop())
+
+/** Keys of an end that tries again for longer than a server takes to start. */
+const PATIENT = {
+  reliability: { max_retries: 200, retry_delay: '50ms', retry_multiplier: 1, circuit_breaker: { enabled: false } },
+}
 
 const closing: AsyncDisposable[] = []
 afterEach(async () => {
@@ -60,7 +65,7 @@ describe('the server of the destination', () => {
 
   test('restarted in the middle, with retries: the run goes on by itself', async () => {
     const faulty = await create(route)
-    const outcome = await faulty.runUntil(RETRIES, async () => {
+    const outcome = await faulty.runUntil(PATIENT, async () => {
       server.kill('SIGKILL')
       await server.restart()
     })
