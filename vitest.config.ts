@@ -5,8 +5,10 @@ const conditions = ['source']
 const full = process.env['NEBULA_FULL'] === '1'
 const fullTests = 'packages/*/test/**/*.full.test.ts'
 const integration = 'packages/*/test/**/*.it.test.ts'
+/** Unit tests of packages that keep no state: one process runs their files one after the other, which saves its start. */
+const pure = 'packages/{core,base,config,transforms,formats,files,sql}/test/**/*.test.ts'
 
-/** What both projects share. Sources run as they are; children and workers of a test see them too. */
+/** What all projects share. Sources run as they are; children and workers of a test see them too. */
 const shared = {
   ssr: { resolve: { conditions, externalConditions: conditions } },
   // The environment in which vitest runs a globalSetup.
@@ -14,6 +16,10 @@ const shared = {
 }
 const test = {
   env: { NODE_OPTIONS: '--conditions=source' },
+  setupFiles: './tooling/compile-cache.ts',
+  // It only ends what hangs; a machine that does other things, too, is no failure.
+  testTimeout: 60_000,
+  hookTimeout: 60_000,
   retry: 0,
 }
 
@@ -25,8 +31,8 @@ const thresholds = Object.fromEntries(
 export default defineConfig({
   test: {
     passWithNoTests: false,
-    // Files share a server, and a transaction of one holds back the snapshots and vacuums of another.
-    maxWorkers: 1,
+    // Each worker has servers of its own, but for the one that the user gives.
+    maxWorkers: process.env['POSTGRES_URL'] ? 1 : 2,
     reporters: ['default', './tooling/counts-reporter.ts'],
     coverage: {
       enabled: process.env['CI'] === 'true',
@@ -42,6 +48,16 @@ export default defineConfig({
           ...test,
           name: 'unit',
           include: ['packages/*/test/**/*.test.ts'],
+          exclude: [integration, fullTests, pure],
+        },
+      },
+      {
+        ...shared,
+        test: {
+          ...test,
+          name: 'pure',
+          isolate: false,
+          include: [pure],
           exclude: [integration, fullTests],
         },
       },
@@ -52,8 +68,8 @@ export default defineConfig({
           name: 'integration',
           include: full ? [integration, fullTests] : [integration],
           globalSetup: './tooling/postgres-setup.ts',
+          setupFiles: [test.setupFiles, './tooling/own-servers.ts'],
           testTimeout: full ? 600_000 : 60_000,
-          hookTimeout: 60_000,
         },
       },
     ],

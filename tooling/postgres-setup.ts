@@ -1,24 +1,39 @@
 import { postgres } from '@nebula/testkit'
 import type { TestProject } from 'vitest/node'
 
+/** URLs of running servers, by major version. */
+interface Servers {
+  readonly '14': string
+  readonly '18': string
+}
+
 declare module 'vitest' {
   interface ProvidedContext {
-    /** URLs of running servers, by major version. */
-    postgres: { '14': string; '18': string }
+    /** Those of the worker that asks, once `own-servers.ts` ran in it. */
+    postgres: Servers
+    /** Those of each worker. */
+    postgresOfWorkers: readonly Servers[]
   }
 }
 
-/** Starts the servers that integration tests get by `inject('postgres')`, and stops them after the run. */
+/**
+ * Starts the servers that integration tests get by `inject('postgres')`, and stops them after the run. Each worker has
+ * its own: a transaction of one file would hold back the snapshots and vacuums of another.
+ */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const started = await Promise.allSettled([postgres({ version: '14' }), postgres({ version: '18' })])
+  const workers = Array.from({ length: project.config.maxWorkers }, () => ['14', '18'] as const)
+  const started = await Promise.allSettled(workers.flat().map((version) => postgres({ version })))
   const stop = async (): Promise<void> => {
     await Promise.all(started.map(async (server) => server.status === 'fulfilled' && server.value.stop()))
   }
-  const [old, current] = started
-  if (old.status === 'rejected' || current.status === 'rejected') {
+  const urls = started.flatMap((server) => (server.status === 'fulfilled' ? [server.value.url] : []))
+  const failed = started.find((server) => server.status === 'rejected')
+  if (failed) {
     await stop()
-    throw old.status === 'rejected' ? old.reason : (current as PromiseRejectedResult).reason
+    throw failed.reason
   }
-  project.provide('postgres', { '14': old.value.url, '18': current.value.url })
+  const servers = workers.map((_, i) => ({ '14': urls[2 * i] ?? '', '18': urls[2 * i + 1] ?? '' }))
+  project.provide('postgresOfWorkers', servers)
+  project.provide('postgres', { '14': '', '18': '' })
   return stop
 }

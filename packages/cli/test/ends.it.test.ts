@@ -58,7 +58,7 @@ describe('nebula check', () => {
 
   test('checks both ends of a pipeline, and does not stop at the first', async () => {
     const { code, stdout } = await on(
-      'source: { connector: postgres, url: "postgres://nobody@localhost:1/x" }\ndestination: { connector: csv, path: ./file.yaml/out }\n',
+      'source: { connector: postgres, url: "postgres://nobody@localhost:1/x", reliability: { max_retries: 0 } }\ndestination: { connector: csv, path: ./file.yaml/out }\n',
       'check',
       '--json',
     )

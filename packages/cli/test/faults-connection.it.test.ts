@@ -34,7 +34,7 @@ describe.each(CASES)('$from -> $to, $mode: the connection of the $faulty', (rout
   test('cut at a random byte: the run says so, and the same command goes on', async () => {
     const faulty = await create(route)
     const { scene, proxy } = faulty
-    scene.expectDone(await faulty.run(NO_RETRY))
+    scene.expectDone(await scene.runHere(faulty.settings(NO_RETRY)))
     const { rows, other } = faulty
     const sizes = new Map([rows, other].map((direction) => [direction, direction.bytes]))
     const next = random(seed)

@@ -192,7 +192,7 @@ describe('a table of the destination', () => {
     })
     expectCode(outcome, 'query_failed')
     expect(outcome.failure?.message).toContain('nebula_checkpoints" does not exist')
-    faulty.scene.expectDone(await faulty.run(NO_RETRY))
+    faulty.scene.expectDone(await faulty.scene.runHere(faulty.settings(NO_RETRY)))
     await faulty.scene.expectSame()
   })
 })

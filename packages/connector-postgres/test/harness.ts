@@ -124,10 +124,11 @@ export class Route implements AsyncDisposable {
   constructor(from: string, to: string, options: { schema?: string; maxConcurrency?: number } = {}) {
     const { schema, maxConcurrency } = options
     const performance = maxConcurrency === undefined ? {} : { performance: { maxConcurrency } }
-    const config = PostgresConfig.parse({ url: from, ...performance })
+    const shared = { ...performance, reliability: { retryDelay: 1 } }
+    const config = PostgresConfig.parse({ url: from, ...shared })
     this.source = new PostgresSource(config)
     this.destination = new PostgresDestination(
-      PostgresConfig.parse({ url: to, ...performance, ...(schema === undefined ? {} : { schema }) }),
+      PostgresConfig.parse({ url: to, ...shared, ...(schema === undefined ? {} : { schema }) }),
     )
     this.context = createContext({ signal: this.controller.signal, config })
   }

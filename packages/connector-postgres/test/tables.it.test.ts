@@ -70,7 +70,7 @@ describe.each(['18', '14'] as const)('PostgreSQL %s', (version) => {
     expect(rows).toBe(1)
   })
 
-  test('1,600 columns, and a row of 20 MB', async () => {
+  test('1,600 columns, and a row of 5 MB', async () => {
     const columns = Array.from({ length: 1600 }, (_, i) => `c${i} bool`)
     await roundTrip(
       'public.wide',
@@ -80,7 +80,7 @@ describe.each(['18', '14'] as const)('PostgreSQL %s', (version) => {
     )
     const rows = await roundTrip(
       'public.big',
-      ['CREATE TABLE big (id int4, v text)', `INSERT INTO big VALUES (1, 'a'), (2, repeat('x', 20000000)), (3, 'b')`],
+      ['CREATE TABLE big (id int4, v text)', `INSERT INTO big VALUES (1, 'a'), (2, repeat('x', 5000000)), (3, 'b')`],
       {},
       'SELECT id, length(v), md5(v) FROM big',
     )

@@ -137,7 +137,10 @@ async function readAll(route: Route, schema: Schema): Promise<RecordBatch[]> {
 const idsOf = (batch: RecordBatch): number[] =>
   Array.from({ length: batch.rows }, (_, row) => batch.record(row).get('id') as number)
 
-describe.each(['18', '14'] as const)('PostgreSQL %s and the runtime', (version) => {
+describe.each([
+  ['18', 1500],
+  ['14', 500],
+] as const)('PostgreSQL %s and the runtime', (version, numRuns) => {
   test('leave out the same rows, whatever the condition', async () => {
     await using db = await tableOf(version)
     await using route = new Route(db.url, db.url)
@@ -172,9 +175,9 @@ describe.each(['18', '14'] as const)('PostgreSQL %s and the runtime', (version) 
         expect(inOrder(left)).toEqual(inOrder(found.map(({ id }) => id)))
         if (left.length > 0 && left.length < 300) compared++
       }),
-      { numRuns: 1500 },
+      { numRuns },
     )
-    expect(compared).toBeGreaterThan(500)
+    expect(compared).toBeGreaterThan(numRuns / 3)
   })
 
   test('an index serves where the condition is one that it can serve', async () => {

@@ -1,6 +1,6 @@
+import assert from 'node:assert/strict'
 import type { Column, LogicalType, RecordBatch, Schema, Value } from '@nebula/core'
 import { BufferPool, columnBuilder, createBatch, isNull, parseColumn, parseType, utf8, valueAt } from '@nebula/core'
-import { expect } from 'vitest'
 import type { CsvOptions, RowFault } from '../src/index.ts'
 import { csvFormat } from '../src/index.ts'
 
@@ -122,6 +122,6 @@ export function written(batch: RecordBatch, csv: Partial<CsvOptions> = {}): stri
   const writer = csvFormat(csv).writer(batch.schema, pool)
   const bytes = decoder.decode(writer.preamble) + decoder.decode(writer.encode(batch, 0, batch.rows))
   writer.free()
-  expect(pool.statistics.used).toBe(0)
+  assert.equal(pool.statistics.used, 0)
   return bytes
 }

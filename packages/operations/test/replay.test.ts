@@ -52,6 +52,9 @@ function dying(driver: DestinationDriver, death: Death): DestinationDriver {
   } as DestinationDriver
 }
 
+/** A process that died tries nothing again. */
+const config = BaseConfig.parse({ reliability: { maxRetries: 0 } })
+
 function pipelineOf(folder: string, death = new Death(), columns: Pipeline['streams'] = {}): Pipeline {
   const shared = { contract: 1, version: '1.0.0', config: BaseConfig } as const
   const store = new LocalStore()
@@ -69,8 +72,8 @@ function pipelineOf(folder: string, death = new Death(), columns: Pipeline['stre
   return {
     name: 'shop',
     stateFolder: join(folder, '.nebula'),
-    source: { connector: source, config: BaseConfig.parse({}) },
-    destination: { connector: destination, config: BaseConfig.parse({}) },
+    source: { connector: source, config },
+    destination: { connector: destination, config },
     parallel: 1,
     defaults: { types, maxErrors: 100 },
     streams: columns,
