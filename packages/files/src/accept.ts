@@ -38,6 +38,10 @@ function acceptField(field: Field): ColumnAcceptance {
 }
 
 function problemsOf(field: Field): Problem[] {
+  if (field.name === '') {
+    const message = 'a column has an empty name, which readers of the file replace; rename it'
+    return [{ code: 'target_incompatible', message, column: '' }]
+  }
   if (hasText(field) || field.offers?.some(({ kind }) => kind === 'utf8')) return []
   const message = `column ${field.name}: ${typeName(field.type)} has no text form`
   return [{ code: 'unsupported', message, column: field.name }]

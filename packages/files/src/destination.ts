@@ -155,8 +155,22 @@ export class FileDestination implements DestinationDriver {
       if (info) standing.push({ name, info })
     }
     const beside = standing.find(({ name }) => name !== own)
-    const found = standing[0]?.info
+    const found = standing[0]?.info ?? (await this.#findAdded(target, published, context))
     return found && { ...found, ...(beside ? { beside: { name: beside.name, own } } : {}) }
+  }
+
+  /** A file that a run has added to a target which has none of its own: whoever reads the folder, reads them as one. */
+  async #findAdded(
+    target: string,
+    published: ReadonlyMap<string, string>,
+    context: Context,
+  ): Promise<TargetInfo | undefined> {
+    for (const [name, etag] of published) {
+      if (!name.startsWith(`${target}.`) || !ADDED.test(name.slice(target.length))) continue
+      const info = await this.#describe(this.#store.join(this.#folder, name), etag, context)
+      if (info) return { ...info, foreignRows: false }
+    }
+    return undefined
   }
 
   async #describe(path: string, published: string | undefined, context: Context): Promise<TargetInfo | undefined> {
@@ -217,6 +231,8 @@ export class FileDestination implements DestinationDriver {
 
 /** A run's id: eight hexadecimal digits. */
 const RUN_PATTERN = '[0-9a-f]'.repeat(8)
+/** What stands behind a target's name in that of a file that a run added. */
+const ADDED = new RegExp(`^\\.${RUN_PATTERN}\\.`)
 
 /** A path as a pattern that matches only it. */
 function escaped(path: string): string {

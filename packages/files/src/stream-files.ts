@@ -1,4 +1,4 @@
-import { basename } from 'node:path/posix'
+import { basename } from 'node:path'
 import type { StreamDefinition } from '@nebula/core'
 import { NebulaError } from '@nebula/core'
 import type { Format } from '@nebula/formats'
@@ -12,7 +12,7 @@ function fileExtensions(format: Format): string[] {
 
 /** A file's stream is its name without the extensions of compression and format. */
 function streamName(path: string, format: Format): string {
-  const name = basename(path.replaceAll('\\', '/'))
+  const name = basename(path)
   const extension = fileExtensions(format)
     .filter((known) => name.toLowerCase().endsWith(known) && name.length > known.length)
     .sort((a, b) => b.length - a.length)[0]

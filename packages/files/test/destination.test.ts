@@ -84,6 +84,19 @@ describe('a run', () => {
     expect(await contentsOf(folder)).toEqual({ 'a.csv': 'text\n1\n', 'a.r7.csv': 'text\n2\n' })
   })
 
+  test('a target that has only added files is described by them', async () => {
+    const folder = await temporaryFolder()
+    const destination = destinationIn(folder)
+    const run = runOf({ a: [['2']] }, { id: '0123abcd' }, 'append')
+    await destination.prepare(run, context)
+    await writePartition(destination, run, 'a#0', { rows: ['2'] })
+    await destination.finish(run, ['a'], context)
+    const [added, other] = await destination.describe(['a', 'a.0123abcd.b'], context)
+    expect(added?.schema.fields.map(({ name }) => name)).toEqual(['text'])
+    expect(added?.foreignRows).toBe(false)
+    expect(other).toBeUndefined()
+  })
+
   test('follows the options of the format', async () => {
     const folder = await temporaryFolder()
     await completeRun(destinationIn(folder, { delimiter: ';', newline: '\r\n', header: false }), { a: [['1;2']] })

@@ -116,8 +116,10 @@ export class CsvReader implements FormatReader {
     }
   }
 
+  /** Nothing is kept while somebody may wait for the memory. */
   #takeBack(buffers: RowBuffers): void {
-    if (this.#freed) buffers.free()
+    const { used, limit } = this.#options.pool.statistics
+    if (this.#freed || used >= limit) buffers.free()
     else this.#idle.push(buffers)
   }
 
