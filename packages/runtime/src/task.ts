@@ -179,7 +179,7 @@ class Attempt {
 
   /**
    * After a commit that failed with what says nothing of its outcome: asks the destination, and goes on behind it when it
-   * took place. False when it did not, or when there is nobody to ask.
+   * took place, or behind a later one of a runner that was overtaken. False when it did not, or when there is nobody to ask.
    */
   async settle(error: unknown, context: Context): Promise<boolean> {
     const { run, partition } = this.#task
@@ -191,7 +191,7 @@ class Attempt {
     const recalled = await destination.recall(run.pipeline, context)
     if (recalled?.run.id !== run.id || recalled.run.epoch !== run.epoch) return false
     const found = recalled.checkpoints.find((checkpoint) => checkpoint.partition === partition.id)
-    if (found?.sequence !== pending.sequence) return false
+    if (!found || found.sequence < pending.sequence) return false
     meter.settled(add(found.counts, this.last?.counts ?? NOTHING, -1))
     this.last = found
     return true
