@@ -1,6 +1,6 @@
 import type { Acceptance, ColumnAcceptance, Field, LogicalType, Problem, Schema, StreamRequest } from '@nebula/core'
 import { sameType, typeName, utf8, widens } from '@nebula/core'
-import type { SqlTypes } from './dialect.ts'
+import type { ColumnType, SqlTypes } from './dialect.ts'
 import type { Names } from './names.ts'
 
 /** One column as it would be kept, and why it cannot be. */
@@ -71,7 +71,7 @@ function isParsed(types: SqlTypes, { as, type }: ColumnAcceptance): boolean {
 function judgeNew(types: SqlTypes, names: Names, field: Field): Judgement {
   const { type, name, vendor, declared } = field
   const ours = vendor === types.vendor ? declared : undefined
-  const own = ours === undefined ? types.columnType(type) : { type: ours, as: field.offers?.[0] ?? type }
+  const own = ours === undefined ? columnFor(types, field) : { type: ours, as: field.offers?.[0] ?? type }
   if (!own) {
     const problem = `${names.vendor} has no column for ${typeName(type)}; leave it out, or cast it`
     return { accepted: { as: utf8, type: 'text', fidelity: 'exact' }, code: 'unsupported', problem }
@@ -83,6 +83,15 @@ function judgeNew(types: SqlTypes, names: Names, field: Field): Judgement {
     accepted: { as, type: own.type, fidelity },
     ...(fault === undefined ? {} : { problem: `its name ${fault}` }),
   }
+}
+
+/** The column for a type of another system: for its own type, else for the first that the source offers in its place. */
+function columnFor(types: SqlTypes, { type, offers = [] }: Field): ColumnType | undefined {
+  for (const as of [type, ...offers]) {
+    const column = types.columnType(as)
+    if (column) return { as, ...column }
+  }
+  return undefined
 }
 
 /** How a column of the stream fits the one of its name in the table that stands. */

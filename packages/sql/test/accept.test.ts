@@ -56,6 +56,13 @@ describe('a new table', () => {
     ])
   })
 
+  test('keeps what only another system understands as what the source offers in its place', () => {
+    const strange: LogicalType = { kind: 'native', vendor: 'other', type: 'thing' }
+    const { columns, problems } = accept([foreign('a', 'text', { type: strange, offers: [strange, utf8] })])
+    expect(columns).toEqual([{ as: utf8, type: 'text', fidelity: 'widened' }])
+    expect(problems).toEqual([])
+  })
+
   test('tells every column that it cannot have', () => {
     const { problems } = accept([foreign('n', 'uuid'), foreign('id', 'int32'), foreign('x'.repeat(21), 'int32')])
     expect(problems).toEqual([
