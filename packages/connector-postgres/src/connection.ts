@@ -10,10 +10,10 @@ import type { Login, PostgresConfig } from './config.ts'
 import { resolveLogin } from './config.ts'
 import { errorCode, postgresError } from './errors.ts'
 
-type Timeouts = PostgresConfig['timeouts']
+type Limits = PostgresConfig['timeouts'] & { readonly signal: AbortSignal }
 
 /** How every session reads and prints values, and that a server gives up soon after a client died or went silent. */
-function settings({ request, keepAlive }: Timeouts): string {
+function settings({ request, keepAlive }: PostgresConfig['timeouts']): string {
   return `SET client_encoding = 'UTF8'; SET standard_conforming_strings = on; SET DateStyle = 'ISO, MDY';
 SET TimeZone = 'UTC'; SET IntervalStyle = 'iso_8601'; SET extra_float_digits = 1; SET bytea_output = 'hex';
 SET lc_monetary = 'C'; SET xmloption = content; SET application_name = 'nebula'; SET statement_timeout = 0;
@@ -92,8 +92,7 @@ export function sessionPool(config: PostgresConfig): Pool<Session> {
   const { idle: idleMs, maxLifetime: lifetimeMs } = config.timeouts
   const connections = Math.max(2, config.performance.maxConcurrency)
   return new Pool({ connections, idleMs, lifetimeMs }, async (signal) => {
-    const session = await login(resolveLogin(config), config.timeouts)
-    signal.addEventListener('abort', () => session.destroy(), { once: true })
+    const session = await login(resolveLogin(config), { ...config.timeouts, signal })
     await session.query(settings(config.timeouts)).catch((error: unknown) => {
       session.destroy()
       throw error
@@ -103,22 +102,22 @@ export function sessionPool(config: PostgresConfig): Pool<Session> {
 }
 
 /** Logs in with TLS as `mode` asks; `prefer` goes on without where the server has none. */
-async function login(to: Login, timeouts: Timeouts): Promise<Session> {
+async function login(to: Login, limits: Limits): Promise<Session> {
   const { mode } = to.tls
   const plain = mode === 'disable' || to.host.startsWith('/')
   const ssl = plain ? false : tlsOptions(to.tls, to.host)
   try {
-    return await connect(to, timeouts, ssl)
+    return await connect(to, limits, ssl)
   } catch (error) {
     const preferred = mode === 'prefer' && !plain && errorCode(error) === 'tls_failed'
-    if (preferred) return login({ ...to, tls: { ...to.tls, mode: 'disable' } }, timeouts)
+    if (preferred) return login({ ...to, tls: { ...to.tls, mode: 'disable' } }, limits)
     const code = errorCode(error) === 'connection_lost' ? 'connection_failed' : errorCode(error)
     const { message } = postgresError(error, `Connecting to ${to.host}:${to.port}`)
     throw new NebulaError(code, { message, connector: 'postgres', cause: error })
   }
 }
 
-async function connect(to: Login, timeouts: Timeouts, ssl: false | ConnectionOptions): Promise<Session> {
+async function connect(to: Login, limits: Limits, ssl: false | ConnectionOptions): Promise<Session> {
   const { host, port, database, user, password, options } = to
   const client = new Client({
     host,
@@ -129,13 +128,14 @@ async function connect(to: Login, timeouts: Timeouts, ssl: false | ConnectionOpt
     ...(ssl ? {} : { stream: () => new LendingSocket() }),
     ...(password === undefined ? {} : { password }),
     ...(options === undefined ? {} : { options }),
-    connectionTimeoutMillis: timeouts.connection,
+    connectionTimeoutMillis: limits.connection,
     keepAlive: true,
-    keepAliveInitialDelayMillis: timeouts.keepAlive,
+    keepAliveInitialDelayMillis: limits.keepAlive,
   })
   const session = new Session(client)
+  limits.signal.addEventListener('abort', () => session.destroy(), { once: true })
   await client.connect().catch((error: unknown) => {
-    client.connection.stream.destroy()
+    session.destroy()
     throw error
   })
   return session
