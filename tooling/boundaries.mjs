@@ -21,7 +21,7 @@ const allowed = {
   sql: ['core', 'base'],
   'connector-csv': ['core', 'base', 'files', 'formats', 'runtime'],
   'connector-postgres': ['core', 'base', 'formats', 'sql', 'runtime'],
-  testkit: ['core', 'runtime'],
+  testkit: ['core', 'base', 'config', 'runtime'],
 }
 const withoutNode = ['core', 'formats']
 /** Lines of source, comments and blank lines included. */
@@ -31,7 +31,8 @@ const specifier = /^(?:import|export)\b[^'"]*?\bfrom '([^'.][^']*)'|^import '([^
 
 function* checkPackage(name) {
   const folder = join(root, name)
-  const { dependencies = {} } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
+  const manifest = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
+  const dependencies = { ...manifest.dependencies, ...manifest.peerDependencies }
   for (const target of Object.keys(dependencies)) {
     if (isForbidden(name, target)) yield `package.json: ${name} must not depend on ${target}`
   }

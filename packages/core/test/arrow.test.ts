@@ -20,7 +20,7 @@ import { fromArrow, toArrow, toArrowIPC } from '../src/arrow/index.ts'
 import type { BytesColumn, Column, Field, LogicalType, RecordBatch, Value } from '../src/index.ts'
 import { createBatch, typeName, utf8 } from '../src/index.ts'
 import { columnOf, valuesOf } from './columns.ts'
-import { DECIMAL_NAN, nullable, TEXT_TYPES, TIMESTAMP_INFINITY } from './text-types.ts'
+import { DECIMAL_NAN, nullable, TEXT_TYPES, TIMESTAMP_INFINITY } from '@nebula/testkit/arbitraries'
 
 function batchOf(columns: readonly Column[], fields: readonly Partial<Field>[] = []): RecordBatch {
   const schema = {

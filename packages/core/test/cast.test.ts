@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import type { Column, LogicalType, Value } from '../src/index.ts'
 import { BufferPool, castColumn, columnBuilder, parseType, typeName, utf8 } from '../src/index.ts'
 import { columnOf, format, parse, pool, valuesOf } from './columns.ts'
-import { nullable, TEXT_TYPES } from './text-types.ts'
+import { nullable, TEXT_TYPES } from '@nebula/testkit/arbitraries'
 
 const typeOf = (name: string): LogicalType => parseType(name) as LogicalType
 

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import type { Column, LogicalType, Value } from '../src/index.ts'
 import { BytesBuilder, civilFromDays, DAY_MICROS, formatColumn, parseType, utf8 } from '../src/index.ts'
 import { columnOf, format, pool } from './columns.ts'
-import { DECIMAL_NAN, TIMESTAMP_INFINITY, TIMESTAMP_MINUS_INFINITY } from './text-types.ts'
+import { DECIMAL_NAN, TIMESTAMP_INFINITY, TIMESTAMP_MINUS_INFINITY } from '@nebula/testkit/arbitraries'
 
 const typeOf = (name: string): LogicalType => parseType(name) as LogicalType
 const formatOne = (type: LogicalType, value: Value): string | null =>

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { LogicalType } from '../src/index.ts'
 import { BufferPool, BytesBuilder, columnBuilder, parseColumn, parseType, utf8 } from '../src/index.ts'
 import { parse, parseOne } from './columns.ts'
-import { DECIMAL_NAN } from './text-types.ts'
+import { DECIMAL_NAN } from '@nebula/testkit/arbitraries'
 import { ACCEPTED, REFUSED } from './texts.ts'
 
 const typeOf = (name: string): LogicalType => parseType(name) as LogicalType

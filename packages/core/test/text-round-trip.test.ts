@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { typeName } from '../src/index.ts'
 import { columnOf, format, parse, valuesOf } from './columns.ts'
-import { nullable, TEXT_TYPES } from './text-types.ts'
+import { nullable, TEXT_TYPES } from '@nebula/testkit/arbitraries'
 
 describe('parse(format(x)) = x', () => {
   test.for(TEXT_TYPES.map(([type, values]) => [typeName(type), type, values] as const))('%s', ([, type, values]) => {

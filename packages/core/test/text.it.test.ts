@@ -4,7 +4,7 @@ import { describe, expect, inject, test } from 'vitest'
 import { typeName } from '../src/index.ts'
 import type { Interval, LogicalType, Value } from '../src/index.ts'
 import { columnOf, format } from './columns.ts'
-import { TEXT_TYPES } from './text-types.ts'
+import { TEXT_TYPES } from '@nebula/testkit/arbitraries'
 
 /** The PostgreSQL type of a logical type; none for those that it does not have. */
 function postgresType(type: LogicalType): string | undefined {

@@ -1,5 +1,5 @@
 import type { Value } from '../src/index.ts'
-import { TIMESTAMP_INFINITY, TIMESTAMP_MINUS_INFINITY } from './text-types.ts'
+import { TIMESTAMP_INFINITY, TIMESTAMP_MINUS_INFINITY } from '@nebula/testkit/arbitraries'
 
 const micros = (iso: string): bigint => BigInt(Date.parse(iso)) * 1000n
 const days = (iso: string): number => Date.parse(iso) / 86_400_000

@@ -2,8 +2,8 @@ import { describe, expect, test } from 'vitest'
 import { runPipeline } from '@nebula/runtime'
 import type { Pipeline } from '@nebula/runtime'
 import { numbered, pipelineOf, useFolder } from '../../runtime/test/harness.ts'
-import type { MemoryDestination } from '../../runtime/test/memory-destination.ts'
-import { MemoryTarget } from '../../runtime/test/memory-destination.ts'
+import type { MemoryDestination } from '@nebula/testkit'
+import { MemoryTarget } from '@nebula/testkit'
 import { pipelineState, resetState } from '../src/index.ts'
 
 const folder = useFolder()

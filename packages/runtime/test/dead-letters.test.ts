@@ -3,11 +3,11 @@ import { join } from 'node:path'
 import type { Column, LogicalType, StreamPlan } from '@nebula/core'
 import { BufferPool, columnBuilder, createBatch, utf8 } from '@nebula/core'
 import { exactValue } from '@nebula/transforms'
+import { textColumn } from '@nebula/testkit'
 import { describe, expect, test } from 'vitest'
 import type { DeadLetter } from '../src/dead-letters.ts'
 import { deadLetter, DeadLetters, letterLines } from '../src/dead-letters.ts'
 import { typed, useFolder } from './harness.ts'
-import { textColumn } from './memory-connector.ts'
 
 const folder = useFolder()
 const pool = new BufferPool(1_000_000)

@@ -3,14 +3,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Field, LogicalType } from '@nebula/core'
 import { BaseConfig, parseType } from '@nebula/core'
+import type { MemoryDestination, MemorySource, MemoryStream, Row } from '@nebula/testkit'
+import { Ledger, memoryConnector, memoryDestination, memorySource } from '@nebula/testkit'
 import { afterEach, beforeEach } from 'vitest'
 import type { Pipeline } from '../src/index.ts'
-import type { Row } from './memory-connector.ts'
-import { memoryConnector } from './memory-connector.ts'
-import type { MemoryDestination } from './memory-destination.ts'
-import { memoryDestination } from './memory-destination.ts'
-import type { MemorySource, MemoryStream } from './memory-source.ts'
-import { Ledger, memorySource } from './memory-source.ts'
 
 /** A folder of its own for every test, gone afterwards. */
 export function useFolder(): () => string {

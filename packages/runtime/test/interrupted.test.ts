@@ -1,11 +1,9 @@
 import { NebulaError } from '@nebula/core'
-import { ManualClock } from '@nebula/testkit'
+import { Ledger, ManualClock, MemoryTarget } from '@nebula/testkit'
 import { describe, expect, test } from 'vitest'
 import { runPipeline } from '../src/index.ts'
 import type { Scene } from './harness.ts'
 import { numbered, pipelineOf, useFolder } from './harness.ts'
-import { MemoryTarget } from './memory-destination.ts'
-import { Ledger } from './memory-source.ts'
 
 const folder = useFolder()
 const streams = [numbered('orders', 60, { cut: 20 }), numbered('lines', 20)]

@@ -1,10 +1,8 @@
 import type { BatchLimits } from '@nebula/core'
+import { Faults, Ledger, memoryConnector, memorySource, MemoryTarget } from '@nebula/testkit'
 import { expect, test } from 'vitest'
 import { runPipeline } from '../src/index.ts'
 import { numbered, pipelineOf, useFolder } from './harness.ts'
-import { Faults, memoryConnector } from './memory-connector.ts'
-import { MemoryTarget } from './memory-destination.ts'
-import { Ledger, memorySource } from './memory-source.ts'
 
 const folder = useFolder()
 

@@ -1,10 +1,9 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { memoryConnector, memorySource } from '@nebula/testkit'
 import { describe, expect, test } from 'vitest'
 import { loadConnector, register } from '../src/index.ts'
 import { useFolder } from './harness.ts'
-import { memoryConnector } from './memory-connector.ts'
-import { memorySource } from './memory-source.ts'
 
 const folder = useFolder()
 

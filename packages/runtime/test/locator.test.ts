@@ -1,9 +1,8 @@
 import { join } from 'node:path'
 import { BaseConfig } from '@nebula/core'
+import { memoryConnector, memorySource } from '@nebula/testkit'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { locate, oneLinePipeline, register, registered } from '../src/index.ts'
-import { memoryConnector } from './memory-connector.ts'
-import { memorySource } from './memory-source.ts'
 
 const source = (): ReturnType<typeof memorySource> => memorySource({ streams: [] })
 const text = BaseConfig.shape.name

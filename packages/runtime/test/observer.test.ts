@@ -13,12 +13,12 @@ import { lineLogger, readProgress } from '@nebula/base'
 import type { RunProgress } from '@nebula/base'
 import type { Clock } from '@nebula/core'
 import { NebulaError } from '@nebula/core'
+import type { MemorySource } from '@nebula/testkit'
+import { MemoryTarget } from '@nebula/testkit'
 import { afterEach, describe, expect, test } from 'vitest'
 import { runPipeline, stateFile } from '../src/index.ts'
 import type { Pipeline, Report, RunOptions } from '../src/index.ts'
 import { numbered, pipelineOf, useFolder } from './harness.ts'
-import { MemoryTarget } from './memory-destination.ts'
-import type { MemorySource } from './memory-source.ts'
 
 const folder = useFolder()
 

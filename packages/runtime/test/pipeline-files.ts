@@ -1,10 +1,9 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { BaseConfig, secret } from '@nebula/core'
+import { memoryConnector, memorySource } from '@nebula/testkit'
 import type { Pipeline } from '../src/index.ts'
 import { loadPipeline, register, registered } from '../src/index.ts'
-import { memoryConnector } from './memory-connector.ts'
-import { memorySource } from './memory-source.ts'
 import { z } from 'zod'
 
 const { name, performance } = BaseConfig.shape

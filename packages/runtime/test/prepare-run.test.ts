@@ -1,11 +1,9 @@
+import type { MemoryDestination, MemorySource } from '@nebula/testkit'
+import { Faults, MemoryTarget } from '@nebula/testkit'
 import { describe, expect, test } from 'vitest'
 import { runPipeline } from '../src/index.ts'
 import type { Pipeline } from '../src/index.ts'
 import { field, numbered, pipelineOf, useFolder } from './harness.ts'
-import { Faults } from './memory-connector.ts'
-import type { MemoryDestination } from './memory-destination.ts'
-import { MemoryTarget } from './memory-destination.ts'
-import type { MemorySource } from './memory-source.ts'
 
 const folder = useFolder()
 const streams = [numbered('orders', 3), numbered('lines', 3), numbered('notes', 3)]

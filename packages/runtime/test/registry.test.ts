@@ -1,8 +1,7 @@
 import { BaseConfig } from '@nebula/core'
+import { memoryConnector, memorySource } from '@nebula/testkit'
 import { describe, expect, test, vi } from 'vitest'
 import { defineConnector, register, registered, registeredConnectors } from '../src/index.ts'
-import { memoryConnector } from './memory-connector.ts'
-import { memorySource } from './memory-source.ts'
 
 const source = (): ReturnType<typeof memorySource> => memorySource({ streams: [] })
 

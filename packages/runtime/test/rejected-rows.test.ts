@@ -1,17 +1,13 @@
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { NebulaError } from '@nebula/core'
+import type { MemoryDestination, MemoryStream, Row } from '@nebula/testkit'
+import { Faults, Ledger, MemoryTarget } from '@nebula/testkit'
 import { describe, expect, test } from 'vitest'
 import type { Report } from '../src/index.ts'
 import { runPipeline } from '../src/index.ts'
 import type { Scene } from './harness.ts'
 import { field, numbered, pipelineOf, useFolder } from './harness.ts'
-import type { Row } from './memory-connector.ts'
-import { Faults } from './memory-connector.ts'
-import type { MemoryDestination } from './memory-destination.ts'
-import { MemoryTarget } from './memory-destination.ts'
-import type { MemoryStream } from './memory-source.ts'
-import { Ledger } from './memory-source.ts'
 
 const folder = useFolder()
 

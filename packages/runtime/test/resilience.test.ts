@@ -1,13 +1,10 @@
 import { NebulaError } from '@nebula/core'
-import { ManualClock } from '@nebula/testkit'
+import { Faults, Ledger, ManualClock, MemoryTarget } from '@nebula/testkit'
 import { describe, expect, test, vi } from 'vitest'
 import type { Report, RunEvent } from '../src/index.ts'
 import { runPipeline } from '../src/index.ts'
 import type { Scene } from './harness.ts'
 import { numbered, pipelineOf, useFolder } from './harness.ts'
-import { Faults } from './memory-connector.ts'
-import { MemoryTarget } from './memory-destination.ts'
-import { Ledger } from './memory-source.ts'
 
 const folder = useFolder()
 const lost = (): NebulaError => new NebulaError('connection_lost', { message: 'gone' })

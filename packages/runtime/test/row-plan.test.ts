@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Field, StreamInfo } from '@nebula/core'
 import { isNebulaError, parseCondition, Secret, utf8 } from '@nebula/core'
+import { MemoryTarget } from '@nebula/testkit'
 import { describe, expect, test } from 'vitest'
 import type { Pipeline, StreamOptions } from '../src/index.ts'
 import { runPipeline } from '../src/index.ts'
@@ -11,7 +12,6 @@ import { agreeStream } from '../src/plan-stream.ts'
 import { readStream } from '../src/prepare-run.ts'
 import type { Scene } from './harness.ts'
 import { field, numbered, pipelineOf, typed, useFolder } from './harness.ts'
-import { MemoryTarget } from './memory-destination.ts'
 
 const folder = useFolder()
 const where = (text: string): Pick<StreamOptions, 'where'> => ({ where: parseCondition(text) })

@@ -1,13 +1,11 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { BaseConfig, NebulaError } from '@nebula/core'
+import { Faults, Ledger, memoryConnector, memoryDestination, MemoryTarget } from '@nebula/testkit'
 import { describe, expect, test } from 'vitest'
 import type { Report, RunEvent } from '../src/index.ts'
 import { runPipeline } from '../src/index.ts'
 import { field, numbered, pipelineOf, useFolder } from './harness.ts'
-import { Faults, memoryConnector } from './memory-connector.ts'
-import { memoryDestination, MemoryTarget } from './memory-destination.ts'
-import { Ledger } from './memory-source.ts'
 
 const folder = useFolder()
 

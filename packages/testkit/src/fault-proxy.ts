@@ -163,8 +163,13 @@ export class FaultProxy implements AsyncDisposable {
   /** The same URL, through this proxy. */
   url(url: string): string {
     const through = new URL(url)
-    through.host = `127.0.0.1:${this.#port}`
+    through.host = `127.0.0.1:${this.port}`
     return through.href
+  }
+
+  /** Of the loopback interface. */
+  get port(): number {
+    return this.#port
   }
 
   /** Open connections. */

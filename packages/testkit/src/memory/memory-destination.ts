@@ -18,15 +18,23 @@ import { NebulaError } from '@nebula/core'
 import type { Faults, Row } from './memory-connector.ts'
 import { columnTexts } from './memory-connector.ts'
 
+/** Tables by name, as a memory destination keeps them. */
+export type MemoryTables = Map<string, { schema: Schema; rows: Row[]; foreign: boolean }>
+
 /** What a memory destination keeps beyond the life of a process. */
 export class MemoryTarget {
-  readonly tables = new Map<string, { schema: Schema; rows: Row[]; foreign: boolean }>()
+  readonly tables: MemoryTables
   /** By run, target and generation; then by partition and sequence. */
   readonly staging = new Map<string, Map<string, Row[]>>()
   run: Run | undefined
   checkpoints = new Map<string, Checkpoint>()
   finished = new Set<string>()
   ended = false
+
+  /** Targets of several pipelines may have tables in common. */
+  constructor(tables: MemoryTables = new Map()) {
+    this.tables = tables
+  }
 
   rows(table: string): Row[] {
     return this.tables.get(table)?.rows ?? []

@@ -1,10 +1,10 @@
 import fc from 'fast-check'
-import type { LogicalType, Value } from '../src/index.ts'
-import { DAY_MICROS, daysFromCivil } from '../src/index.ts'
+import type { LogicalType, Value } from '@nebula/core'
+import { DAY_MICROS, daysFromCivil } from '@nebula/core'
 
-/** Values of every type with a text form, extremes included, as `valueAt` gives them. */
-
+/** Not a number, as a decimal. */
 export const DECIMAL_NAN = -(2n ** 127n)
+/** Later, and earlier, than every other timestamp, in microseconds. */
 export const TIMESTAMP_INFINITY = 2n ** 63n - 1n
 export const TIMESTAMP_MINUS_INFINITY = -(2n ** 63n)
 
@@ -87,7 +87,7 @@ const numerics = fc
 const bytes = fc.uint8Array({ maxLength: 80 })
 const json = fc.json()
 
-/** One entry per type: what it is called, and its values. */
+/** Every type with a text form, and generators of its values, extremes included, as `valueAt` gives them. */
 export const TEXT_TYPES: readonly (readonly [LogicalType, fc.Arbitrary<Value>])[] = [
   [{ kind: 'bool' }, fc.boolean()],
   [{ kind: 'int8' }, integers(8, true)],

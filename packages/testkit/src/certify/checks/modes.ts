@@ -1,0 +1,112 @@
+import type { Mode } from '@nebula/core'
+import { isNebulaError } from '@nebula/core'
+import type { Row } from '../../memory/memory-connector.ts'
+import type { MemorySource } from '../../memory/memory-source.ts'
+import { acceptanceOf } from '../acceptance.ts'
+import type { Check } from '../check.ts'
+import { expectRows } from '../expect-rows.ts'
+import { expectThat } from '../expect-that.ts'
+import { needsDestination } from '../needs.ts'
+import type { Place } from '../place.ts'
+import { numbered } from '../tables.ts'
+import { expectDone, rowsOf, write, writeAll } from '../transfer.ts'
+
+const NAME = 'moded'
+const FIRST = numbered(NAME, 5)
+const SECOND = numbered(NAME, 3, 100)
+const CUT: MemorySource = { streams: [{ ...SECOND, cut: 1 }] }
+
+/** What becomes of rows that stand at the target. */
+export const modeChecks: readonly Check[] = [
+  {
+    group: 'modes',
+    name: 'overwrite replaces what a run before wrote',
+    exempt: needsDestination,
+    run: whereAccepted('overwrite', async (place) => {
+      await writeAll(place, [FIRST])
+      await writeAll(place, [SECOND])
+      expectRows(await rowsOf(place, SECOND), SECOND.rows, 'Overwritten')
+      const none = { ...SECOND, rows: [] }
+      await writeAll(place, [none])
+      expectRows(await rowsOf(place, none), [], 'Overwritten by a stream without rows')
+    }),
+  },
+  {
+    group: 'modes',
+    name: 'overwrite shows readers what was there until all of it is replaced',
+    exempt: needsDestination,
+    run: whereAccepted('overwrite', async (place) => {
+      await writeAll(place, [FIRST])
+      const seen = await readDuring(place, 'overwrite')
+      for (const rows of seen) expectRows(rows, FIRST.rows, 'Read while it is overwritten')
+      expectRows(await rowsOf(place, SECOND), SECOND.rows, 'Overwritten')
+    }),
+  },
+  {
+    group: 'modes',
+    name: 'append keeps what was there',
+    exempt: needsDestination,
+    run: whereAccepted('append', async (place) => {
+      await writeAll(place, [FIRST], { mode: 'append' })
+      await writeAll(place, [SECOND], { mode: 'append' })
+      await writeAll(place, [{ ...SECOND, rows: [] }], { mode: 'append' })
+      expectRows(await rowsOf(place, FIRST, 'append'), [...FIRST.rows, ...SECOND.rows], 'Appended')
+    }),
+  },
+  {
+    group: 'modes',
+    name: 'append adds no row before all of them are there',
+    exempt: needsDestination,
+    run: whereAccepted('append', async (place) => {
+      await writeAll(place, [FIRST], { mode: 'append' })
+      const seen = await readDuring(place, 'append')
+      for (const rows of seen) expectRows(rows, FIRST.rows, 'Read while rows are appended')
+      expectRows(await rowsOf(place, FIRST, 'append'), [...FIRST.rows, ...SECOND.rows], 'Appended')
+    }),
+  },
+  {
+    group: 'modes',
+    name: 'says which rows at a target are not its own, so that they are not overwritten unasked',
+    exempt: (subject) =>
+      needsDestination(subject) ?? (subject.create ? undefined : 'only `create` can make rows of others'),
+    run: async (place) => {
+      await place.create(FIRST)
+      const before = await rowsOf(place, FIRST)
+      const outcome = await write(place, { streams: [SECOND] }, { stream: { mode: undefined } }).catch(
+        (error: unknown) => error,
+      )
+      if (place.destination().describe)
+        expectThat(isNebulaError(outcome, 'target_not_ours'), 'Rows of others were overwritten without being asked.')
+      expectRows(before, FIRST.rows, 'Rows of others')
+      expectRows(await rowsOf(place, FIRST), FIRST.rows, 'Rows of others, protected')
+      await writeAll(place, [SECOND], { mode: 'overwrite' })
+      await write(place, { streams: [FIRST] }, { stream: { mode: undefined } }).then(expectDone)
+      expectRows(await rowsOf(place, FIRST), FIRST.rows, 'Its own rows, replaced')
+    },
+  },
+]
+
+/** Checks a mode that the destination accepts; one that it does not has to be refused, before anything is written. */
+function whereAccepted(mode: Mode, run: (place: Place) => Promise<void>): (place: Place) => Promise<void> {
+  return async (place) => {
+    const { problems } = acceptanceOf(place, FIRST, mode)
+    if (problems.length === 0) return run(place)
+    const outcome = await write(place, { streams: [FIRST] }, { mode }).catch((error: unknown) => error)
+    const [problem] = problems
+    expectThat(isNebulaError(outcome, problem?.code), `Mode ${mode} is not accepted, and a run of it was not refused.`)
+  }
+}
+
+/** What a reader sees between the commits of a run. */
+async function readDuring(place: Place, mode: Mode): Promise<(readonly Row[])[]> {
+  const seen: (readonly Row[])[] = []
+  const source: MemorySource = {
+    ...CUT,
+    async beforeBatch(row) {
+      // Before the first one nothing is committed.
+      if (row > 0) seen.push(await rowsOf(place, FIRST, mode))
+    },
+  }
+  expectDone(await write(place, source, { mode, pipeline: { parallel: 1 } }))
+  return seen
+}
