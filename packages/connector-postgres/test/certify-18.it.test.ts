@@ -1,0 +1,3 @@
+import { certifyPostgres } from './certify-postgres.ts'
+
+certifyPostgres('18')
