@@ -89,7 +89,8 @@ async function certifyAll({ full, kills, routes, seed }: Wish): Promise<boolean>
         console.log(summary(found, (performance.now() - started) / 1000))
       } catch (error) {
         failures++
-        console.log(`FAIL ${routeName(route)}, ${route.mode}, seed ${found.seed}: ${String(error)}`)
+        const at = `seed ${found.seed}, moment ${found.random.index - 1}`
+        console.log(`FAIL ${routeName(route)}, ${route.mode}, ${at}: ${String(error)}`)
       }
     }
   }

@@ -57,7 +57,7 @@ export function certificate(found: Findings): string {
     ['rows that should not be there', number.format(counts.foreign)],
     ['half a result seen by a reader', number.format(counts.torn)],
     ['kills at random moments', `${number.format(random.kills)}: ${phases(random)}`],
-    ['seed', `${found.seed}; moments from ${window?.from ?? 0} to ${window?.to ?? 0} ms`],
+    ['seed', `${found.seed}; of ${window?.startMs ?? 0} ms of starting and ${window?.runMs ?? 0} ms of running`],
     ['named points', `${points.length}, a kill at each`],
     ['runs that came to their end', number.format(random.completions + (found.atPoints?.completions ?? 0))],
     [

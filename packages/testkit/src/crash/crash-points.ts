@@ -1,3 +1,4 @@
+import type { PathLike } from 'node:fs'
 import { writeSync } from 'node:fs'
 import promises from 'node:fs/promises'
 import { syncBuiltinESMExports } from 'node:module'
@@ -57,15 +58,16 @@ export function withDriverPoints(pipeline: Pipeline, points: CrashPoints): Pipel
   return { ...pipeline, destination: { connector: wrapped, config } }
 }
 
-/** From now on every file that is renamed into its place has points: what is staged, and all state that is durable. */
+/** From now on every file that is moved or linked to its place has points: what is staged, and all state that is durable. */
 export function addFilePoints(points: CrashPoints): void {
-  const { rename } = promises
-  promises.rename = (from, to) => {
-    const name = basename(String(to))
-    return NEWS.test(name) ? rename(from, to) : points.around(`storing ${withoutRun(name)}`, () => rename(from, to))
-  }
+  const { link, rename } = promises
+  promises.link = (from, to) => points.around(storing(to), () => link(from, to))
+  promises.rename = (from, to) =>
+    NEWS.test(String(to)) ? rename(from, to) : points.around(storing(to), () => rename(from, to))
   syncBuiltinESMExports()
 }
+
+const storing = (path: PathLike): string => `storing ${withoutRun(basename(String(path)))}`
 
 /** Ids of runs differ from run to run. */
 function withoutRun(name: string): string {

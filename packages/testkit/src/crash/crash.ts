@@ -1,3 +1,4 @@
+import type { ChildProcess } from 'node:child_process'
 import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Recalled } from '@nebula/core'
@@ -26,6 +27,8 @@ export interface CrashSubject {
   expectNothingLeft?(): Promise<void>
   /** False when a reader of the destination sees neither what was there before nor all that is to be there. */
   isWhole?(): Promise<boolean>
+  /** True when this process has come to the pipeline. Left out: it is there after the usual time. */
+  hasBegun?(pid: number): boolean
   /** What the destination knows of the last run. Left out, or without an answer: nothing. */
   recall?(): Promise<Recalled | undefined>
 }
@@ -68,10 +71,12 @@ export function isClean({ lost, doubled, changed, foreign, torn }: CrashTally): 
   return lost + doubled + changed + foreign + torn === 0
 }
 
-/** The span of an uninterrupted run in which it is killed, in milliseconds from the start of its process. */
+/** What a moment from 0 to 1 is a part of, in milliseconds of an uninterrupted run. */
 export interface Window {
-  readonly from: number
-  readonly to: number
+  /** From the start of its process until it comes to the pipeline. A tenth of the moments lies here. */
+  readonly startMs: number
+  /** From there to its end. */
+  readonly runMs: number
 }
 
 export interface RandomCrashes {
@@ -92,8 +97,9 @@ export const CRASH_CHILD = fileURLToPath(new URL(`./crash-child${extname(import.
 const HANGING_MS = 60_000
 /** Behind so many kills in a row a run may come to its end: on a machine that is slower by now it never would. */
 const KILLS_OF_A_CYCLE = 8
-/** Of the time that a process needs to come to its pipeline: kills before that hit nothing. */
-const EARLY = 0.8
+/** The share of the moments at which nothing has begun. */
+const EARLY = 0.1
+const POLL_MS = 2
 
 /** Finds out when to kill, by a run that nobody kills. What it brings is compared, and counted in the tally. */
 export async function calibrate(subject: CrashSubject, tally: CrashTally): Promise<Window> {
@@ -102,7 +108,7 @@ export async function calibrate(subject: CrashSubject, tally: CrashTally): Promi
   const report = expectEnd(subject, outcome)
   await account(subject, tally, report, 'the first run')
   const began = Date.parse(report.startedAt) - outcome.startedAt
-  return { from: Math.round(began * EARLY), to: Math.round(outcome.milliseconds) }
+  return { startMs: began, runMs: Math.round(outcome.milliseconds - began) }
 }
 
 /**
@@ -115,21 +121,27 @@ export async function crashAtRandom(subject: CrashSubject, crashes: RandomCrashe
   while (tally.kills < kills) {
     await subject.reset()
     const last = Math.min(kills, tally.kills + KILLS_OF_A_CYCLE)
-    await cycle(subject, tally, () =>
-      tally.kills < last ? window.from + draw(seed, tally.index++) * (window.to - window.from) : HANGING_MS,
-    )
+    await cycle(subject, tally, window, () => (tally.kills < last ? draw(seed, tally.index++) : undefined))
     await onCycle?.(tally)
   }
   return tally
 }
 
-async function cycle(subject: CrashSubject, tally: CrashTally, moment: () => number): Promise<void> {
+/** One run, killed at each moment that `next` gives. */
+async function cycle(
+  subject: CrashSubject,
+  tally: CrashTally,
+  window: Window,
+  next: () => number | undefined,
+): Promise<void> {
   for (let before: Recalled | undefined; ;) {
-    const killAfterMs = moment()
-    const outcome = await runCommand(subject.command, killAfterMs)
+    const moment = next()
+    const outcome = await runCommand(subject.command, HANGING_MS, (child) => {
+      if (moment !== undefined) killAt(child, moment, window, subject)
+    })
     const after = `moment ${tally.index - 1}`
-    if (outcome.signal !== 'SIGKILL' || killAfterMs === HANGING_MS)
-      return account(subject, tally, expectEnd(subject, outcome), after)
+    const hangs = outcome.milliseconds >= HANGING_MS
+    if (outcome.signal !== 'SIGKILL' || hangs) return account(subject, tally, expectEnd(subject, outcome), after)
     tally.kills++
     const now = await subject.recall?.()
     tally.phases[phaseOf(before, now)]++
@@ -138,6 +150,22 @@ async function cycle(subject: CrashSubject, tally: CrashTally, moment: () => num
     if (outcome.report) return compare(subject, tally, after)
     await expectWhole(subject, tally, after)
   }
+}
+
+/** Kills a process at a moment from 0 to 1, unless it ends before. */
+function killAt(child: ChildProcess, moment: number, { startMs, runMs }: Window, { hasBegun }: CrashSubject): void {
+  const timers: NodeJS.Timeout[] = []
+  child.once('exit', () => timers.forEach(clearTimeout))
+  const kill = (ms: number): void => void timers.push(setTimeout(() => child.kill('SIGKILL'), ms))
+  if (moment < EARLY) return kill((moment / EARLY) * startMs)
+  const delay = ((moment - EARLY) / (1 - EARLY)) * runMs
+  if (!hasBegun) return kill(startMs + delay)
+  const poll = setInterval(() => {
+    if (!hasBegun(child.pid ?? 0)) return
+    clearInterval(poll)
+    kill(delay)
+  }, POLL_MS)
+  timers.push(poll)
 }
 
 /**

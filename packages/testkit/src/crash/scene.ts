@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import type { ChildProcess } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -200,6 +201,7 @@ export class Scene implements AsyncDisposable {
       compare: () => this.compare(),
       expectNothingLeft: () => this.expectNothingLeft(),
       isWhole: () => this.isWhole(),
+      hasBegun: (pid) => this.#isLockedBy(pid),
       recall: () => this.#recall(),
     }
   }
@@ -212,6 +214,16 @@ export class Scene implements AsyncDisposable {
   #load(): Promise<Pipeline> {
     const environment = { SOURCE_URL: this.source, TARGET_URL: this.target }
     return loadPipeline(join(this.folder, 'orders.json'), { environment })
+  }
+
+  /** The lock names the process that runs the pipeline. */
+  #isLockedBy(pid: number): boolean {
+    try {
+      const lock = readFileSync(join(this.folder, '.nebula', 'orders.lock'), 'utf8')
+      return (JSON.parse(lock) as { readonly pid: number }).pid === pid
+    } catch {
+      return false
+    }
   }
 
   async #recall(): Promise<Recalled | undefined> {

@@ -60,9 +60,9 @@ async function subjectOf(destination: string, points?: readonly number[]): Promi
 }
 
 describe('killed at every named point', () => {
-  // Its run is kept by the local state, and its points are: that state, `prepare`, the schemas; `commit` and that state
+  // Its run is kept by the local state, and its points are: the lock, that state, `prepare`, the schemas; `commit` and that state
   // for each partition; `finish`, that state, the report, that state.
-  const [PREPARED, COMMITTED, BETWEEN, FINISHED, NOTED, TOLD] = [3, 7, 9, 15, 17, 19]
+  const [PREPARED, COMMITTED, BETWEEN, FINISHED, NOTED, TOLD] = [5, 9, 11, 17, 19, 21]
 
   test('a sound destination has every row once', async () => {
     const tally = newTally()
@@ -114,7 +114,7 @@ describe('killed at random moments', () => {
     const onCycle = ({ kills, completions, resumedRows }: CrashTally): void => {
       seen.push([kills, completions, resumedRows])
     }
-    const crashes = { seed: 7, window: { from: 0, to: 50 }, tally, onCycle }
+    const crashes = { seed: 7, window: { startMs: 10, runMs: 50 }, tally, onCycle }
     await crashAtRandom(stubborn(), { ...crashes, kills: 2 })
     await crashAtRandom(stubborn(), { ...crashes, kills: 11 })
     expect(seen).toEqual([
@@ -127,7 +127,7 @@ describe('killed at random moments', () => {
 
   test('a run that fails by itself is no kill', async () => {
     const failing = { ...stubborn(), command: { command: [process.execPath, '-e', 'process.exit(3)'], cwd: folder } }
-    const crashes = { seed: 1, kills: 1, window: { from: 60_000, to: 60_000 }, tally: newTally() }
+    const crashes = { seed: 1, kills: 1, window: { startMs: 0, runMs: 60_000 }, tally: newTally() }
     await expect(crashAtRandom(failing, crashes)).rejects.toThrow('A run that nobody killed ended with exit code 3')
   })
 })
