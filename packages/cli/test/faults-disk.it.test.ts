@@ -126,7 +126,7 @@ describe('a full disk under the state folder', () => {
     await mkdir(state)
     mount(state, 100_000, skip)
     const ballast = fill(state)
-    const settings = { args: ['--state', state] }
+    const settings = { state }
     expectFull(await scene.run(settings), state)
     rmSync(ballast)
     expect((await scene.rerun(settings)).code).toBe(0)
@@ -139,7 +139,7 @@ describe('a full disk under the state folder', () => {
     mount(state, 100_000, skip)
     const proxy = await FaultProxy.before(scene.source)
     closing.push(proxy)
-    const settings: SceneSettings = { args: ['--state', state], sourceUrl: proxy.url(scene.source) }
+    const settings: SceneSettings = { state, sourceUrl: proxy.url(scene.source) }
     const filled = proxy.toClient.after(500_000, () => fill(state))
     expectFull(await scene.run(settings), state)
     rmSync(await filled)
@@ -156,7 +156,7 @@ describe('a full disk under the state folder', () => {
     const proxy = await FaultProxy.before(scene.target)
     closing.push(proxy)
     const settings: SceneSettings = {
-      args: ['--state', state],
+      state,
       targetUrl: proxy.url(scene.target),
       source: { reliability: { max_errors: 1 } },
     }

@@ -50,7 +50,7 @@ describe.each(ROUTES)('$from -> $to, $mode', (route) => {
     })
     const run = await stopped.promise
     // A state folder of its own: it does not see the lock of the other.
-    const other = await faulty.scene.run({ ...settings, args: ['--state', join(faulty.scene.folder, 'other')] })
+    const other = await faulty.scene.run({ ...settings, state: join(faulty.scene.folder, 'other') })
     run.kill('SIGCONT')
     faulty.scene.expectDone(other)
     expect(other.report?.streams[0]?.resumed).toBeGreaterThan(0)

@@ -9,6 +9,9 @@ import { draw } from './random.ts'
 import type { Outcome, RunCommand } from './run-command.ts'
 import { runCommand } from './run-command.ts'
 
+/** How a run ended. */
+type Ended = Pick<Outcome, 'code' | 'signal' | 'stderr' | 'report'>
+
 /** What is killed, and how one sees what came of it. */
 export interface CrashSubject {
   /** Runs the pipeline, or goes on with it. */
@@ -16,7 +19,7 @@ export interface CrashSubject {
   /** The same, dying at a named point: `CRASH_CHILD` is a program for it. Required by `crashAtPoints`. */
   readonly commandAt?: (point: number) => RunCommand
   /** Goes on with a run that died at a named point, to its end. Left out: `command` does. */
-  complete?(): Promise<Report>
+  complete?(): Promise<Ended>
   /** With what it exits when it did all that it could. Default: 0. */
   readonly exitCode?: number
   /** Everything as it was before the first run. */
@@ -153,15 +156,15 @@ async function cycle(
 }
 
 /** Kills a process at a moment from 0 to 1, unless it ends before. */
-function killAt(child: ChildProcess, moment: number, { startMs, runMs }: Window, { hasBegun }: CrashSubject): void {
+function killAt(child: ChildProcess, moment: number, { startMs, runMs }: Window, subject: CrashSubject): void {
   const timers: NodeJS.Timeout[] = []
   child.once('exit', () => timers.forEach(clearTimeout))
   const kill = (ms: number): void => void timers.push(setTimeout(() => child.kill('SIGKILL'), ms))
   if (moment < EARLY) return kill((moment / EARLY) * startMs)
   const delay = ((moment - EARLY) / (1 - EARLY)) * runMs
-  if (!hasBegun) return kill(startMs + delay)
+  if (!subject.hasBegun) return kill(startMs + delay)
   const poll = setInterval(() => {
-    if (!hasBegun(child.pid ?? 0)) return
+    if (subject.hasBegun?.(child.pid ?? 0) !== true) return
     clearInterval(poll)
     kill(delay)
   }, POLL_MS)
@@ -202,16 +205,11 @@ function pointOf({ stderr, signal }: Outcome): string {
 }
 
 async function complete(subject: CrashSubject): Promise<Report> {
-  if (!subject.complete) return expectEnd(subject, await runCommand(subject.command, HANGING_MS))
-  const report = await subject.complete()
-  return expectEnd(subject, { report, code: report.exitCode, signal: null, stderr: '' })
+  return expectEnd(subject, await (subject.complete?.() ?? runCommand(subject.command, HANGING_MS)))
 }
 
 /** The report of a run that ended by itself, and well. */
-function expectEnd(
-  { exitCode = 0 }: CrashSubject,
-  { code, signal, stderr, report }: Pick<Outcome, 'code' | 'signal' | 'stderr' | 'report'>,
-): Report {
+function expectEnd({ exitCode = 0 }: CrashSubject, { code, signal, stderr, report }: Ended): Report {
   if (code === exitCode && report) return report
   const how = signal === null ? `exit code ${String(code)}` : `${signal}; it may hang`
   throw new Error(`A run that nobody killed ended with ${how}. ${stderr}${JSON.stringify(report ?? {})}`)
