@@ -13,6 +13,7 @@ const commands = {
   nebula: { build: true, run: [join(root, 'packages', 'cli', 'dist', 'bin.js')], user: true },
   demo: { build: true, run: [join(root, 'examples', 'demo', 'demo.ts')] },
   bench: { build: true, run: [join(root, 'bench', 'bench.ts')] },
+  certify: { build: true, run: [join(root, 'tooling', 'certify.ts')] },
   test: { run: [vitest, 'run'] },
   'test:full': { run: [vitest, 'run'], env: { NEBULA_FULL: '1' } },
   types: { build: true, run: [bin('typescript', 'bin/tsc'), '-p', 'tsconfig.test.json'] },

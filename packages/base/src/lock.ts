@@ -1,8 +1,8 @@
 import { execFileSync } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import { link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { link, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
 import { NebulaError } from '@nebula/core'
 import { fileError } from './file-error.ts'
 
@@ -22,12 +22,21 @@ export async function takeLock(path: string): Promise<() => Promise<void>> {
     await mkdir(dirname(path), { recursive: true })
     await writeFile(mine, JSON.stringify({ pid: process.pid, began: began(process.pid) ?? '' }))
     await place(mine, path)
+    await sweep(path)
   } catch (error) {
     throw fileError(error, path)
   } finally {
     await rm(mine, { force: true }).catch(() => {})
   }
   return () => rm(path, { force: true })
+}
+
+/** Removes what processes that were killed while they took the lock left beside it. */
+async function sweep(path: string): Promise<void> {
+  for (const name of await readdir(dirname(path))) {
+    const [, pid] = (name.startsWith(basename(path)) && /\.(\d+)\.[0-9a-f]{8}$/.exec(name)) || []
+    if (pid !== undefined && began(Number(pid)) === undefined) await rm(join(dirname(path), name), { force: true })
+  }
 }
 
 /** The process that holds a lock; undefined when none that lives does. */

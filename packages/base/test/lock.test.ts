@@ -41,6 +41,17 @@ describe('takeLock', () => {
     )()
   })
 
+  test('removes what a process left that was killed while it took the lock, and no other file', async () => {
+    const child = spawn('true')
+    await once(child, 'exit')
+    await leave({ pid: child.pid, began: 'before' })
+    const living = [`shop.lock.${process.pid}.0123abcd`, `other.lock.${child.pid}.0123abcd`]
+    const dead = [`shop.lock.${child.pid}.0123abcd`, `shop.lock.takeover.${child.pid}.4567cdef`]
+    for (const name of [...living, ...dead]) await writeFile(join(folder(), 'state', name), '')
+    await takeLock(path())
+    expect((await readdir(join(folder(), 'state'))).toSorted()).toEqual([...living, 'shop.lock'].toSorted())
+  })
+
   test('is refused while its holder lives, and the holder is named', async () => {
     const release = await takeLock(path())
     await expect(takeLock(path())).rejects.toMatchObject({

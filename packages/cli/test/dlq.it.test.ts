@@ -1,11 +1,11 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Report, StoredLetter } from '@nebula/runtime'
-import { createDatabase } from '@nebula/testkit'
+import { createDatabase, query } from '@nebula/testkit'
 import { beforeAll, beforeEach, describe, expect, inject, test } from 'vitest'
-import { query, runNebula } from './crash-harness.ts'
 import type { Printed } from './harness.ts'
 import { nebula, useFolder } from './harness.ts'
+import { runNebula } from './nebula.ts'
 
 const folder = useFolder()
 const at = (...names: string[]): string => join(folder(), ...names)

@@ -1,9 +1,8 @@
 import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { CheckResult, StreamChange, StreamPreview } from '@nebula/inspect'
-import { createDatabase } from '@nebula/testkit'
+import { createDatabase, query } from '@nebula/testkit'
 import { beforeEach, describe, expect, inject, test } from 'vitest'
-import { query } from './crash-harness.ts'
 import type { Printed } from './harness.ts'
 import { nebula, useFolder } from './harness.ts'
 

@@ -1,8 +1,7 @@
-import type { Cut } from '@nebula/testkit'
+import type { Cut, FaultyRoute, FaultyScene } from '@nebula/testkit'
+import { NO_RETRY, random, RETRIES, SHORT, SHORT_MS } from '@nebula/testkit'
 import { afterEach, describe, expect, inject, test } from 'vitest'
-import { random } from './crash-harness.ts'
-import type { FaultyRoute } from './fault-harness.ts'
-import { FaultyScene, NO_RETRY, RETRIES, SHORT, SHORT_MS } from './fault-harness.ts'
+import { createFaultyScene } from './nebula.ts'
 
 const seed = Number(process.env['NEBULA_SEED'] ?? Math.floor(Math.random() * 2 ** 31))
 const CUTS: readonly Cut[] = process.env['NEBULA_FULL'] === '1' ? Array.from({ length: 12 }, cutOf) : ['reset', 'end']
@@ -21,7 +20,7 @@ const CASES: readonly FaultyRoute[] = [
 ]
 
 async function create(route: FaultyRoute): Promise<FaultyScene> {
-  const faulty = await FaultyScene.create(route, inject('postgres')['18'])
+  const faulty = await createFaultyScene(route, inject('postgres')['18'])
   closing.push(faulty)
   return faulty
 }

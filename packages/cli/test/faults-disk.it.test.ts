@@ -2,12 +2,10 @@ import { spawnSync } from 'node:child_process'
 import { openSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { appendFile, mkdir, mkdtemp, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { SmallDisk } from '@nebula/testkit'
-import { FaultProxy, postgres, smallDisk } from '@nebula/testkit'
+import type { Route, Scene, SceneRun, SceneSettings, SmallDisk } from '@nebula/testkit'
+import { FaultProxy, postgres, query, smallDisk } from '@nebula/testkit'
 import { afterEach, describe, expect, inject, test } from 'vitest'
-import { BIN, query } from './crash-harness.ts'
-import type { FaultyRun, Route, Settings } from './fault-harness.ts'
-import { Scene } from './fault-harness.ts'
+import { BIN, createScene } from './nebula.ts'
 
 const closing: (AsyncDisposable | Disposable)[] = []
 afterEach(async () => {
@@ -19,7 +17,7 @@ afterEach(async () => {
 
 async function create(route: Route): Promise<Scene> {
   const server = inject('postgres')['18']
-  const scene = await Scene.create(route, { source: server, target: server })
+  const scene = await createScene(route, { source: server, target: server })
   closing.push(scene)
   return scene
 }
@@ -43,7 +41,7 @@ function fill(folder: string): string {
   return ballast
 }
 
-function expectFull({ code, failure }: FaultyRun, place: string): void {
+function expectFull({ code, failure }: SceneRun, place: string): void {
   expect({ code, failure }).toEqual({
     code: 3,
     failure: expect.objectContaining({
@@ -128,7 +126,7 @@ describe('a full disk under the state folder', () => {
     await mkdir(state)
     mount(state, 100_000, skip)
     const ballast = fill(state)
-    const settings = { args: ['--state', state] }
+    const settings = { state }
     expectFull(await scene.run(settings), state)
     rmSync(ballast)
     expect((await scene.rerun(settings)).code).toBe(0)
@@ -141,7 +139,7 @@ describe('a full disk under the state folder', () => {
     mount(state, 100_000, skip)
     const proxy = await FaultProxy.before(scene.source)
     closing.push(proxy)
-    const settings: Settings = { args: ['--state', state], sourceUrl: proxy.url(scene.source) }
+    const settings: SceneSettings = { state, sourceUrl: proxy.url(scene.source) }
     const filled = proxy.toClient.after(500_000, () => fill(state))
     expectFull(await scene.run(settings), state)
     rmSync(await filled)
@@ -157,8 +155,8 @@ describe('a full disk under the state folder', () => {
     await appendFile(join(scene.folder, 'in', 'orders.csv'), 'bad number,note,1.00,2000-01-01\n')
     const proxy = await FaultProxy.before(scene.target)
     closing.push(proxy)
-    const settings: Settings = {
-      args: ['--state', state],
+    const settings: SceneSettings = {
+      state,
       targetUrl: proxy.url(scene.target),
       source: { reliability: { max_errors: 1 } },
     }
@@ -184,7 +182,7 @@ test('the disk of the PostgreSQL server is full: once there is space, the same c
   const disk = smallDisk(folder, 900_000, { uid, gid }) ?? skip(NO_DISK)
   closing.push(disk)
   const route = { from: 'csv', to: 'postgres', mode: 'append' } as const
-  const scene = await Scene.create(route, { source: inject('postgres')['18'], target: server.url })
+  const scene = await createScene(route, { source: inject('postgres')['18'], target: server.url })
   closing.push(scene)
   await query(server.url, `CREATE TABLESPACE small LOCATION '${folder}'`)
   await query(server.url, `ALTER SYSTEM SET default_tablespace = small`)

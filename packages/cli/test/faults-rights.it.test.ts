@@ -1,12 +1,10 @@
 import { readFileSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { PostgresServer } from '@nebula/testkit'
-import { postgres } from '@nebula/testkit'
+import type { FaultyRoute, FaultyScene, Login, PostgresServer, SceneRun } from '@nebula/testkit'
+import { NO_RETRY, postgres, query, RETRIES } from '@nebula/testkit'
 import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from 'vitest'
-import { query } from './crash-harness.ts'
-import type { FaultyRoute, FaultyRun, Login } from './fault-harness.ts'
-import { FaultyScene, NO_RETRY, RETRIES } from './fault-harness.ts'
+import { createFaultyScene } from './nebula.ts'
 
 let server: PostgresServer
 beforeAll(async () => {
@@ -20,7 +18,7 @@ afterEach(async () => {
 })
 
 async function create(route: FaultyRoute): Promise<FaultyScene> {
-  const faulty = await FaultyScene.create(route, server.url, inject('postgres')['18'])
+  const faulty = await createFaultyScene(route, server.url, inject('postgres')['18'])
   closing.push(faulty)
   return faulty
 }
@@ -39,7 +37,7 @@ function refusals(): number {
   return readFileSync(server.logFile ?? '', 'utf8').split('password authentication failed').length - 1
 }
 
-function expectCode({ code, failure }: FaultyRun, expected: string): void {
+function expectCode({ code, failure }: SceneRun, expected: string): void {
   expect({ code, failure: failure?.code }).toEqual({ code: 3, failure: expected })
 }
 

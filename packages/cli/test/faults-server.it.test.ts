@@ -1,8 +1,7 @@
-import type { PostgresServer } from '@nebula/testkit'
-import { postgres } from '@nebula/testkit'
+import type { FaultyRoute, FaultyScene, PostgresServer, SceneRun } from '@nebula/testkit'
+import { NO_RETRY, postgres, SHORT } from '@nebula/testkit'
 import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from 'vitest'
-import type { FaultyRoute, FaultyRun } from './fault-harness.ts'
-import { FaultyScene, NO_RETRY, SHORT } from './fault-harness.ts'
+import { createFaultyScene } from './nebula.ts'
 
 let server: PostgresServer
 beforeAll(async () => {
@@ -22,13 +21,13 @@ afterEach(async () => {
 })
 
 async function create(route: FaultyRoute): Promise<FaultyScene> {
-  const faulty = await FaultyScene.create(route, server.url, inject('postgres')['18'])
+  const faulty = await createFaultyScene(route, server.url, inject('postgres')['18'])
   closing.push(faulty)
   return faulty
 }
 
 /** In the middle of a partition, on the way to the next one, or told so by a server that is about to go. */
-function expectLost({ code, failure }: FaultyRun): void {
+function expectLost({ code, failure }: SceneRun): void {
   expect({ code, failure: failure?.code }).toEqual({
     code: 3,
     failure: expect.stringMatching(/^(connection_lost|connection_failed|server_busy)$/),

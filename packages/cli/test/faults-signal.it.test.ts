@@ -1,9 +1,9 @@
 import type { ChildProcess } from 'node:child_process'
 import { join } from 'node:path'
+import type { FaultyRoute, FaultyScene } from '@nebula/testkit'
+import { NO_RETRY, query, RETRIES } from '@nebula/testkit'
 import { afterEach, describe, expect, inject, test } from 'vitest'
-import { query } from './crash-harness.ts'
-import type { FaultyRoute } from './fault-harness.ts'
-import { FaultyScene, NO_RETRY, RETRIES } from './fault-harness.ts'
+import { createFaultyScene } from './nebula.ts'
 
 const closing: AsyncDisposable[] = []
 afterEach(async () => {
@@ -11,7 +11,7 @@ afterEach(async () => {
 })
 
 async function create(route: FaultyRoute): Promise<FaultyScene> {
-  const faulty = await FaultyScene.create(route, inject('postgres')['18'])
+  const faulty = await createFaultyScene(route, inject('postgres')['18'])
   closing.push(faulty)
   return faulty
 }
@@ -50,7 +50,7 @@ describe.each(ROUTES)('$from -> $to, $mode', (route) => {
     })
     const run = await stopped.promise
     // A state folder of its own: it does not see the lock of the other.
-    const other = await faulty.scene.run({ ...settings, args: ['--state', join(faulty.scene.folder, 'other')] })
+    const other = await faulty.scene.run({ ...settings, state: join(faulty.scene.folder, 'other') })
     run.kill('SIGCONT')
     faulty.scene.expectDone(other)
     expect(other.report?.streams[0]?.resumed).toBeGreaterThan(0)

@@ -1,9 +1,9 @@
 import { readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { createDatabase } from '@nebula/testkit'
+import { createDatabase, query } from '@nebula/testkit'
 import { beforeAll, expect, inject, test } from 'vitest'
-import { query, runNebula } from './crash-harness.ts'
 import { useFolder } from './harness.ts'
+import { runNebula } from './nebula.ts'
 
 const folder = useFolder()
 let url = ''

@@ -1,8 +1,7 @@
 import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { createDatabase } from '@nebula/testkit'
+import { createDatabase, query } from '@nebula/testkit'
 import { beforeEach, describe, expect, inject, test } from 'vitest'
-import { query } from './crash-harness.ts'
 import { nebula, useFolder } from './harness.ts'
 
 const folder = useFolder()

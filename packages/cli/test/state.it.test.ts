@@ -5,10 +5,10 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { PipelineState } from '@nebula/operations'
 import type { Report } from '@nebula/runtime'
-import { createDatabase } from '@nebula/testkit'
+import { createDatabase, query } from '@nebula/testkit'
 import { beforeAll, beforeEach, describe, expect, inject, test } from 'vitest'
-import { query, runNebula } from './crash-harness.ts'
 import { nebula, useFolder } from './harness.ts'
+import { runNebula } from './nebula.ts'
 
 const folder = useFolder()
 const at = (...names: string[]): string => join(folder(), ...names)

@@ -3,10 +3,9 @@ import { fileURLToPath } from 'node:url'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Report } from '@nebula/runtime'
-import { createDatabase } from '@nebula/testkit'
+import { createDatabase, query } from '@nebula/testkit'
 import pg from 'pg'
 import { beforeAll, beforeEach, describe, expect, inject, test } from 'vitest'
-import { query } from './crash-harness.ts'
 import { nebula, useFolder } from './harness.ts'
 
 const folder = useFolder()

@@ -4,9 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Report } from '@nebula/runtime'
 import { loadPipeline, runPipeline } from '@nebula/runtime'
-import { createDatabase } from '@nebula/testkit'
+import { createDatabase, query } from '@nebula/testkit'
 import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest'
-import { query } from './crash-harness.ts'
 
 let folder = ''
 beforeEach(async () => {

@@ -1,0 +1,345 @@
+import assert from 'node:assert/strict'
+import type { ChildProcess } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Mode, Recalled } from '@nebula/core'
+import { toNebulaError } from '@nebula/core'
+import type { Pipeline, Report } from '@nebula/runtime'
+import { loadPipeline, openPipeline, runPipeline } from '@nebula/runtime'
+import { createDatabase } from '../create-database.ts'
+import { query } from '../query.ts'
+import type { RowDifference, TextRow } from './compare-rows.ts'
+import { compareRows, isEqual } from './compare-rows.ts'
+import type { CrashSubject } from './crash.ts'
+import { eventually } from './eventually.ts'
+import type { Outcome, RunCommand } from './run-command.ts'
+import { runCommand } from './run-command.ts'
+import { COLUMNS, fromCsv, NAMES, sceneRows, toCsv, TYPES } from './scene-table.ts'
+
+/** No fault may hold a run up for longer; the limits that tests set are far below. */
+const HANGING_MS = 30_000
+/** Rows that stand at the target before the run. */
+const EXISTING = sceneRows(-100, 100)
+const TARGET = 'orders'
+
+export type SceneConnector = 'csv' | 'postgres'
+
+export interface Route {
+  readonly from: SceneConnector
+  readonly to: SceneConnector
+  readonly mode: Mode
+}
+
+/** What runs pipelines: a program with its first arguments, and its variables. */
+export type Program = Pick<RunCommand, 'command' | 'env'>
+
+export interface SceneOptions {
+  /** URLs of the servers on which the two databases are made. */
+  readonly servers: { readonly source: string; readonly target: string }
+  /** The `nebula` command. */
+  readonly nebula: Program
+  /** `CRASH_CHILD`. Required by `crashAtPoints`. */
+  readonly child?: Program
+  /** Of the source, about 110 bytes each. Default: 12,000. */
+  readonly rows?: number
+  /** Default: 200,000. */
+  readonly partitionBytes?: number
+  /** Rows stand at the target before the run. Default: those that are appended to at a table. */
+  readonly existing?: boolean
+  /** The last row of a file cannot be read, and is kept as a dead letter. Default: false. */
+  readonly faultyRow?: boolean
+}
+
+/** Keys of the two ends, as in a pipeline file, and of the pipeline itself. */
+export interface SceneSettings {
+  readonly source?: object
+  readonly destination?: object
+  readonly pipeline?: object
+  /** URLs in place of those of the two databases. */
+  readonly sourceUrl?: string
+  readonly targetUrl?: string
+  /** The state folder. Default: beside the pipeline file. */
+  readonly state?: string
+}
+
+/** The first thing that went wrong, wherever it is told. */
+export interface Failure {
+  readonly code: string
+  readonly message: string
+  readonly fix: string
+}
+
+export interface SceneRun extends Outcome {
+  readonly failure: Failure | undefined
+}
+
+/** One table at a source, one route, and its pipeline file in a folder of its own. Its ends are read by their own means. */
+export class Scene implements AsyncDisposable {
+  readonly route: Route
+  readonly folder: string
+  /** The database of the source; where the rows come from a file, the same rows are in it. */
+  readonly source: string
+  readonly target: string
+  readonly #options: Required<Omit<SceneOptions, 'child' | 'servers'>> & Pick<SceneOptions, 'child'>
+  readonly #rows: readonly TextRow[]
+
+  private constructor(route: Route, folder: string, urls: SceneOptions['servers'], options: SceneOptions) {
+    this.route = route
+    this.folder = folder
+    this.source = urls.source
+    this.target = urls.target
+    const existing = route.mode === 'append' && route.to === 'postgres'
+    this.#options = { rows: 12_000, partitionBytes: 200_000, existing, faultyRow: false, ...options }
+    this.#rows = sceneRows(1, this.#options.rows)
+  }
+
+  static async create(route: Route, options: SceneOptions): Promise<Scene> {
+    const folder = await mkdtemp(join(tmpdir(), 'nebula-scene-'))
+    const source = await createDatabase({ url: options.servers.source })
+    const target = await createDatabase({ url: options.servers.target })
+    const scene = new Scene(route, folder, { source, target }, options)
+    await createTable(source, scene.#rows)
+    if (route.from === 'csv') {
+      await mkdir(join(folder, 'in'))
+      const faulty = scene.#faulty.map(([, line]) => `${line}\n`).join('')
+      await writeFile(join(folder, 'in', 'orders.csv'), toCsv(scene.#rows) + faulty)
+    }
+    await scene.reset()
+    return scene
+  }
+
+  /** Everything as it was before the first run. */
+  async reset(): Promise<void> {
+    await rm(join(this.folder, 'out'), { recursive: true, force: true })
+    await rm(join(this.folder, '.nebula'), { recursive: true, force: true })
+    await mkdir(join(this.folder, 'out'))
+    const { existing } = this.#options
+    if (this.route.to === 'csv') {
+      if (existing) await writeFile(join(this.folder, 'out', 'orders.csv'), toCsv(EXISTING))
+      return
+    }
+    await query(this.target, 'DROP SCHEMA public CASCADE; CREATE SCHEMA public')
+    if (existing) await createTable(this.target, EXISTING)
+  }
+
+  /** Writes the pipeline file that the command runs. */
+  async writePipeline(settings: SceneSettings = {}): Promise<void> {
+    await writeFile(join(this.folder, 'orders.json'), JSON.stringify(this.#pipeline(settings)))
+  }
+
+  /** Runs the command with these settings to its end, in a process of its own. */
+  async run(settings: SceneSettings = {}, started?: (child: ChildProcess) => void): Promise<SceneRun> {
+    await this.writePipeline(settings)
+    const env = { SOURCE_URL: settings.sourceUrl ?? this.source, TARGET_URL: settings.targetUrl ?? this.target }
+    const { command } = this.#options.nebula
+    const state = settings.state === undefined ? [] : ['--state', settings.state]
+    const args = ['run', 'orders.json', ...state, '--json']
+    const run = { command: [...command, ...args], cwd: this.folder, env: { ...this.#options.nebula.env, ...env } }
+    const outcome = await runCommand(run, HANGING_MS, started)
+    if (outcome.milliseconds >= HANGING_MS) throw new Error(`The run hangs. ${outcome.stderr}`)
+    return { ...outcome, failure: failureOf(outcome.report) }
+  }
+
+  /** Runs the pipeline in this process, which is quicker: for runs to which nothing happens. */
+  async runHere(settings: SceneSettings = {}): Promise<SceneRun> {
+    await this.writePipeline(settings)
+    const [startedAt, began] = [Date.now(), performance.now()]
+    const end = await runPipeline(await this.#load(settings)).then(
+      (report) => ({ report, code: report.exitCode, failure: failureOf(report) }),
+      (error: unknown) => {
+        const { code, message, fix, exitCode } = toNebulaError(error)
+        return { report: undefined, code: exitCode, failure: { code, message, fix } }
+      },
+    )
+    return { ...end, signal: null, stderr: '', startedAt, milliseconds: performance.now() - began }
+  }
+
+  /** The same command again: it ends well, with every row at its place once, and nothing else is left. */
+  async rerun(settings: SceneSettings = {}): Promise<SceneRun> {
+    const outcome = await this.runHere(settings)
+    this.expectDone(outcome)
+    await this.expectSame()
+    await this.expectNothingLeft()
+    return outcome
+  }
+
+  expectDone({ code, failure, stderr }: SceneRun): void {
+    assert.deepEqual({ code, failure }, { code: this.#exitCode, failure: undefined }, stderr)
+  }
+
+  /** Compares source and destination, row by row. */
+  async expectSame(): Promise<void> {
+    const difference = await this.compare()
+    if (!isEqual(difference)) throw new Error(`The rows differ: ${JSON.stringify(difference)}`)
+  }
+
+  async compare(): Promise<RowDifference> {
+    const actual = [...(await this.#targetRows()), ...(await this.#deadLetters())]
+    return compareRows([...this.#wanted, ...this.#faulty], actual)
+  }
+
+  /** True when a reader of the target sees what was there before the run, or all that is to be there. */
+  async isWhole(): Promise<boolean> {
+    const actual = await this.#targetRows()
+    return isEqual(compareRows(this.#before, actual)) || isEqual(compareRows(this.#wanted, actual))
+  }
+
+  /** No session, staging, lock or temporary file of a run that is over. */
+  async expectNothingLeft(): Promise<void> {
+    for (const url of [this.source, this.target]) await noSessions(url)
+    const tables = await query(
+      this.target,
+      `SELECT relname FROM pg_class WHERE relname LIKE 'nebula%' AND relkind = 'r'`,
+    )
+    assert.deepEqual(tables, this.route.to === 'csv' ? [] : [{ relname: 'nebula_checkpoints' }])
+    const files = await readdir(this.folder, { recursive: true })
+    assert.deepEqual(
+      files.filter((name) => /\.(lock|takeover|tmp|staged|run)\b/.test(name)),
+      [],
+    )
+  }
+
+  /** For `crashAtRandom` and `crashAtPoints`. Writes the pipeline file. */
+  async subject(settings: SceneSettings = {}): Promise<CrashSubject> {
+    await this.writePipeline(settings)
+    const { nebula, child } = this.#options
+    const urls = { SOURCE_URL: this.source, TARGET_URL: this.target }
+    const commandOf = ({ command, env }: Program, ...args: string[]): RunCommand => {
+      return { command: [...command, ...args], cwd: this.folder, env: { ...env, ...urls } }
+    }
+    return {
+      command: commandOf(nebula, 'run', 'orders.json', '--json'),
+      ...(child ? { commandAt: (point: number) => commandOf(child, 'orders.json', String(point)) } : {}),
+      exitCode: this.#exitCode,
+      reset: () => this.reset(),
+      compare: () => this.compare(),
+      expectNothingLeft: () => this.expectNothingLeft(),
+      isWhole: () => this.isWhole(),
+      hasBegun: (pid) => this.#isLockedBy(pid),
+      recall: () => this.#recall(),
+    }
+  }
+
+  #load({ sourceUrl = this.source, targetUrl = this.target, state }: SceneSettings = {}): Promise<Pipeline> {
+    const environment = { SOURCE_URL: sourceUrl, TARGET_URL: targetUrl }
+    const stateFolder = state === undefined ? {} : { stateFolder: state }
+    return loadPipeline(join(this.folder, 'orders.json'), { environment, ...stateFolder })
+  }
+
+  /** The lock names the process that runs the pipeline. */
+  #isLockedBy(pid: number): boolean {
+    try {
+      const lock = readFileSync(join(this.folder, '.nebula', 'orders.lock'), 'utf8')
+      return (JSON.parse(lock) as { readonly pid: number }).pid === pid
+    } catch {
+      return false
+    }
+  }
+
+  async #recall(): Promise<Recalled | undefined> {
+    const pipeline = await this.#load()
+    const open = await openPipeline(pipeline, {})
+    try {
+      return await open.drivers.destination.recall?.(pipeline.name, open.contexts.destination)
+    } finally {
+      await open.close()
+    }
+  }
+
+  /** What the target holds before the run, and what it should hold behind it. */
+  get #before(): readonly TextRow[] {
+    return this.#options.existing ? EXISTING : []
+  }
+
+  get #wanted(): readonly TextRow[] {
+    return this.route.mode === 'append' ? [...this.#before, ...this.#rows] : this.#rows
+  }
+
+  /** Dead letters that the run should keep, as rows of their own. */
+  get #faulty(): readonly TextRow[] {
+    return this.#options.faultyRow && this.route.from === 'csv'
+      ? [['a dead letter', 'no number,"x",1.00,2000-01-01']]
+      : []
+  }
+
+  get #exitCode(): number {
+    return this.#faulty.length > 0 ? 5 : 0
+  }
+
+  #pipeline({ source, destination, pipeline }: SceneSettings): object {
+    const { from, to, mode } = this.route
+    const advanced = { partition_bytes: this.#options.partitionBytes }
+    return {
+      source: { ...endOf(from, 'in', 'SOURCE_URL'), advanced, ...source },
+      destination: { ...endOf(to, 'out', 'TARGET_URL'), ...destination },
+      streams: {
+        [from === 'csv' ? 'orders' : 'public.orders']: {
+          mode,
+          target: to === 'csv' ? TARGET : `public.${TARGET}`,
+          ...(this.#faulty.length > 0 ? { max_errors: 1 } : {}),
+          ...(from === 'csv' ? { types: TYPES } : {}),
+        },
+      },
+      parallel: 1,
+      ...pipeline,
+    }
+  }
+
+  async #targetRows(): Promise<TextRow[]> {
+    if (this.route.to === 'postgres') return tableRows(this.target)
+    const out = join(this.folder, 'out')
+    const files = (await readdir(out)).filter((name) => name.endsWith('.csv'))
+    const texts = await Promise.all(files.map((name) => readFile(join(out, name), 'utf8')))
+    return texts.flatMap(fromCsv)
+  }
+
+  async #deadLetters(): Promise<TextRow[]> {
+    const files = await readdir(join(this.folder, '.nebula'), { recursive: true }).catch(() => [])
+    const letters = files.filter((name) => name.endsWith('.jsonl'))
+    const texts = await Promise.all(letters.map((name) => readFile(join(this.folder, '.nebula', name), 'utf8')))
+    const lines = texts.flatMap((text) => text.trimEnd().split('\n'))
+    return lines.map((line) => ['a dead letter', (JSON.parse(line) as { readonly raw: string }).raw])
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await rm(this.folder, { recursive: true, force: true })
+  }
+}
+
+function endOf(connector: SceneConnector, path: string, variable: string): object {
+  return connector === 'csv' ? { connector, path: `./${path}` } : { connector, url: `\${${variable}}` }
+}
+
+async function createTable(url: string, rows: readonly TextRow[]): Promise<void> {
+  await query(url, `CREATE TABLE ${TARGET} (${COLUMNS})`)
+  const columns = NAMES.map((_, i) => rows.map((row) => row[i]))
+  const arrays = COLUMNS.split(', ').map((column, i) => `$${i + 1}::${column.slice(column.indexOf(' ') + 1)}[]`)
+  await query(url, `INSERT INTO ${TARGET} SELECT * FROM unnest(${arrays.join(', ')})`, columns)
+  await query(url, `ANALYZE ${TARGET}`)
+}
+
+/** All rows of the target as texts; none where it is not there. */
+async function tableRows(url: string): Promise<TextRow[]> {
+  const there = await query(url, `SELECT to_regclass('public.${TARGET}') AS name`)
+  if (there[0]?.['name'] === null) return []
+  const texts = NAMES.map((name) => `${name}::text`).join(', ')
+  const rows = await query(url, `SELECT ${texts} FROM public.${TARGET}`)
+  return rows.map((row) => NAMES.map((name) => row[name] as string | null))
+}
+
+/** Resolves when no client is connected to the database of a URL: a server may need a while to notice. */
+async function noSessions(url: string): Promise<void> {
+  const sessions = `SELECT pid, state, query FROM pg_stat_activity WHERE datname = current_database()
+    AND pid <> pg_backend_pid() AND backend_type = 'client backend'`
+  await eventually(async () => {
+    const open = await query(url, sessions)
+    return open.length === 0 ? undefined : open
+  })
+}
+
+function failureOf(report: Report | undefined): Failure | undefined {
+  const failed = report as (Partial<Report> & { readonly error?: Failure }) | undefined
+  return failed?.error ?? failed?.streams?.flatMap(({ error }) => error ?? [])[0]
+}

@@ -1,0 +1,138 @@
+// Certifies the routes of this repository: kills them, lets them meet faults, and compares every row.
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { parseArgs } from 'node:util'
+import type { Route, SceneConnector } from '@nebula/testkit'
+import { chooseSeed, postgres } from '@nebula/testkit'
+import { certificate, certificatePath, isSound, summary } from './certify/certificate.ts'
+import type { Servers } from './certify/certify-route.ts'
+import { benchRoute, certifyRoute } from './certify/certify-route.ts'
+import type { Findings } from './certify/findings.ts'
+import { newFindings, readFindings, root, routeName, writeFindings } from './certify/findings.ts'
+
+const CONNECTORS: readonly SceneConnector[] = ['csv', 'postgres']
+/** Those that both ends of every route declare. */
+const MODES: readonly Route['mode'][] = ['overwrite', 'append']
+const ROUTES = CONNECTORS.flatMap((from) =>
+  CONNECTORS.flatMap((to) => MODES.map((mode): Route => ({ from, to, mode }))),
+)
+const KILLS = 40
+const FULL_KILLS = 1_000
+/** Routes at a time; each waits for disks and servers as long as it computes. */
+const LANES = 2
+
+const HELP = `Usage: npm run certify -- [options]
+
+Kills every route between the connectors of this repository at random moments and at each named point, lets it meet
+faults, and compares source and destination row by row.
+
+  --full           ${FULL_KILLS.toLocaleString('en')} kills at random moments for each route, and its certificate in docs/certificates;
+                   another call goes on where this one was stopped, unless the sources or the seed changed
+  --kills <n>      kills at random moments for each route (default: ${KILLS})
+  --routes <a,b>   only these, such as csv-postgres
+  --modes <a,b>    only these: ${MODES.join(', ')}
+  --seed <n>       the moments of an earlier call, in relation to how long a run takes (default: any)
+  --help           this text
+`
+
+interface Wish {
+  readonly full: boolean
+  readonly kills: number
+  readonly routes: readonly Route[]
+  readonly seed: number | undefined
+}
+
+function wishOf(args: string[]): Wish | undefined {
+  const text = { type: 'string' } as const
+  const flag = { type: 'boolean', default: false } as const
+  const options = { full: flag, help: flag, kills: text, routes: text, modes: text, seed: text }
+  const { values } = parseArgs({ args, options })
+  if (values.help) return undefined
+  const names = chosen('routes', values.routes, [...new Set(ROUTES.map(routeName))])
+  const modes = chosen('modes', values.modes, MODES)
+  return {
+    full: values.full,
+    kills: integer('kills', values.kills) ?? (values.full ? FULL_KILLS : KILLS),
+    routes: ROUTES.filter((route) => names.includes(routeName(route)) && modes.includes(route.mode)),
+    seed: integer('seed', values.seed),
+  }
+}
+
+function chosen(option: string, text: string | undefined, all: readonly string[]): readonly string[] {
+  const names = text?.split(',') ?? all
+  const unknown = names.filter((name) => !all.includes(name))
+  if (unknown.length > 0) throw new Error(`--${option}: there is no ${unknown.join(', ')}, but ${all.join(', ')}.`)
+  return names
+}
+
+function integer(option: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  if (!/^\d{1,10}$/.test(text)) throw new Error(`--${option} is a whole number.`)
+  return Number(text)
+}
+
+async function certifyAll({ full, kills, routes, seed }: Wish): Promise<boolean> {
+  const began = performance.now()
+  const [sound, mortal] = await Promise.all([postgres(), postgres({ flags: ['-c', 'log_connections=off'] })])
+  const servers: Servers = { sound, mortal, alone: oneAtATime() }
+  const save = full ? writeFindings : () => {}
+  const done: Findings[] = []
+  let failures = 0
+  const queue = [...routes]
+  const work = async (): Promise<void> => {
+    for (let route = queue.shift(); route; route = queue.shift()) {
+      const started = performance.now()
+      const found = (full && readFindings(route, seed)) || newFindings(route, seed ?? chooseSeed())
+      try {
+        await certifyRoute(found, kills, servers, save)
+        done.push(found)
+        console.log(summary(found, (performance.now() - started) / 1000))
+      } catch (error) {
+        failures++
+        const at = `seed ${found.seed}, moment ${found.random.index - 1}`
+        console.log(`FAIL ${routeName(route)}, ${route.mode}, ${at}: ${String(error)}`)
+      }
+    }
+  }
+  try {
+    await Promise.all(Array.from({ length: LANES }, work))
+    for (const found of full ? done : []) await conclude(found, servers)
+  } finally {
+    await Promise.all([sound.stop(), mortal.stop()])
+  }
+  const bad = failures + done.filter((found) => !isSound(found)).length
+  const seconds = ((performance.now() - began) / 1000).toFixed(0)
+  console.log(`${routes.length} routes, ${bad} of them unsound, in ${seconds} s`)
+  return bad === 0
+}
+
+/** Benchmarks by itself, and writes the certificate. */
+async function conclude(found: Findings, servers: Servers): Promise<void> {
+  if (!found.bench) {
+    await benchRoute(found, servers)
+    writeFindings(found)
+  }
+  const path = join(root, certificatePath(found.route))
+  mkdirSync(dirname(path), { recursive: true })
+  writeFileSync(path, certificate(found))
+  console.log(`wrote ${certificatePath(found.route)}`)
+}
+
+/** Runs each work when the one before has ended. */
+function oneAtATime(): Servers['alone'] {
+  let last: Promise<unknown> = Promise.resolve()
+  return (work) => {
+    const next = last.then(work, work)
+    last = next.catch(() => {})
+    return next
+  }
+}
+
+try {
+  const wish = wishOf(process.argv.slice(2))
+  if (!wish) process.stdout.write(HELP)
+  else if (!(await certifyAll(wish))) process.exitCode = 1
+} catch (error) {
+  console.error((error as Error).message)
+  process.exitCode = 2
+}
