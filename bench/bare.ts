@@ -41,7 +41,7 @@ async function pipelineOf([from, to]: readonly string[]): Promise<Pipeline> {
   }
 }
 
-/** No retry, no limit, no counting, no dead letters, no read ahead: what the drivers themselves need. */
+/** No retry, no limit, no counting, no dead letters: what the drivers themselves need. */
 async function moveBare({ source: from, destination: to }: Pipeline): Promise<void> {
   const source = from.connector.source?.(from.config)
   const destination = to.connector.destination?.(to.config)

@@ -5,8 +5,8 @@ interface Waiter {
 }
 
 /**
- * A first-in first-out queue that is bounded by bytes: `push` waits while it is full and never drops; an item larger
- * than the whole bound passes alone. One producer and one consumer.
+ * A first-in first-out queue that is bounded by bytes: `push` waits while more than the bound is queued and never drops,
+ * so that the last item alone may pass it. With a bound of 0 one item waits at a time. One producer and one consumer.
  */
 export class ByteQueue<T> implements AsyncIterable<T> {
   readonly #maxBytes: number
@@ -28,18 +28,17 @@ export class ByteQueue<T> implements AsyncIterable<T> {
     return this.#bytes
   }
 
-  /** Resolves once there is room and the item is queued; rejects when the consumer went away or `fail` was called. */
+  /** Queues the item, and resolves once another may come. Rejects, and takes nothing, when the queue is at its end. */
   async push(item: T): Promise<void> {
-    const bytes = this.#sizeOf(item)
-    while (this.#bytes > 0 && this.#bytes + bytes > this.#maxBytes && !this.#ended) {
+    if (this.#ended) throw this.#error ?? new NebulaError('aborted', { message: 'The queue was closed.' })
+    this.#items.push(item)
+    this.#bytes += this.#sizeOf(item)
+    this.#wake('consumer')
+    while (this.#bytes > this.#maxBytes && !this.#ended) {
       await new Promise<void>((resolve) => {
         this.#producer = { wake: resolve }
       })
     }
-    if (this.#ended) throw this.#error ?? new NebulaError('aborted', { message: 'The queue was closed.' })
-    this.#items.push(item)
-    this.#bytes += bytes
-    this.#wake('consumer')
   }
 
   /** No more items: the consumer ends after the last one. */
@@ -48,7 +47,7 @@ export class ByteQueue<T> implements AsyncIterable<T> {
     this.#wakeBoth()
   }
 
-  /** The consumer gets `error` after the items that are queued; a waiting producer gets it at once. */
+  /** The consumer gets `error` after the items that are queued; the producer gets it with its next one. */
   fail(error: unknown): void {
     this.#error ??= error
     this.end()

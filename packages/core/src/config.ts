@@ -50,9 +50,9 @@ const performance = z.strictObject({
   batchBytes: size('8MB').describe(
     'bytes of a batch, at most, and an eighth of the memory of a task; a larger row is a batch of its own',
   ),
-  bufferBytes: size()
-    .optional()
-    .describe('bytes that are read ahead of the writer, at most; default: those of a batch'),
+  bufferBytes: size('0B').describe(
+    'bytes of batches that wait for the writer before reading stops, and one batch more; 0: none is read ahead, beside what drivers do themselves',
+  ),
   workers: count.optional().describe('partition tasks at once, where the pipeline has no parallel; default: the cores'),
   maxConcurrency: count.default(10).describe('connections at once, at most'),
   flushInterval: duration('10s').describe('a batch that has rows goes on its way after so long, though it is not full'),

@@ -129,7 +129,7 @@ export class Scheduler {
       maxErrors: lane.agreed.options.maxErrors ?? reliability.maxErrors,
       commitBytes: lane.plan.accepted.partitionBytes ?? COMMIT_BYTES,
       commitMs: performance.checkpointInterval,
-      bufferBytes: performance.bufferBytes ?? batchBytes,
+      bufferBytes: performance.bufferBytes,
       limits: taskLimits(pipeline.source.config, pipeline.destination.config),
     }
     const last: Checkpoint | undefined = prepared.checkpoints.get(partition.id)

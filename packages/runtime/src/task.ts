@@ -38,7 +38,7 @@ export interface Task {
   readonly commitBytes: number
   /** ... or milliseconds. */
   readonly commitMs: number
-  /** Bytes that are read ahead of the writer, at most. */
+  /** Bytes that may wait for the writer before reading stops; 0: nothing is read ahead of it. */
   readonly bufferBytes: number
   readonly limits: TaskLimits
 }
@@ -154,10 +154,11 @@ class Attempt {
     this.failed = 'destination'
     this.#committedAt = source.clock.now()
     const writer = ends.writer(await this.#ports.destination.writer(task, destination))
-    const queue = new ByteQueue<Held>(bufferBytes, (held) => held.bytes)
-    const reading = this.#read(queue, ends)
+    const batches = this.#batches(ends)
+    const queue = bufferBytes > 0 ? new ByteQueue<Held>(bufferBytes, (held) => held.bytes) : undefined
+    const reading = queue && fill(queue, batches)
     try {
-      for await (const held of this.#timed(queue)) {
+      for await (const held of this.#timed(queue ?? batches, queue)) {
         await this.#move(held, { writer, transformer, isolate, context: destination })
       }
       await reading
@@ -167,7 +168,7 @@ class Attempt {
       this.#ports.meter.undone(this.#counts)
       this.#counts = NOTHING
       this.#letters = []
-      for (const { batch } of queue.drain()) batch.release()
+      for (const { batch } of queue?.drain() ?? []) batch.release()
       await Promise.all([reading, abortWriter(writer, error, destination)])
       if (ends.late) this.failed = ends.late.end
       throw ends.late?.error ?? error
@@ -210,28 +211,27 @@ class Attempt {
     return new Transformer({ transform, readSchema: read.schema, writeSchema: write.schema, facts, code, pool })
   }
 
-  /** Reads one batch ahead of the writer. Never rejects: an error travels through the queue. */
-  async #read(queue: ByteQueue<Held>, ends: WatchedEnds): Promise<void> {
+  /** The source's batches, no faster than it may give them. */
+  async *#batches(ends: WatchedEnds): AsyncGenerator<Held> {
     const { partition, read: stream, run, batch: limits } = this.#task
     const snapshot = run.plan.snapshot === undefined ? {} : { snapshot: run.plan.snapshot }
     const from = this.last?.position === undefined ? {} : { from: this.last.position }
+    const { rate } = this.#ports.policies.source
     try {
       const batches = this.#ports.source.read({ partition, stream, batch: limits, ...snapshot, ...from }, ends.source)
-      const { rate } = this.#ports.policies.source
-      for await (const batch of ends.batches(batches)) await pushOrRelease(queue, batch, rate, ends.source)
-      queue.end()
+      for await (const batch of ends.batches(batches)) yield await paced(batch, rate, ends.source)
     } catch (error) {
       if (!ends.source.signal.aborted) this.failed = 'source'
-      queue.fail(error)
+      throw error
     }
   }
 
-  /** The queue's batches, with the time spent waiting for each counted for the source. */
-  async *#timed(queue: ByteQueue<Held>): AsyncIterable<Held> {
+  /** The same batches, with the time spent waiting for each counted for the source. */
+  async *#timed(batches: AsyncIterable<Held>, queue: ByteQueue<Held> | undefined): AsyncIterable<Held> {
     let began = performance.now()
-    for await (const held of queue) {
+    for await (const held of batches) {
       this.#ports.meter.waited('source', performance.now() - began)
-      this.#ports.meter.recorder.buffered(this.#task.partition.stream, queue.bytes / this.#task.batch.bytes)
+      if (queue) this.#ports.meter.recorder.buffered(this.#task.partition.stream, queue.bytes / this.#task.batch.bytes)
       yield held
       began = performance.now()
     }
@@ -334,18 +334,30 @@ async function abortWriter(writer: Writer, reason: unknown, { logger }: Context)
   }
 }
 
-async function pushOrRelease(
-  queue: ByteQueue<Held>,
-  batch: RecordBatch,
-  rate: RateLimiter,
-  { signal }: Context,
-): Promise<void> {
+async function paced(batch: RecordBatch, rate: RateLimiter, { signal }: Context): Promise<Held> {
   try {
     const bytes = batch.byteLength
     await rate.take(batch.rows, bytes, signal)
-    await queue.push({ batch, bytes })
+    return { batch, bytes }
   } catch (error) {
     batch.release()
     throw error
+  }
+}
+
+/** Reads ahead of the writer. Never rejects: an error travels through the queue. */
+async function fill(queue: ByteQueue<Held>, batches: AsyncIterable<Held>): Promise<void> {
+  try {
+    for await (const held of batches) {
+      try {
+        await queue.push(held)
+      } catch (error) {
+        held.batch.release()
+        throw error
+      }
+    }
+    queue.end()
+  } catch (error) {
+    queue.fail(error)
   }
 }

@@ -96,6 +96,10 @@ describe('metrics', () => {
       expect([name, found.get(`nebula.${name}`)]).toEqual([name, expect.any(Number)])
       expect(found.get(`nebula.${name}`)).toBeGreaterThan(0)
     }
+  })
+
+  test('say how full the queue of batches is that are read ahead', async () => {
+    const found = await counted({ performance: { batchSize: 10, bufferBytes: '1MB' } })
     expect(found.get('nebula.buffer.fill')).toBeTypeOf('number')
   })
 

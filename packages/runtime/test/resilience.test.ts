@@ -239,8 +239,9 @@ describe('performance', () => {
   })
 
   test.each([
-    [{ bufferBytes: 1 }, 3],
-    [{}, 5],
+    [{}, 1],
+    [{ bufferBytes: '1B' }, 2],
+    [{ bufferBytes: '1kB' }, 5],
   ])('buffer_bytes bounds what is read ahead of the writer: %j', async (performance, batches) => {
     const ledger = new Ledger()
     const writing = Promise.withResolvers<void>()
