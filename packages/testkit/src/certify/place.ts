@@ -180,7 +180,8 @@ export class Place implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await rm(this.folder, { recursive: true, force: true })
+    // A run that hangs, or was given up, may still write into it.
+    await rm(this.folder, { recursive: true, force: true, maxRetries: 3 })
   }
 }
 

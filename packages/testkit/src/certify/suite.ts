@@ -52,6 +52,15 @@ export function subjectOf<Server extends SubjectServer | undefined>(
 
 /** Runs one check in a place of its own. Throws what does not hold. */
 export async function runCheck(check: Check, subject: Subject, server: SubjectServer | undefined): Promise<void> {
-  await using place = await Place.create(subject, server)
-  await within(CHECK_TIMEOUT_MS, 'The check', check.run(place))
+  try {
+    await using place = await Place.create(subject, server)
+    await within(CHECK_TIMEOUT_MS, 'The check', check.run(place))
+  } catch (error) {
+    throw firstOf(error)
+  }
+}
+
+/** The failure itself, where what it left behind could not be closed either. */
+function firstOf(error: unknown): unknown {
+  return error instanceof Error && 'suppressed' in error ? firstOf(error.suppressed) : error
 }
