@@ -1,5 +1,6 @@
 // Moves lineitem by the drivers alone, or by the runtime around them. Arguments: bare | runtime, ROUTE, a folder.
 // Prints the CPU seconds between the loaded modules and the closed connections.
+import { enableCompileCache } from 'node:module'
 import { setTimeout as delay } from 'node:timers/promises'
 import { join } from 'node:path'
 import type {
@@ -111,6 +112,8 @@ function bareContext(): Context {
   }
 }
 
+// As the nebula command does.
+enableCompileCache()
 const pipeline = await pipelineOf(route.split('-'))
 const before = process.cpuUsage()
 if (mode === 'bare') await moveBare(pipeline)

@@ -9,18 +9,21 @@ export type RateLimits = BaseConfig['reliability']['rateLimit']
 export class RateLimiter {
   readonly #buckets: readonly [rows: Bucket, size: Bucket]
   readonly #clock: Clock
+  readonly #unlimited: boolean
   /** When the last one passes. */
   #last = 0
 
   /** `burst` is in milliseconds of the rate. A rate that is left out is not limited. */
   constructor({ recordsPerSec, bytesPerSec, burst }: RateLimits, clock: Clock) {
     this.#clock = clock
+    this.#unlimited = recordsPerSec === undefined && bytesPerSec === undefined
     const now = clock.now()
     this.#buckets = [new Bucket(recordsPerSec, burst, now), new Bucket(bytesPerSec, burst, now)]
   }
 
   /** Waits until a batch may pass, in the order of the calls. Throws `aborted` when the signal fires first. */
   async take(records: number, bytes: number, signal: AbortSignal): Promise<void> {
+    if (this.#unlimited) return
     const now = this.#clock.now()
     const [rows, size] = this.#buckets
     const at = Math.max(now, this.#last, rows.paidAt, size.paidAt)

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // Only what the fastest verb needs is loaded here: everything else comes when it is used.
-import { createRequire } from 'node:module'
+import { createRequire, enableCompileCache } from 'node:module'
 import { guardOutput } from './output.ts'
 
 const { version } = createRequire(import.meta.url)('../package.json') as { version: string }
@@ -13,6 +13,8 @@ if (major < 22 || (major === 22 && minor < 18)) {
 } else if (process.argv.length === 3 && ['version', '--version', '-V'].includes(verb ?? '')) {
   process.stdout.write(`nebula ${version}\n`)
 } else {
+  // What was compiled once starts sooner the next time; where it cannot be kept, nothing is said.
+  enableCompileCache()
   const { main } = await import('./main.ts')
   process.exitCode = await main(process.argv.slice(2), version)
 }
