@@ -16,7 +16,7 @@ const MODES: readonly Route['mode'][] = ['overwrite', 'append']
 const ROUTES = CONNECTORS.flatMap((from) =>
   CONNECTORS.flatMap((to) => MODES.map((mode): Route => ({ from, to, mode }))),
 )
-const KILLS = 40
+const KILLS = 20
 const FULL_KILLS = 1_000
 /** Routes at a time; each waits for disks and servers as long as it computes. */
 const LANES = 2
