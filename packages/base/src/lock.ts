@@ -22,12 +22,13 @@ export async function takeLock(path: string): Promise<() => Promise<void>> {
     await mkdir(dirname(path), { recursive: true })
     await writeFile(mine, JSON.stringify({ pid: process.pid, began: began(process.pid) ?? '' }))
     await place(mine, path)
-    await sweep(path)
   } catch (error) {
     throw fileError(error, path)
   } finally {
     await rm(mine, { force: true }).catch(() => {})
   }
+  // What cannot be removed is in nobody's way.
+  await sweep(path).catch(() => {})
   return () => rm(path, { force: true })
 }
 
