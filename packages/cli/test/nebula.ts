@@ -3,15 +3,12 @@ import { fileURLToPath } from 'node:url'
 import type { FaultyRoute, Outcome, Program, Route, RunCommand, SceneOptions } from '@nebula/testkit'
 import { CRASH_CHILD, FaultyScene, runCommand, Scene } from '@nebula/testkit'
 
-/** Sources that were compiled once start in half the time. */
-const COMPILED = fileURLToPath(new URL('../node_modules/.cache/compiled', import.meta.url))
 /** The entry of the nebula command. */
 export const BIN = fileURLToPath(new URL('../src/bin.ts', import.meta.url))
 
 /** A module of the sources as a program. */
 function program(path: string): Program {
-  const env = { NODE_OPTIONS: '', NODE_COMPILE_CACHE: COMPILED }
-  return { command: [process.execPath, '--conditions=source', path], env }
+  return { command: [process.execPath, '--conditions=source', path], env: { NODE_OPTIONS: '' } }
 }
 
 /** The nebula command, from the sources. */

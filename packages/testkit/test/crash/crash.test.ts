@@ -33,7 +33,7 @@ async function subjectOf(destination: string, points?: readonly number[]): Promi
       ...point.map(String),
     ],
     cwd: folder,
-    env: { NODE_OPTIONS: '', NODE_COMPILE_CACHE: path('../../node_modules/.cache/compiled') },
+    env: { NODE_OPTIONS: '' },
   })
   const target = join(folder, 'target')
   const actual = async (): Promise<TextRow[]> => {
