@@ -12,6 +12,7 @@ import { memoryConnector } from '../memory/memory-connector.ts'
 import type { Row } from '../memory/memory-connector.ts'
 import { memoryDestination, MemoryTarget } from '../memory/memory-destination.ts'
 import { memorySource } from '../memory/memory-source.ts'
+import { expectDone } from './expect-done.ts'
 import type { Keys, Subject, SubjectServer } from './subject.ts'
 import type { Table } from './table.ts'
 import type { Tap } from './tap.ts'
@@ -110,7 +111,7 @@ export class Place implements AsyncDisposable {
   async create(table: Table): Promise<void> {
     const { create } = this.subject
     if (create) await create(this.keys, table)
-    else this.expectDone(await this.write(table))
+    else expectDone(await this.write(table))
   }
 
   /** What a table of the place holds, by the system's own means where the subject has them; in any order. */
@@ -118,7 +119,7 @@ export class Place implements AsyncDisposable {
     const { contents } = this.subject
     if (contents) return contents(this.keys, table)
     const { report, rows } = await this.read(table)
-    this.expectDone(report)
+    expectDone(report)
     return rows
   }
 
@@ -171,12 +172,6 @@ export class Place implements AsyncDisposable {
   /** Where runs keep lock, dead letters, reports. */
   get stateFolder(): string {
     return join(this.folder, '.nebula')
-  }
-
-  expectDone(report: Report): void {
-    if (report.status === 'done') return
-    const errors = report.streams.map(({ error }) => error && `${error.code}: ${error.message}`)
-    throw new Error(`The run ended as ${report.status}. ${errors.join(' ')}`)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

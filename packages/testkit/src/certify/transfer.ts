@@ -7,7 +7,7 @@ import { memoryConnector } from '../memory/memory-connector.ts'
 import { memoryDestination, MemoryTarget } from '../memory/memory-destination.ts'
 import type { MemorySource } from '../memory/memory-source.ts'
 import { memorySource } from '../memory/memory-source.ts'
-import { expectThat } from './expect-that.ts'
+import { expectDone } from './expect-done.ts'
 import type { Place } from './place.ts'
 import type { Keys, Subject } from './subject.ts'
 import type { Table } from './table.ts'
@@ -53,11 +53,6 @@ export async function writeAll(place: Place, tables: readonly Table[], transfer:
   const report = await write(place, { streams: [...tables] }, transfer)
   expectDone(report)
   return report
-}
-
-export function expectDone(report: Report): void {
-  const errors = report.streams.flatMap(({ error }) => (error ? [`${error.code}: ${error.message}`] : []))
-  expectThat(report.status === 'done', `The run ended as ${report.status}. ${errors.join(' ')}`)
 }
 
 /** Where a table is read: as the destination says in which stream it is read back, or by its own name. */

@@ -1,21 +1,18 @@
 import type { ReadTask, RecordBatch, SourceDriver } from '@nebula/core'
 import { BufferPool } from '@nebula/core'
 import type { Check } from '../check.ts'
+import { expectDone } from '../expect-done.ts'
 import { expectFailure } from '../expect-failure.ts'
 import { expectRows } from '../expect-rows.ts'
+import { noDestination, noSource } from '../needs.ts'
 import type { Place } from '../place.ts'
 import { readTask } from '../read-task.ts'
 import { sampleTable } from '../sample-table.ts'
-import type { Subject } from '../subject.ts'
 import { Tap } from '../tap.ts'
 import type { TapHooks } from '../tap.ts'
 
 const TABLE = sampleTable('buffered', 5_000, 100)
 const BATCH_ROWS = 500
-
-const noSource = ({ connector }: Subject): string | undefined => (connector.source ? undefined : 'it is no source')
-const noDestination = ({ connector }: Subject): string | undefined =>
-  connector.destination ? undefined : 'it is no destination'
 
 /** Writes over everything that a batch holds. */
 function scribble(value: unknown): void {
@@ -40,14 +37,14 @@ export const bufferChecks: readonly Check[] = [
       const spoil: TapHooks = {
         after: ({ method, args }) => method === 'write' && scribbleBatch(args[0] as RecordBatch),
       }
-      place.expectDone(await place.write(TABLE, { batchRows: BATCH_ROWS, tap: new Tap(spoil) }))
+      expectDone(await place.write(TABLE, { batchRows: BATCH_ROWS, tap: new Tap(spoil) }))
       expectRows(await place.contents(TABLE), TABLE.rows)
       if (!place.subject.connector.source) return
       // From itself it may take its own bytes as they come.
       const to = new Tap(spoil).endpoint(place.endpoint())
       const copied = { ...TABLE, name: 'copied' }
       const stream = { target: copied.name }
-      place.expectDone(await place.readInto(to, TABLE, { batchRows: BATCH_ROWS, stream }))
+      expectDone(await place.readInto(to, TABLE, { batchRows: BATCH_ROWS, stream }))
       expectRows(await place.contents(copied), TABLE.rows)
     },
   },
@@ -61,7 +58,7 @@ export const bufferChecks: readonly Check[] = [
           if (method === 'write') (args[0] as RecordBatch).column(0)
         },
       })
-      place.expectDone(await place.write(TABLE, { batchRows: BATCH_ROWS, tap }))
+      expectDone(await place.write(TABLE, { batchRows: BATCH_ROWS, tap }))
     },
   },
   {
@@ -78,7 +75,7 @@ export const bufferChecks: readonly Check[] = [
           if (done !== true && value.rows > 0) batches.push(value)
         },
       })
-      place.expectDone((await place.read(TABLE, { batchRows: BATCH_ROWS, tap })).report)
+      expectDone((await place.read(TABLE, { batchRows: BATCH_ROWS, tap })).report)
       for (const batch of batches) {
         await expectFailure(async () => batch.column(0), 'A column of a batch that was released', ['released'])
         await expectFailure(async () => batch.release(), 'Releasing a batch twice', ['released'])
@@ -91,7 +88,7 @@ export const bufferChecks: readonly Check[] = [
     exempt: noSource,
     run: async (place) => {
       await place.create(TABLE)
-      await expectMemoryBack(place, 'Reading', 'read next', async (move) => (await place.read(TABLE, move)).report)
+      await expectMemoryBack('Reading', 'read next', async (move) => (await place.read(TABLE, move)).report)
       await readSome(place, async (driver, task) => {
         const pool = new BufferPool(8_000_000)
         for await (const batch of driver.read(task, place.context({ pool }))) {
@@ -113,19 +110,18 @@ export const bufferChecks: readonly Check[] = [
     group: 'buffers',
     name: 'gives all memory of a writer back: at its end, stopped, failed',
     exempt: noDestination,
-    run: (place) => expectMemoryBack(place, 'Writing', 'write', (move) => place.write(TABLE, move)),
+    run: (place) => expectMemoryBack('Writing', 'write', (move) => place.write(TABLE, move)),
   },
 ]
 
 /** Runs to the end, stopped in the middle, and failing there. */
 async function expectMemoryBack(
-  place: Place,
   what: string,
   method: string,
   run: (move: { batchRows: number; tap: Tap; signal?: AbortSignal }) => ReturnType<Place['run']>,
 ): Promise<void> {
   const whole = new Tap()
-  place.expectDone(await run({ batchRows: BATCH_ROWS, tap: whole }))
+  expectDone(await run({ batchRows: BATCH_ROWS, tap: whole }))
   expectNothingUsed(what, whole.pools)
   const stop = new AbortController()
   const stopped = new Tap({ during: (call) => call.method === method && call.index === 2 && stop.abort() })

@@ -4,6 +4,7 @@ import { isNebulaError, NebulaError } from '@nebula/core'
 import type { Endpoint, Report } from '@nebula/runtime'
 import type { MemorySource } from '../../memory/memory-source.ts'
 import type { Check } from '../check.ts'
+import { expectDone } from '../expect-done.ts'
 import { withDestination } from '../delegate.ts'
 import { expectRows } from '../expect-rows.ts'
 import { expectThat } from '../expect-that.ts'
@@ -14,7 +15,7 @@ import { numbered } from '../tables.ts'
 import { acceptanceOf } from '../acceptance.ts'
 import { Tap } from '../tap.ts'
 import type { Transfer } from '../transfer.ts'
-import { expectDone, IMPATIENT, rowsOf, write, writeAll } from '../transfer.ts'
+import { IMPATIENT, rowsOf, write, writeAll } from '../transfer.ts'
 
 /** Two partitions of three batches. */
 const TABLE = numbered('committed', 12)

@@ -3,8 +3,10 @@ import type { AddressInfo, Socket } from 'node:net'
 import { createServer } from 'node:net'
 import type { Lifecycle } from '@nebula/core'
 import type { Check } from '../check.ts'
+import { expectDone } from '../expect-done.ts'
 import { expectNebulaError } from '../expect-failure.ts'
 import { expectRows } from '../expect-rows.ts'
+import { noDestination, noServer, noSource } from '../needs.ts'
 import type { Move, Place } from '../place.ts'
 import { Resources } from '../resources.ts'
 import { sampleTable } from '../sample-table.ts'
@@ -25,7 +27,7 @@ export const abortChecks: readonly Check[] = [
   {
     group: 'contract',
     name: 'ends reading within a second of being stopped, wherever it is',
-    exempt: ({ connector }) => (connector.source ? undefined : 'it is no source'),
+    exempt: noSource,
     run: async (place) => {
       await place.create(TABLE)
       await stopEverywhere(place, async (move) => (await place.read(TABLE, move)).report)
@@ -34,7 +36,7 @@ export const abortChecks: readonly Check[] = [
   {
     group: 'contract',
     name: 'ends writing within a second of being stopped, wherever it is',
-    exempt: ({ connector }) => (connector.destination ? undefined : 'it is no destination'),
+    exempt: noDestination,
     run: async (place) => {
       const pipeline = { name: 'stopped', parallel: 1 }
       await stopEverywhere(place, (move) => place.write(TABLE, { ...move, pipeline }))
@@ -44,7 +46,7 @@ export const abortChecks: readonly Check[] = [
   {
     group: 'contract',
     name: 'lets go of a connection that is being made when it is stopped',
-    exempt: ({ server }) => (server ? undefined : 'its system is no server'),
+    exempt: noServer,
     run: async (place) => {
       const { source, destination } = place.subject.connector
       if (source) await stopConnecting(place, (keys) => place.source(keys))
@@ -85,7 +87,7 @@ async function stopEverywhere(place: Place, run: (move: Move) => ReturnType<Plac
   await using _proxy = proxied?.proxy
   const shared: Move = { batchRows: 1_000, ...(proxied ? { keys: proxied.keys } : {}) }
   const seen = new Tap()
-  place.expectDone(await run({ ...shared, tap: seen }))
+  expectDone(await run({ ...shared, tap: seen }))
   const before = Resources.now()
   for (const point of points(seen.calls)) {
     const stop = new AbortController()
@@ -116,7 +118,7 @@ async function stopEverywhere(place: Place, run: (move: Move) => ReturnType<Plac
   }
   await before.expectNothingLeft('What was stopped')
   // And the same command comes to its end.
-  place.expectDone(await run(shared))
+  expectDone(await run(shared))
 }
 
 /** Every method that was asked; of those that were asked often, the first two and the last time. */

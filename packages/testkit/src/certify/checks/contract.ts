@@ -1,5 +1,7 @@
 import type { Check } from '../check.ts'
+import { expectDone } from '../expect-done.ts'
 import { expectFailure, expectNebulaError } from '../expect-failure.ts'
+import { noSource } from '../needs.ts'
 import type { Place } from '../place.ts'
 import { Resources } from '../resources.ts'
 import { sampleTable } from '../sample-table.ts'
@@ -123,7 +125,7 @@ export const contractChecks: readonly Check[] = [
   {
     group: 'contract',
     name: 'fails with an error of the catalogue for a stream that is gone',
-    exempt: ({ connector }) => (connector.source ? undefined : 'it is no source'),
+    exempt: noSource,
     run: async (place) => {
       await place.create(sampleTable('there', 1))
       const driver = place.source()
@@ -157,7 +159,7 @@ export const contractChecks: readonly Check[] = [
 async function live(place: Place, table: Table): Promise<void> {
   const { source, destination } = place.subject.connector
   if (source) {
-    place.expectDone((await place.read(table)).report)
+    expectDone((await place.read(table)).report)
     await using program = place.programSource()
     await program.initialize()
     for await (const batch of program.read(place.streamOf(table.name), { batch: { rows: 10 } })) {
@@ -166,7 +168,7 @@ async function live(place: Place, table: Table): Promise<void> {
     }
   }
   if (!destination) return
-  place.expectDone(await place.write({ ...table, name: 'kept again' }))
+  expectDone(await place.write({ ...table, name: 'kept again' }))
   await using program = place.programDestination()
   await program.initialize()
   await program.prepare({ stream: 'left', schema: { fields: table.fields } })

@@ -4,6 +4,7 @@ import { runPipeline } from '@nebula/runtime'
 import { MemoryTarget } from '../../memory/memory-destination.ts'
 import { tortureTypes } from '../../values/torture-values.ts'
 import type { Check } from '../check.ts'
+import { expectDone } from '../expect-done.ts'
 import { expectRows } from '../expect-rows.ts'
 import { expectThat } from '../expect-that.ts'
 import { keptLetters } from '../kept-letters.ts'
@@ -12,7 +13,7 @@ import type { Place } from '../place.ts'
 import type { Subject } from '../subject.ts'
 import type { Table } from '../table.ts'
 import { field } from '../tables.ts'
-import { expectDone, reading, rowsOf, write, writeAll } from '../transfer.ts'
+import { reading, rowsOf, write, writeAll } from '../transfer.ts'
 
 const ROWS = 20
 /** In three batches of seven: two in one of them, the last row, and none in between. */

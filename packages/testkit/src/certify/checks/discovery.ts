@@ -7,15 +7,14 @@ import type { Row } from '../../memory/memory-connector.ts'
 import { memoryDestination, MemoryTarget } from '../../memory/memory-destination.ts'
 import { memorySource } from '../../memory/memory-source.ts'
 import type { Check } from '../check.ts'
+import { expectDone } from '../expect-done.ts'
 import { expectFailure } from '../expect-failure.ts'
 import { expectRows } from '../expect-rows.ts'
 import { NAMES } from '../names.ts'
+import { noDestination, noSource } from '../needs.ts'
 import type { Place } from '../place.ts'
 import { sampleTable } from '../sample-table.ts'
-import type { Subject } from '../subject.ts'
 import type { Table } from '../table.ts'
-
-const noSource = ({ connector }: Subject): string | undefined => (connector.source ? undefined : 'it is no source')
 
 async function discover(place: Place): Promise<Catalog> {
   const driver = place.source()
@@ -54,7 +53,7 @@ async function writeAll(place: Place, tables: readonly Table[]): Promise<void> {
   const connector = memoryConnector('memory', { source: () => memorySource({ streams: [...tables] }) })
   const from: Endpoint = { connector, config: BaseConfig.parse({}) }
   const streams = Object.fromEntries(tables.map(({ name }) => [name, { mode: 'overwrite' as const }]))
-  place.expectDone(await place.run(from, place.endpoint(), streams))
+  expectDone(await place.run(from, place.endpoint(), streams))
 }
 
 /** Reads tables in one run, and compares their rows. */
@@ -63,7 +62,7 @@ async function readAll(place: Place, tables: readonly Table[]): Promise<void> {
   const connector = memoryConnector('memory', { destination: () => memoryDestination({ target }) })
   const streams = Object.fromEntries(tables.map(({ name }) => [place.streamOf(name), { mode: 'overwrite' as const }]))
   const to: Endpoint = { connector, config: BaseConfig.parse({}) }
-  place.expectDone(await place.run(place.endpoint(), to, streams))
+  expectDone(await place.run(place.endpoint(), to, streams))
   for (const table of tables) expectNamed(table, target.rows(place.streamOf(table.name)))
 }
 
@@ -92,7 +91,7 @@ export const discoveryChecks: readonly Check[] = [
   {
     group: 'discovery',
     name: 'keeps targets of any name apart, or refuses the name',
-    exempt: ({ connector }) => (connector.destination ? undefined : 'it is no destination'),
+    exempt: noDestination,
     run: async (place) => {
       const kept = await keptNames(place)
       if (!kept.includes('plain')) throw new Error('The target plain is refused.')
@@ -138,7 +137,7 @@ export const discoveryChecks: readonly Check[] = [
       const lost = fields.filter(({ name }) => !found.includes(name)).map(({ name }) => JSON.stringify(name))
       if (lost.length > 0) throw new Error(`Columns that are not discovered: ${lost.join(', ')}.`)
       const { report, rows } = await place.read(table, { stream: { columns: fields.map(({ name }) => name) } })
-      place.expectDone(report)
+      expectDone(report)
       expectRows(rows, table.rows)
     },
   },

@@ -6,11 +6,13 @@ import { memoryConnector } from '../../memory/memory-connector.ts'
 import { memoryDestination, MemoryTarget } from '../../memory/memory-destination.ts'
 import type { Row } from '../../memory/memory-connector.ts'
 import type { Check } from '../check.ts'
+import { expectDone } from '../expect-done.ts'
 import { expectFailure, expectNebulaError } from '../expect-failure.ts'
 import { expectRows } from '../expect-rows.ts'
+import { noServer } from '../needs.ts'
 import type { Move, Place } from '../place.ts'
 import { sampleTable } from '../sample-table.ts'
-import type { Keys, Subject } from '../subject.ts'
+import type { Keys } from '../subject.ts'
 import { Tap } from '../tap.ts'
 import type { TapHooks } from '../tap.ts'
 import { within } from '../within.ts'
@@ -34,8 +36,6 @@ const PASSING: readonly ErrorCode[] = [
   'source_changed',
   'circuit_open',
 ]
-
-const noServer = ({ server }: Subject): string | undefined => (server ? undefined : 'its system is no server')
 
 /** Something to move through the proxy, again and again under one name, and how to see that all of it arrived. */
 interface Route {
@@ -87,7 +87,7 @@ export const faultChecks: readonly Check[] = [
     const { route, proxy, keys } = await through(place, what)
     await using _proxy = proxy
     const before = { toClient: proxy.toClient.bytes, toServer: proxy.toServer.bytes }
-    place.expectDone(await route.move({ batchRows: BATCH_ROWS, keys }))
+    expectDone(await route.move({ batchRows: BATCH_ROWS, keys }))
     const way = what === 'reading' ? ('toClient' as const) : ('toServer' as const)
     const bytes = proxy[way].bytes - before[way]
     const patient = { ...keys, reliability: { maxRetries: 3, retryDelay: 1 } }
@@ -99,7 +99,7 @@ export const faultChecks: readonly Check[] = [
       const code = await within(GIVEN_UP_MS, doing, attempt(route, move))
       if (code !== undefined) {
         expectPassing(code, doing)
-        await expectArrival(place, route, move, doing)
+        await expectArrival(route, move, doing)
       } else await expectAllThere(route, doing)
     }
   }),
@@ -119,7 +119,7 @@ export const faultChecks: readonly Check[] = [
       expectPassing(code, doing)
       proxy.cutAll('reset')
       await proxy.heal()
-      await expectArrival(place, route, { keys, pipeline: move.pipeline, batchRows: BATCH_ROWS }, doing)
+      await expectArrival(route, { keys, pipeline: move.pipeline, batchRows: BATCH_ROWS }, doing)
     }
   }),
   ...both('gets through a slow network', (what) => async (place) => {
@@ -127,7 +127,7 @@ export const faultChecks: readonly Check[] = [
     await using _proxy = proxy
     proxy.toClient.latencyMs = 5
     proxy.toServer.latencyMs = 5
-    place.expectDone(await route.move({ batchRows: BATCH_ROWS, keys }))
+    expectDone(await route.move({ batchRows: BATCH_ROWS, keys }))
     expectRows(await route.rows(), TABLE.rows)
   }),
   ...both('loses and doubles nothing when the server is killed and starts again', (what) => async (place) => {
@@ -144,7 +144,7 @@ export const faultChecks: readonly Check[] = [
       await place.server?.restart()
       if (code !== undefined) expectPassing(code, doing)
       if (code === undefined) await expectAllThere(route, doing)
-      else await expectArrival(place, route, move, doing)
+      else await expectArrival(route, move, doing)
     }
   }),
 ]
@@ -213,9 +213,9 @@ function expectPassing(code: ErrorCode, what: string): void {
 }
 
 /** The same command, once the fault is over, comes to the end with every row once. */
-async function expectArrival(place: Place, route: Route, move: Move, what: string): Promise<void> {
+async function expectArrival(route: Route, move: Move, what: string): Promise<void> {
   try {
-    place.expectDone(await route.move(move))
+    expectDone(await route.move(move))
   } catch (error) {
     throw new Error(`${what}, and the next run: ${(error as Error).message}`, { cause: error })
   }

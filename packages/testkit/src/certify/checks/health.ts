@@ -3,15 +3,11 @@ import type { Health, RecordBatch, RowObject } from '@nebula/core'
 import type { Check } from '../check.ts'
 import { expectFailure } from '../expect-failure.ts'
 import { expectRows } from '../expect-rows.ts'
+import { noDestination, noServer, noSource } from '../needs.ts'
 import type { Place } from '../place.ts'
 import { sampleTable } from '../sample-table.ts'
-import type { Subject } from '../subject.ts'
 import type { Table } from '../table.ts'
 import { within } from '../within.ts'
-
-const noSource = ({ connector }: Subject): string | undefined => (connector.source ? undefined : 'it is no source')
-const noDestination = ({ connector }: Subject): string | undefined =>
-  connector.destination ? undefined : 'it is no destination'
 
 /** How long a server may take to answer, and by when a check that it does not answer must be over. */
 const PING_MS = 500
@@ -26,7 +22,7 @@ export const healthChecks: readonly Check[] = [
   {
     group: 'health and metrics',
     name: 'is healthy exactly while the server answers',
-    exempt: ({ server }) => (server ? undefined : 'its system is no server'),
+    exempt: noServer,
     run: async (place) => {
       const reliability = { maxRetries: 0, healthCheck: { timeout: PING_MS } }
       const { proxy, keys } = await place.proxy({ reliability })

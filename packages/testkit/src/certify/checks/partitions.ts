@@ -6,6 +6,7 @@ import type { Row } from '../../memory/memory-connector.ts'
 import { Faults } from '../../memory/memory-connector.ts'
 import { MemoryTarget } from '../../memory/memory-destination.ts'
 import type { Check } from '../check.ts'
+import { expectDone } from '../expect-done.ts'
 import { expectRows } from '../expect-rows.ts'
 import { expectThat } from '../expect-that.ts'
 import { needsSource } from '../needs.ts'
@@ -13,7 +14,7 @@ import type { Place } from '../place.ts'
 import { Reading, WIDE_LIMITS } from '../reading.ts'
 import type { Table } from '../table.ts'
 import { wide } from '../tables.ts'
-import { expectDone, IMPATIENT, reading } from '../transfer.ts'
+import { IMPATIENT, reading } from '../transfer.ts'
 
 /** Forty pages of a database. */
 const ROWS = 640

@@ -4,6 +4,7 @@ import { runPipeline } from '@nebula/runtime'
 import { Faults } from '../../memory/memory-connector.ts'
 import { MemoryTarget } from '../../memory/memory-destination.ts'
 import type { Check } from '../check.ts'
+import { expectDone } from '../expect-done.ts'
 import { expectRows } from '../expect-rows.ts'
 import { expectThat } from '../expect-that.ts'
 import { killedAt } from '../kill.ts'
@@ -11,7 +12,7 @@ import { needsDestination, needsSource } from '../needs.ts'
 import type { Place } from '../place.ts'
 import type { Table } from '../table.ts'
 import { field } from '../tables.ts'
-import { expectDone, IMPATIENT, reading, rowsOf, write, writeAll } from '../transfer.ts'
+import { IMPATIENT, reading, rowsOf, write, writeAll } from '../transfer.ts'
 
 const ID = field('id', { kind: 'int64' })
 const TEXT = field('text', utf8)

@@ -6,6 +6,7 @@ import type { TortureType } from '../../values/torture-values.ts'
 import { tortureTypes } from '../../values/torture-values.ts'
 import { acceptanceOf } from '../acceptance.ts'
 import type { Check } from '../check.ts'
+import { expectDone } from '../expect-done.ts'
 import { expectRows } from '../expect-rows.ts'
 import { expectThat } from '../expect-that.ts'
 import { keptLetters } from '../kept-letters.ts'
@@ -13,7 +14,7 @@ import { needsDestination } from '../needs.ts'
 import type { Place } from '../place.ts'
 import type { Table } from '../table.ts'
 import { field } from '../tables.ts'
-import { expectDone, readAll, write, writeAll } from '../transfer.ts'
+import { readAll, write, writeAll } from '../transfer.ts'
 
 const ID = field('id', { kind: 'int32' })
 /** Rows of generated values. */
