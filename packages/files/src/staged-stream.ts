@@ -3,6 +3,9 @@ import { NebulaError } from '@nebula/core'
 import type { RunFiles } from './run-files.ts'
 import type { StagedFile } from './store.ts'
 
+/** So many bytes are made durable while more are formatted: a commit waits for the last of them only. */
+const FLUSH_BYTES = 2 * 1024 * 1024
+
 /**
  * The staged file of one stream. Partitions are appended in their order: the writer whose turn it is writes, the others
  * wait or hold their bytes back. One writer at a time calls `append`, `commit` and `rollback`.
@@ -20,6 +23,9 @@ export class StagedStream {
   /** Where the next bytes go. */
   #end: number
   #waiting: (() => void)[] = []
+  /** Up to where the file is durable, or will be when `#flushing` resolves; it never rejects unseen. */
+  #flushed: number
+  #flushing: Promise<void> = Promise.resolve()
 
   private constructor(owner: { run: Run; plan: StreamPlan; files: RunFiles }, file: StagedFile, start: Start) {
     this.#run = owner.run
@@ -30,6 +36,7 @@ export class StagedStream {
     this.#done = start.checkpoints.filter((checkpoint) => checkpoint.done).length
     this.#committed = start.length
     this.#end = start.length
+    this.#flushed = start.length
   }
 
   /** Opens the staged file as it was at the last commit; a new one begins with `preamble`. */
@@ -79,10 +86,19 @@ export class StagedStream {
     await this.#files.check(this.#run)
     await this.#file.write(bytes, this.#end)
     this.#end += bytes.length
+    if (this.#end - this.#flushed >= FLUSH_BYTES) this.#flush()
+  }
+
+  /** Begins to make the file durable as it is, once what was begun before has ended. */
+  #flush(): void {
+    this.#flushed = this.#end
+    this.#flushing = this.#flushing.then(() => this.#file.sync())
+    this.#flushing.catch(() => {})
   }
 
   /** Makes what was appended durable, then records the checkpoint, then lets the next partition on. */
   async commit(checkpoint: Checkpoint): Promise<void> {
+    await this.#flushing
     await this.#file.sync()
     await this.#files.check(this.#run)
     const checkpoints = new Map(this.#checkpoints).set(checkpoint.partition, checkpoint)

@@ -23,7 +23,14 @@ export function drawPlot(plot: Plot): string {
   const WIDTH = 1000
   const HEIGHT = 100
   const escaped = (text: string): string => text.replace(/[&<>"']/g, (char) => `&#${char.charCodeAt(0)};`)
-  const compact = new Intl.NumberFormat('en-US', { notation: 'compact', maximumFractionDigits: 1 })
+  // Not Intl.NumberFormat: its data take longer to load than a short run takes.
+  const compact = (value: number): string => {
+    const power = Math.min(4, Math.max(0, Math.floor(Math.log10(Math.max(1, value)) / 3)))
+    const scaled = value / 1000 ** power
+    return scaled >= 999.95 && power < 4
+      ? `1${'KMBT'[power]}`
+      : `${Number(scaled.toFixed(1))}${['', 'K', 'M', 'B', 'T'][power]}`
+  }
   const span = (plot.ms.at(-1) ?? 0) - (plot.ms[0] ?? 0)
   const steps = plot.lines.map(({ totals, scale }) =>
     plot.ms.slice(1).flatMap((to, i) => {
@@ -48,15 +55,15 @@ export function drawPlot(plot: Plot): string {
   })
   const means = plot.lines.map(({ name, totals, scale }) => {
     const mean = span > 0 ? (((totals.at(-1) ?? 0) - (totals[0] ?? 0)) * scale) / span : 0
-    return `${name}: ${compact.format(mean)} on average`
+    return `${name}: ${compact(mean)} on average`
   })
   const legend = plot.lines.map(({ kind }, i) => `<span class="key ${kind}">${escaped(means[i] ?? '')}</span>`).join('')
   const seconds = (ms = 0): string => `${(ms / 1000).toFixed(ms < 100_000 ? 1 : 0)} s`
-  const label = escaped(`${plot.title}. ${means.join('; ')}; at most ${compact.format(highest)}.`)
+  const label = escaped(`${plot.title}. ${means.join('; ')}; at most ${compact(highest)}.`)
   const grid = `<path class="grid" d="M0 0H${WIDTH}M0 ${HEIGHT / 2}H${WIDTH}M0 ${HEIGHT}H${WIDTH}"/>`
   return (
     `<figure class="plot"><figcaption>${escaped(plot.title)}<span class="legend">${legend}</span></figcaption>` +
-    `<div class="y"><span>${compact.format(top)}</span><span>${compact.format(top / 2)}</span><span>0</span></div>` +
+    `<div class="y"><span>${compact(top)}</span><span>${compact(top / 2)}</span><span>0</span></div>` +
     `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" preserveAspectRatio="none" role="img" aria-label="${label}">${grid}${shapes.join('')}</svg>` +
     `<div class="x"><span>${seconds(plot.ms[0])}</span><span>${seconds(plot.ms.at(-1))}</span></div></figure>`
   )
