@@ -47,6 +47,19 @@ describe('drawPlot', () => {
     )
   })
 
+  test.each([
+    [0.26, '0.3'],
+    [999.9, '999.9'],
+    [999.96, '1K'],
+    [12_345, '12.3K'],
+    [999_960, '1M'],
+    [2e9, '2B'],
+    [4.2e16, '42000T'],
+  ])('writes a mean of %d as %s', (mean, text) => {
+    const line = { name: 'rows/s', kind: 'rows', totals: [0, mean], scale: 1000 } as const
+    expect(drawPlot({ title: '', ms: [0, 1000], lines: [line] })).toContain(`rows/s: ${text} on average`)
+  })
+
   test('escapes what it is given', () => {
     const line = { name: '<i>"', kind: 'rows', totals: [], scale: 1 } as const
     expect(drawPlot({ title: `<b>&'`, ms: [], lines: [line] })).not.toMatch(/<b>|<i>|"&#60;i&#62;"|&'/)
