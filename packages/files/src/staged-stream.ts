@@ -116,6 +116,8 @@ export class StagedStream {
   async rollback(): Promise<void> {
     await this.#files.check(this.#run)
     this.#end = this.#committed
+    this.#flushed = this.#committed
+    this.#flushing = Promise.resolve()
     await this.#file.truncate(this.#committed)
   }
 

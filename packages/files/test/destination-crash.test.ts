@@ -2,8 +2,9 @@ import { readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Run } from '@nebula/core'
 import { csvFormat } from '@nebula/formats'
-import { describe, expect, test } from 'vitest'
-import { FileDestination } from '../src/index.ts'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import type { StagedFile } from '../src/index.ts'
+import { FileDestination, LocalStore } from '../src/index.ts'
 import type { CrashPoint } from './crashing-store.ts'
 import { CrashingStore } from './crashing-store.ts'
 import { contentsOf, folderOf, temporaryFolder, testContext } from './harness.ts'
@@ -146,4 +147,44 @@ describe('a process that is killed', () => {
     await completeRun(destinationIn(folder), { a: [['1'], ['2']] })
     expect(await contentsOf(folder)).toEqual({ 'a.csv': 'text\n1\n2\n' })
   })
+})
+
+test('bytes that could not be made durable on the way are not committed, and may be written again', async () => {
+  class FailingStore extends LocalStore {
+    fails = true
+    failed = 0
+
+    override async stage(path: string): Promise<StagedFile> {
+      const file = await super.stage(path)
+      const sync = async (): Promise<void> => {
+        if (!this.fails) return file.sync()
+        this.failed++
+        throw new Error('lost')
+      }
+      return {
+        sync,
+        write: (bytes, position) => file.write(bytes, position),
+        truncate: (length) => file.truncate(length),
+        stat: () => file.stat(),
+        close: () => file.close(),
+      }
+    }
+  }
+  const folder = await temporaryFolder()
+  const store = new FailingStore()
+  const destination = new FileDestination(store, csvFormat({}), folder)
+  onTestFinished(() => destination.close())
+  const rows = Array.from({ length: 5 }, (_, i) => String(i).repeat(1_000_000))
+  const run = runOf({ a: [rows] })
+  await destination.prepare(run, context)
+  const writer = await writerOf(destination, run, 'a#0')
+  for (const row of rows) await writer.write(batchOf([row]), 0, 1)
+  // What fails is the sync that began while rows were written: the disk is well again at the commit.
+  await vi.waitFor(() => expect(store.failed).toBeGreaterThan(0))
+  store.fails = false
+  await expect(writer.commit(checkpointOf('a#0', rows.length))).rejects.toThrow('lost')
+  await writer.abort(new Error('lost'))
+  await writePartition(destination, run, 'a#0', { rows })
+  await destination.finish(run, ['a'], context)
+  expect(await contentsOf(folder)).toEqual({ 'a.csv': fileOf([rows]) })
 })
