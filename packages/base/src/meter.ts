@@ -132,5 +132,6 @@ export function addCounts(a: Counts, b: Counts, sign: 1 | -1): Counts {
     filtered: a.filtered + sign * b.filtered,
     rejected: a.rejected + sign * b.rejected,
     bytes: a.bytes + sign * b.bytes,
+    ...(a.overflowed || b.overflowed ? { overflowed: (a.overflowed ?? 0) + sign * (b.overflowed ?? 0) } : {}),
   }
 }

@@ -3,7 +3,6 @@ import type {
   Checkpoint,
   ColumnBuilder,
   Context,
-  Counts,
   DestinationDriver,
   Position,
   Record,
@@ -25,6 +24,7 @@ import {
   toNebulaError,
   typeName,
 } from '@nebula/core'
+import { addCounts, NO_COUNTS } from './meter.ts'
 
 export interface StreamWriterInput {
   readonly run: Run
@@ -41,8 +41,6 @@ export interface StreamWriterInput {
   readonly onWritten: (batch: RecordBatch) => void
 }
 
-const NOTHING: Counts = { read: 0, written: 0, filtered: 0, rejected: 0, bytes: 0 }
-
 /** Writes one stream of a program, as one partition, in batches. One call at a time. */
 export class StreamWriter {
   readonly #input: StreamWriterInput
@@ -52,7 +50,7 @@ export class StreamWriter {
   #writer: Writer | undefined
   #last: Checkpoint | undefined
   /** Since the last commit. */
-  #counts = NOTHING
+  #counts = NO_COUNTS
   /** When the oldest row came that waits in the assembler. */
   #waitsSince = 0
 
@@ -110,7 +108,7 @@ export class StreamWriter {
 
   async commit(position: Position | undefined, done: boolean): Promise<void> {
     await this.#flush()
-    const counts = sum(this.#last?.counts ?? NOTHING, this.#counts)
+    const counts = addCounts(this.#last?.counts ?? NO_COUNTS, this.#counts, 1)
     const checkpoint: Checkpoint = {
       partition: this.#input.plan.request.stream,
       sequence: (this.#last?.sequence ?? 0) + 1,
@@ -120,7 +118,7 @@ export class StreamWriter {
     }
     await this.#attempt((writer) => writer.commit(checkpoint))
     this.#last = checkpoint
-    this.#counts = NOTHING
+    this.#counts = NO_COUNTS
     if (done) this.#free()
   }
 
@@ -128,7 +126,7 @@ export class StreamWriter {
   async abort(reason: unknown): Promise<void> {
     const writer = this.#writer
     this.#writer = undefined
-    this.#counts = NOTHING
+    this.#counts = NO_COUNTS
     this.#free()
     await writer?.abort(reason).catch((error: unknown) => {
       this.#input.context.logger.warn('a writer could not be aborted', { error: toNebulaError(error).message })
@@ -158,7 +156,7 @@ export class StreamWriter {
     const { rows, byteLength: bytes, rejected } = batch
     await this.#attempt((writer) => writer.write(this.#cast(batch), 0, rows))
     const read = rows + rejected.length
-    this.#counts = sum(this.#counts, { read, written: rows, filtered: 0, rejected: rejected.length, bytes })
+    this.#counts = addCounts(this.#counts, { read, written: rows, filtered: 0, rejected: rejected.length, bytes }, 1)
     this.#input.onWritten(batch)
   }
 
@@ -230,14 +228,4 @@ function isLike(field: Schema['fields'][number], other: Schema['fields'][number]
 
 function rejected(place: string, reason: string, { request: { stream } }: StreamPlan): NebulaError {
   return new NebulaError('row_rejected', { message: `${place}: ${reason.replace(/\.$/, '')}.`, stream, place })
-}
-
-function sum(a: Counts, b: Counts): Counts {
-  return {
-    read: a.read + b.read,
-    written: a.written + b.written,
-    filtered: a.filtered + b.filtered,
-    rejected: a.rejected + b.rejected,
-    bytes: a.bytes + b.bytes,
-  }
 }

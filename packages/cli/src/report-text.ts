@@ -1,6 +1,6 @@
 import type { Report } from '@nebula/runtime'
 import { errorText } from './report-error.ts'
-import { bytesText, countText, plural, printable, table } from './style.ts'
+import { bytesText, countText, overflowText, plural, printable, table } from './style.ts'
 
 const STATUS: Readonly<Record<Report['status'], string>> = {
   done: 'done',
@@ -28,6 +28,9 @@ export function reportText(report: Report, page?: string): string {
   for (const { stream, reason } of report.restarted) lines.push(`${stream} began again: ${reason}`)
   for (const { stream, lossy } of report.streams) {
     for (const { column, why } of lossy) lines.push(`${stream}.${column}: values may have changed, as allowed: ${why}`)
+  }
+  for (const { stream, overflowed = 0 } of report.streams) {
+    if (overflowed > 0) lines.push(`${stream}: ${overflowText(overflowed)}`)
   }
   const resumed = report.streams.reduce((sum, stream) => sum + stream.resumed, 0)
   if (report.resumed) lines.push(`went on with an interrupted run: ${plural(resumed, 'row')} were already there`)

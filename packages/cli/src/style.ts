@@ -42,6 +42,11 @@ export function plural(count: number, word: string): string {
   return `${countText(count)} ${word}${count === 1 ? '' : 's'}`
 }
 
+/** How many values of a stream its columns could not hold. */
+export function overflowText(values: number): string {
+  return `values kept in the overflow column, for their columns cannot hold them: ${countText(values)}`
+}
+
 /** Left-aligned first column, right-aligned others. */
 export function table(rows: readonly (readonly string[])[], leftColumns = 1): string {
   const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => (row[i] ?? '').length)))

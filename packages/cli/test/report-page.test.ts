@@ -29,14 +29,21 @@ describe('reportPage', () => {
     const error = { code: 'row_rejected', message: 'line 3: it does not fit', fix: 'Mend it.', place: 'line 3' }
     const lossy = [{ column: 'avatar', why: 'it is cut' }]
     const html = reportPage(
-      runReport([streamReport('orders', { status: 'failed', error }), streamReport('users', { lossy, resumed: 7 })], {
-        restarted: [{ stream: 'users', reason: 'its columns changed' }],
-        resumed: true,
-        deadLetters: '/state/letters',
-      }),
+      runReport(
+        [
+          streamReport('orders', { status: 'failed', error }),
+          streamReport('users', { lossy, resumed: 7, overflowed: 1 }),
+        ],
+        {
+          restarted: [{ stream: 'users', reason: 'its columns changed' }],
+          resumed: true,
+          deadLetters: '/state/letters',
+        },
+      ),
     )
     expect(html).toContain('<b>orders: row_rejected</b>\nline 3: it does not fit\nWhat to do: Mend it.')
     expect(html).toContain('Values may have changed, as allow_loss accepts: users.avatar: it is cut')
+    expect(html).toContain('users: values kept in the overflow column, for their columns cannot hold them: 1<')
     expect(html).toContain('users began again: its columns changed')
     expect(html).toContain('Went on with an interrupted run: 7 rows were already there.')
     expect(html).toContain('Rejected rows are kept in /state/letters')

@@ -58,6 +58,12 @@ describe('reportText', () => {
     expect(text).toMatch(/0 s for the destination, 3 retries$/)
   })
 
+  test('says how many values are in the overflow column, where there are any', () => {
+    const text = reportText(report([stream('users', { overflowed: 1234 }), stream('orders')]))
+    expect(text).toContain('users: values kept in the overflow column, for their columns cannot hold them: 1,234\n')
+    expect(text).not.toContain('orders:')
+  })
+
   test('passes no control character of a name to the terminal', () => {
     expect(reportText(report([stream('a\u001B[2Jb')]))).toContain('a?[2Jb')
   })

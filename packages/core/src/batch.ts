@@ -76,6 +76,8 @@ export interface RecordBatch {
   readonly changes?: Changes
   /** By the source or a transform; not among `rows`. */
   readonly rejected: readonly Rejection[]
+  /** Values that their columns could not hold, and that are kept in the overflow column; left out: none. */
+  readonly overflowed?: number
   /**
    * The column at `index` of the schema. The first call decodes wire rows, once, for all columns in the task's `decode`;
    * another column decodes all there are, which is for rows that go wrong.
@@ -99,6 +101,7 @@ export interface BatchInput {
   readonly wire?: WireRows
   readonly changes?: Changes
   readonly rejected?: readonly Rejection[]
+  readonly overflowed?: number
   /**
    * The columns in the order of the schema, or how to decode them: first those that the plan says are looked at, and all
    * only when one of the others is asked for.
@@ -125,6 +128,7 @@ class ColumnBatch implements RecordBatch {
   readonly wire?: WireRows
   readonly changes?: Changes
   readonly rejected: readonly Rejection[]
+  readonly overflowed?: number
   readonly #input: BatchInput
   #columns: readonly (Column | undefined)[] | undefined
   #released = false
@@ -137,6 +141,7 @@ class ColumnBatch implements RecordBatch {
     this.rejected = input.rejected ?? NO_REJECTIONS
     if (input.wire) this.wire = input.wire
     if (input.changes) this.changes = input.changes
+    if (input.overflowed) this.overflowed = input.overflowed
     this.#input = input
     if (typeof input.columns !== 'function') this.#columns = input.columns
   }

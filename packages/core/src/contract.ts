@@ -303,6 +303,8 @@ export interface Counts {
   readonly filtered: number
   readonly rejected: number
   readonly bytes: number
+  /** Values that their columns could not hold, and that are kept in the overflow column; left out: none. */
+  readonly overflowed?: number
 }
 
 export interface Checkpoint {

@@ -17,6 +17,8 @@ export interface StreamReport {
   readonly filtered: number
   readonly rejected: number
   readonly bytes: number
+  /** Values that their columns could not hold, and that are kept in the overflow column; left out: none. */
+  readonly overflowed?: number
   /** Of `read`: rows that an interrupted run had brought before. */
   readonly resumed: number
   /** Seconds that its tasks waited, added up. */

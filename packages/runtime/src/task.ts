@@ -255,6 +255,7 @@ class Attempt {
         filtered,
         rejected: rejected.length,
         bytes,
+        ...(batch.overflowed ? { overflowed: batch.overflowed } : {}),
       })
       await this.#keep(ready, rejected)
       if (transformer) ready.release()

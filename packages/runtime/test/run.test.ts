@@ -1,9 +1,9 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { BaseConfig, NebulaError } from '@nebula/core'
-import { Faults, Ledger, memoryConnector, memoryDestination, MemoryTarget } from '@nebula/testkit'
+import { Faults, Ledger, memoryConnector, memoryDestination, memorySource, MemoryTarget } from '@nebula/testkit'
 import { describe, expect, test } from 'vitest'
-import type { Report, RunEvent } from '../src/index.ts'
+import type { Pipeline, Report, RunEvent } from '../src/index.ts'
 import { runPipeline } from '../src/index.ts'
 import { field, numbered, pipelineOf, useFolder } from './harness.ts'
 
@@ -44,6 +44,31 @@ describe('a run', () => {
     expect(report.bytes).toBeGreaterThan(0)
     const stored = await readFile(join(folder(), '.nebula', 'shop.report.json'), 'utf8')
     expect(JSON.parse(stored) as Report).toEqual(JSON.parse(JSON.stringify(report)))
+  })
+
+  test('the report counts the values that are kept in the overflow column, also after a kill', async () => {
+    const target = new MemoryTarget()
+    const source = { streams: [numbered('orders', 35, { cut: 20, positions: true })] }
+    const scene = (faults?: Faults): Pipeline => {
+      const pipeline = pipelineOf({ source, destination: { target, ...(faults ? { faults } : {}) }, folder: folder() })
+      const connector = memoryConnector('memory-source', {
+        source: () => {
+          const driver = memorySource(source)
+          const read = driver.read.bind(driver)
+          driver.read = async function* (task, context) {
+            for await (const batch of read(task, context)) yield Object.assign(batch, { overflowed: batch.rows })
+          }
+          return driver
+        },
+      })
+      return { ...pipeline, source: { ...pipeline.source, connector } }
+    }
+    const faults = new Faults((point, before) =>
+      point === 'commit' && before === 1 ? new NebulaError('connection_lost', { message: 'gone' }) : undefined,
+    )
+    await runPipeline(scene(faults))
+    const report = await runPipeline(scene())
+    expect(report.streams[0]).toMatchObject({ read: 35, resumed: 20, overflowed: 35 })
   })
 
   test('an ended run leaves no lock; the same command again is a new run', async () => {

@@ -1,6 +1,6 @@
 import type { Series } from '@nebula/base'
 import type { Report, StreamReport } from '@nebula/runtime'
-import { bytesText, countText, plural } from '../style.ts'
+import { bytesText, countText, overflowText, plural } from '../style.ts'
 import { escapeHtml, htmlPage } from './page.ts'
 import type { Plot } from './plot.ts'
 import { drawPlot, runPlots } from './plot.ts'
@@ -43,11 +43,15 @@ function facts(report: Report): string {
 function notes(report: Report): string[] {
   const resumed = report.streams.reduce((sum, stream) => sum + stream.resumed, 0)
   const lossy = report.streams.flatMap((s) => s.lossy.map(({ column, why }) => `${s.stream}.${column}: ${why}`))
+  const overflowed = report.streams.flatMap(({ stream, overflowed: values = 0 }) =>
+    values > 0 ? [`${stream}: ${overflowText(values)}`] : [],
+  )
   return [
     ...report.restarted.map(({ stream, reason }) => `${stream} began again: ${reason}`),
     ...(report.resumed ? [`Went on with an interrupted run: ${plural(resumed, 'row')} were already there.`] : []),
     ...(report.deadLetters === undefined ? [] : [`Rejected rows are kept in ${report.deadLetters}`]),
     ...(lossy.length === 0 ? ['No value was changed but as the pipeline asks.'] : []),
+    ...overflowed,
     ...lossy.map((text) => `Values may have changed, as allow_loss accepts: ${text}`),
   ].map((text) => `<p>${escapeHtml(text)}</p>`)
 }
