@@ -32,7 +32,7 @@ export default defineConfig({
   test: {
     passWithNoTests: false,
     // Each worker has servers of its own, but for the one that the user gives.
-    maxWorkers: process.env['POSTGRES_URL'] ? 1 : 2,
+    maxWorkers: process.env['POSTGRES_URL'] || process.env['MONGO_URL'] ? 1 : 2,
     reporters: ['default', './tooling/counts-reporter.ts'],
     coverage: {
       enabled: process.env['CI'] === 'true',
@@ -67,7 +67,7 @@ export default defineConfig({
           ...test,
           name: 'integration',
           include: full ? [integration, fullTests] : [integration],
-          globalSetup: './tooling/postgres-setup.ts',
+          globalSetup: './tooling/servers-setup.ts',
           setupFiles: [test.setupFiles, './tooling/own-servers.ts'],
           testTimeout: full ? 600_000 : 60_000,
         },

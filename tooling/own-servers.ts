@@ -1,4 +1,7 @@
 import { inject } from 'vitest'
 
-/** What a worker gets by `inject('postgres')` are the servers that no other worker uses. */
-Object.assign(inject('postgres'), inject('postgresOfWorkers')[Number(process.env['VITEST_POOL_ID']) - 1])
+const worker = Number(process.env['VITEST_POOL_ID']) - 1
+
+/** What a worker gets by `inject('postgres')` and `inject('mongo')` are the servers that no other worker uses. */
+Object.assign(inject('postgres'), inject('postgresOfWorkers')[worker])
+Object.assign(inject('mongo'), inject('mongoOfWorkers')[worker])

@@ -1,18 +1,9 @@
 import { spawnSync } from 'node:child_process'
-import {
-  cpSync,
-  existsSync,
-  lstatSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-} from 'node:fs'
+import { cpSync, existsSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { basename, dirname, join, relative } from 'node:path'
 import type { Account } from './account.ts'
+import { cacheFolder } from './cache-folder.ts'
 
 const require = createRequire(import.meta.url)
 
@@ -34,7 +25,7 @@ export function postgresBinaries(version: string, account: Account, cache: strin
  * was not allowed to run.
  */
 export function runnableCopy({ folder, release }: Binaries, account: Account, cache: string): string {
-  const copy = join(cacheFolder(cache), `${release}-${process.platform}-${process.arch}`)
+  const copy = join(cacheFolder(cache, 'postgres-binaries'), `${release}-${process.platform}-${process.arch}`)
   if (!existsSync(copy)) copyBinaries(folder, copy)
   if (runs(copy, account)) return copy
   throw new Error(`PostgreSQL ${release} does not run on this machine, neither from ${folder} nor from ${copy}.`)
@@ -57,15 +48,6 @@ function runs(folder: string, account: Account): boolean {
   const program = (name: string): boolean =>
     spawnSync(join(folder, 'bin', name), ['--version'], { ...account, cwd: '/', stdio: 'ignore' }).status === 0
   return program('postgres') && program('initdb')
-}
-
-/** A folder of this user only may hold programs: in a shared temporary folder somebody else may have made it. */
-function cacheFolder(parent: string): string {
-  const folder = join(parent, `nebula-postgres-binaries-${process.getuid?.() ?? 0}`)
-  mkdirSync(folder, { mode: 0o755, recursive: true })
-  const entry = lstatSync(folder)
-  if (entry.uid === process.getuid?.() && (entry.mode & 0o22) === 0 && entry.isDirectory()) return folder
-  throw new Error(`${folder} belongs to another user. Remove it, or set TMPDIR to a folder of your own.`)
 }
 
 /** Copies beside and renames, so that a second process sees all of it or nothing. */
