@@ -1,3 +1,5 @@
+import { whyNoContainer } from './container.ts'
+import { mongoContainer } from './mongo-container.ts'
 import { mongoStandIn } from './mongo-stand-in.ts'
 
 /** What a test may ask of its MongoDB. */
@@ -34,21 +36,28 @@ export interface MongoServer {
   stop(): Promise<void>
 }
 
+const REMEDY =
+  'Set MONGO_URL, start Docker and install testcontainers, or install a JDK, 17 or newer, and Maven ' +
+  '(Debian: apt-get install default-jdk-headless maven).'
+
 /**
- * Gives a MongoDB on the loopback interface: the one of `MONGO_URL`, else a stand-in (mongo-java-server), which needs a
- * JDK and, the first time, Maven. The server ends with this process, however the process ends.
+ * Gives a MongoDB on the loopback interface: the one of `MONGO_URL`; else, where Docker answers and testcontainers is
+ * installed, a replica set of one member in a container of `MONGO_IMAGE`, by default mongo:7; else a stand-in,
+ * mongo-java-server, which needs a JDK and, the first time, Maven. With `MONGO_IMAGE` set the stand-in will not do.
+ * The server ends with this process, however the process ends.
  */
 export async function mongo(options: MongoOptions = {}): Promise<MongoServer> {
-  const url = process.env['MONGO_URL']
-  if (url !== undefined && url !== '' && options.own !== true) return given(url)
+  const url = process.env['MONGO_URL'] ?? ''
+  if (url !== '' && options.own !== true) return await given(url)
+  const image = process.env['MONGO_IMAGE'] ?? ''
+  const noContainer = await whyNoContainer()
+  if (noContainer === undefined) return await mongoContainer(image === '' ? 'mongo:7' : image, options.port)
+  if (image !== '') throw new Error(`No MongoDB from MONGO_IMAGE: ${noContainer}.`)
   try {
     return await mongoStandIn(options)
   } catch (cause) {
-    throw new Error(
-      `No MongoDB for tests: MONGO_URL is not set, and ${(cause as Error).message}. ` +
-        'Set MONGO_URL, or install a JDK, 17 or newer, and Maven (Debian: apt-get install default-jdk-headless maven).',
-      { cause },
-    )
+    const missing = `MONGO_URL is not set, ${noContainer}, and ${(cause as Error).message}`
+    throw new Error(`No MongoDB for tests: ${missing}. ${REMEDY}`, { cause })
   }
 }
 

