@@ -1,0 +1,266 @@
+import type { BytesBuilder, Column, ColumnBuilder, Field } from '@nebula/core'
+import { isUtf8, NebulaError, sameType, typeName, utf8, wrapsAround } from '@nebula/core'
+import { plainDecimal } from './decimal128-text.ts'
+import type { Bson } from './elements.ts'
+import { bsonOf, UUID } from './elements.ts'
+import { ExtendedJsonWriter } from './extended-json-writer.ts'
+import { aliasCode, columnType, EXTENDED, offersOf } from './field-types.ts'
+import { putAscii, putHex } from './text-output.ts'
+
+/** How a value is put into its column, densely numbered for `put`. */
+const PUT_INT = 0
+const PUT_LONG = 1
+const PUT_DOUBLE = 2
+const PUT_DATE = 3
+const PUT_BOOL = 4
+const PUT_STRING = 5
+const PUT_OBJECT_ID = 6
+const PUT_HEX = 7
+const PUT_BINARY = 8
+const PUT_UUID = 9
+const PUT_DECIMAL = 10
+const PUT_JSON = 11
+/** Nobody looks at the column. */
+const SKIP = 12
+
+const CODES: ReadonlyMap<string, number> = new Map([
+  ['int', PUT_INT],
+  ['long', PUT_LONG],
+  ['double', PUT_DOUBLE],
+  ['date', PUT_DATE],
+  ['bool', PUT_BOOL],
+  ['string', PUT_STRING],
+  ['objectId', PUT_OBJECT_ID],
+  ['binData', PUT_BINARY],
+  ['uuid', PUT_UUID],
+  ['decimal', PUT_DECIMAL],
+])
+
+/** What became of a value: its column has it, cannot have it, or the value is damaged inside. */
+export const HELD = 1
+export const MISFIT = 0
+export const DAMAGED = -1
+
+/** The type of columns that take every type. */
+export const ANY = -1
+const WORD = 4_294_967_296
+/** The high word of the one NaN that every system keeps. */
+const NAN_WORD = 0x7ff80000
+const INFINITE_WORD = 0x7ff00000
+/** Longer values are copied by the engine's own routine, which costs as much to call as a few dozen bytes. */
+const LONG = 96
+const NO_BYTES = new Uint8Array(0)
+const NO_WORDS = new Int32Array(0)
+
+/** A column that is filled: one shape whatever it is, so that loops over columns see one class of everything. */
+export class ColumnTarget {
+  readonly field: Field
+  /** What an element of it begins with, where its values are of one type: the type's byte, the name, a NUL. */
+  readonly head: Uint8Array
+  /** The same in words, as far as they go, and the last four bytes; none where it is shorter. */
+  readonly #headWords: Int32Array
+  readonly #headEnd: number
+  readonly isId: boolean
+  readonly #builder: ColumnBuilder | undefined
+  readonly #bytes: BytesBuilder | undefined
+  readonly #json: ExtendedJsonWriter | undefined
+  /** The type of the values that it takes; -1: any. */
+  readonly type: number
+  readonly #subtype: number
+  readonly #code: number
+  /** Memory of the builder. */
+  #words: Int32Array = NO_WORDS
+  #bits: Uint8Array = NO_BYTES
+  /** The last row whose document has the field, and the last whose value the column has. */
+  seen = -1
+  held = -1
+
+  /** Without a builder, for a column that nobody looks at. Throws `unsupported` for one that is not MongoDB's. */
+  constructor(field: Field, builder: ColumnBuilder | undefined) {
+    const { name, declared = '', type } = field
+    const extended = declared === EXTENDED
+    const code = codeOf(field)
+    const put = declared === 'objectId' && type.kind === 'utf8' ? PUT_HEX : (CODES.get(declared) ?? PUT_JSON)
+    const bytes = builder?.layout === 'bytes' ? builder : undefined
+    this.field = field
+    this.isId = name === '_id'
+    this.type = extended ? ANY : code & 0xff
+    this.head = Uint8Array.of(this.type & 0xff, ...new TextEncoder().encode(name), 0)
+    const { view } = bsonOf(this.head)
+    this.#headWords = Int32Array.from({ length: view.byteLength >> 2 }, (_, i) => view.getInt32(i * 4, true))
+    this.#headEnd = view.byteLength < 4 ? 0 : view.getInt32(view.byteLength - 4, true)
+    this.#subtype = code >> 8
+    this.#code = builder ? put : SKIP
+    this.#builder = builder
+    this.#bytes = bytes
+    if (bytes && put === PUT_JSON) this.#json = new ExtendedJsonWriter(extended ? 'canonical' : 'exact', bytes)
+  }
+
+  /** Begins a batch, all of whose values lie in `bson`. */
+  start(bson: Bson, rows: number): void {
+    const builder = this.#builder
+    this.seen = this.held = -1
+    builder?.start(rows)
+    this.#json?.turnTo(bson)
+    if (builder?.layout === 'fixed' || builder?.layout === 'fixed64') this.#words = builder.words
+    if (builder?.layout === 'fixed128' || builder?.layout === 'bool')
+      this.#bits = builder.layout === 'bool' ? builder.bits : builder.bytes
+  }
+
+  /** True when an element of its type and name begins at `at`. */
+  begins({ bytes, view }: Bson, at: number, last: number): boolean {
+    const { length } = this.head
+    if (at + length > last) return false
+    const words = this.#headWords
+    for (let i = 0; i < words.length; i++) if (view.getInt32(at + i * 4, true) !== words[i]) return false
+    if (length >= 4) return view.getInt32(at + length - 4, true) === this.#headEnd
+    return bytes[at] === this.head[0] && bytes[at + 1] === this.head[1] && bytes[at + length - 1] === 0
+  }
+
+  finish(): Column | undefined {
+    return this.#builder?.finish()
+  }
+
+  free(): void {
+    this.#builder?.free()
+  }
+
+  /** The row has no value. Rows are set in order. */
+  miss(row: number): void {
+    if (this.#bytes) this.#bytes.appendNull(row)
+    else this.#builder?.setNull(row)
+  }
+
+  /** Takes back the value of the row at hand. */
+  undo(row: number): void {
+    this.held = -1
+    if (this.#bytes) this.#bytes.size = this.#bytes.offsets[row] as number
+  }
+
+  /** Sets a row to the value from `at` to `end`, where the way back would give the same bytes. */
+  put(bson: Bson, row: number, at: number, end: number): number {
+    const { view, bytes } = bson
+    switch (this.#code) {
+      case PUT_INT:
+        this.#words[row] = view.getInt32(at, true)
+        return HELD
+      case PUT_LONG:
+        this.#words[row * 2] = view.getInt32(at, true)
+        this.#words[row * 2 + 1] = view.getInt32(at + 4, true)
+        return HELD
+      case PUT_DOUBLE:
+        return this.#putDouble(view, row, at)
+      case PUT_DATE:
+        return this.#putDate(view, row, at)
+      case PUT_BOOL: {
+        const byte = bytes[at] as number
+        if (byte === 1) this.#bits[row >> 3] = (this.#bits[row >> 3] as number) | (1 << (row & 7))
+        return byte > 1 ? MISFIT : HELD
+      }
+      case SKIP:
+        return HELD
+      case PUT_UUID: {
+        if (end - at !== 21 || bytes[at + 4] !== UUID) return MISFIT
+        for (let i = 0; i < 16; i++) this.#bits[row * 16 + i] = bytes[at + 5 + i] as number
+        return HELD
+      }
+      default:
+        return this.#putBytes(bson, row, at, end)
+    }
+  }
+
+  /** Bit by bit. Every NaN but one would become that one on its way through text. */
+  #putDouble(view: DataView, row: number, at: number): number {
+    const low = view.getInt32(at, true)
+    const high = view.getInt32(at + 4, true)
+    this.#words[row * 2] = low
+    this.#words[row * 2 + 1] = high
+    if ((high & INFINITE_WORD) !== INFINITE_WORD) return HELD
+    return low === 0 && (high === NAN_WORD || (high & 0xfffff) === 0) ? HELD : MISFIT
+  }
+
+  /** Milliseconds as microseconds, which may be more than 64 bits hold, or than the column keeps. */
+  #putDate(view: DataView, row: number, at: number): number {
+    const product = view.getUint32(at, true) * 1000
+    const high = view.getInt32(at + 4, true) * 1000 + Math.floor(product / WORD)
+    const word = high | 0
+    this.#words[row * 2] = product
+    this.#words[row * 2 + 1] = word
+    return word === high && !wrapsAround(word) ? HELD : MISFIT
+  }
+
+  #putBytes(bson: Bson, row: number, at: number, end: number): number {
+    const out = this.#bytes
+    if (!out) return MISFIT
+    const { bytes } = bson
+    let outcome = HELD
+    switch (this.#code) {
+      case PUT_STRING:
+        outcome = putText(out, bytes, at + 4, end - 1)
+        break
+      case PUT_OBJECT_ID:
+        putRun(out, bytes, at, end)
+        break
+      case PUT_HEX:
+        putHex(out, bytes, at, end)
+        break
+      case PUT_BINARY:
+        if (bytes[at + 4] !== 0) return MISFIT
+        putRun(out, bytes, at + 5, end)
+        break
+      case PUT_DECIMAL: {
+        const text = plainDecimal(bson.view, at)
+        if (text === undefined) return MISFIT
+        putAscii(out, text)
+        break
+      }
+      default:
+        outcome = this.#putJson(bytes, at, end)
+    }
+    if (outcome === HELD) out.offsets[row + 1] = out.size
+    return outcome
+  }
+
+  #putJson(bytes: Uint8Array, at: number, end: number): number {
+    if (this.#subtype > 0 && bytes[at + 4] !== this.#subtype) return MISFIT
+    // The type lies before the name.
+    const type = bytes[at - this.head.length] as number
+    return this.#json?.value(type, at, end) ? HELD : DAMAGED
+  }
+}
+
+/** The type of a column's values and their subtype, as `aliasCode` has it. */
+function codeOf({ name, declared = '', type }: Field): number {
+  const code = aliasCode(declared)
+  const known = declared === EXTENDED ? [utf8] : code < 0 ? [] : offersOf(columnType(declared))
+  if (known.some((offer) => sameType(offer, type))) return code
+  const message = `"${name}", whose values are ${declared || 'of no known type'}, is not decoded as ${typeName(type)}.`
+  throw new NebulaError('unsupported', { message })
+}
+
+/** UTF-8 as it is. */
+function putText(out: BytesBuilder, bytes: Uint8Array, start: number, end: number): number {
+  const bits = putRun(out, bytes, start, end)
+  if (bits < 0x80 || isUtf8(bytes, start, end)) return HELD
+  out.size -= end - start
+  return MISFIT
+}
+
+/** Copies bytes; returns all of their bits, or more. */
+function putRun(out: BytesBuilder, bytes: Uint8Array, start: number, end: number): number {
+  out.ensure(end - start)
+  const { data } = out
+  let to = out.size
+  out.size += end - start
+  if (end - start > LONG) {
+    data.set(bytes.subarray(start, end), to)
+    return 0xff
+  }
+  let bits = 0
+  for (let at = start; at < end; at++) {
+    const byte = bytes[at] as number
+    bits |= byte
+    data[to++] = byte
+  }
+  return bits
+}
