@@ -1,0 +1,143 @@
+import type { Field } from '@nebula/core'
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import type { DocumentField } from '../src/index.ts'
+import {
+  BsonOutput,
+  DocumentBatches,
+  DocumentEncoder,
+  documentFields,
+  extendedJson,
+  FieldSampler,
+  parseExtendedJson,
+} from '../src/index.ts'
+import { pool } from './bson-columns.ts'
+import type { RawElement } from './bson-arbitraries.ts'
+import { document, element, int32, int64, rawDocument, rawElements, string } from './bson-arbitraries.ts'
+
+test.each([true, false])('a value is the same bytes after a text of either style (usual: %s)', (usual) => {
+  const out = new BsonOutput(pool)
+  fc.assert(
+    fc.property(rawDocument({ usual }), fc.constantFrom('exact', 'canonical'), (bytes, style) => {
+      const text = extendedJson(bytes, { type: 3, start: 0, end: bytes.length }, style)
+      out.size = 7
+      expect(parseExtendedJson(text, 0, text.length, out)).toBe(3)
+      expect(Buffer.from(out.bytes.subarray(7, out.size)).toString('hex')).toBe(bytes.toString('hex'))
+    }),
+    { numRuns: 500 },
+  )
+})
+
+/** Documents whose elements `_id` and `_overflow` are ours. */
+const documents = fc.array(
+  rawElements({ usual: false }).map((elements) =>
+    elements.filter(({ name }) => !/^_(id|overflow)$/.test(String(name))),
+  ),
+  { minLength: 1, maxLength: 20 },
+)
+
+const ids: readonly ((row: number) => RawElement)[] = [
+  (row) => element('_id', 0x10, int32(row)),
+  (row) => element('_id', 0x02, string(`ä${row}`)),
+  (row) => element('_id', 0x09, int64(BigInt(row) - 5n)),
+  (row) => element('_id', 0x07, Buffer.alloc(12, row)),
+  (row) => (row % 2 === 0 ? element('_id', 0x0a, Buffer.alloc(0)) : element('_id', 0x12, int64(BigInt(row)))),
+]
+
+const roleOf = ({ name, declared }: Field): DocumentField['role'] => {
+  if (name === '_id') return 'id'
+  return declared === 'overflow' ? 'overflow' : 'field'
+}
+
+/** The elements, `_id` first and the others in any order but that of the same name. */
+const sorted = (elements: readonly RawElement[]): string[] => {
+  const names = elements.map(({ name }) => name.toString('hex'))
+  const order = elements
+    .map((_, i) => i)
+    .sort((a, b) => ((names[a] as string) < (names[b] as string) ? -1 : names[a] === names[b] ? a - b : 1))
+  return order.map((i) => `${names[i]} ${elements[i]?.type} ${elements[i]?.bytes.toString('hex')}`)
+}
+
+/** The elements of a document that holds those of another, in some order. */
+function elementsLike(bytes: Buffer, elements: readonly RawElement[]): RawElement[] {
+  const left = [...elements]
+  const found: RawElement[] = []
+  for (let at = 4; at < bytes.length - 1;) {
+    const index = left.findIndex((one) => {
+      const whole = Buffer.concat([Buffer.of(one.type), one.name, Buffer.of(0), one.bytes])
+      return bytes.subarray(at, at + whole.length).equals(whole)
+    })
+    const [one] = index < 0 ? [] : left.splice(index, 1)
+    if (!one) return []
+    found.push(one)
+    at += 2 + one.name.length + one.bytes.length
+  }
+  return found
+}
+
+test('a document is as it was after columns and overflow, but for the order of its fields', () => {
+  fc.assert(
+    fc.property(
+      documents,
+      fc.constantFrom(...ids),
+      fc.nat(20),
+      fc.constantFrom('omit', 'write'),
+      (lists, id, sampled, nulls) => {
+        const all = lists.map((elements, row) => [...elements, id(row)])
+        const raw = all.map(document)
+        const sampler = new FieldSampler()
+        for (const bytes of raw.slice(0, sampled + 1)) sampler.observe(bytes)
+        const idTypes = id === ids.at(-1) ? ['null', 'long'] : []
+        const fields = documentFields(sampler, { overflow: '_overflow', idTypes })
+        const batches = new DocumentBatches({
+          stream: 's',
+          schema: { fields },
+          wire: undefined,
+          decode: [],
+          pool,
+          overflow: '_overflow',
+        })
+        const offsets = Int32Array.from([
+          0,
+          ...raw.map((_, i) => raw.slice(0, i + 1).reduce((sum, one) => sum + one.length, 0)),
+        ])
+        const batch = batches.make({ data: Buffer.concat(raw), offsets, rows: raw.length, release: () => {} })
+        expect(batch.rejected).toEqual([])
+        const encoder = new DocumentEncoder({
+          fields: fields.map((field) => ({
+            name: field.name,
+            type: field.type,
+            role: roleOf(field),
+            ...(field.declared === 'extended' ? { as: 'extended' as const } : {}),
+          })),
+          nulls,
+          nested: false,
+          pool,
+        })
+        const written = encoder.encode(batch, 0, batch.rows)
+        expect(written.rejected).toEqual([])
+        for (const [row, elements] of all.entries()) {
+          const bytes = Buffer.from(written.data.subarray(written.offsets[row], written.offsets[row + 1]))
+          const columns =
+            nulls === 'write'
+              ? fields.filter(({ name }) => !elements.some((one) => one.name.equals(Buffer.from(name))))
+              : []
+          const expected = [
+            ...elements,
+            ...columns
+              .filter(({ name }) => name !== '_overflow')
+              .map(({ name }) => element(name, 0x0a, Buffer.alloc(0))),
+          ]
+          const found = elementsLike(bytes, expected)
+          expect(found[0]?.name.toString()).toBe('_id')
+          expect(sorted(found)).toEqual(sorted(expected))
+          expect(document(found)).toEqual(bytes)
+        }
+        encoder.free()
+        batch.release()
+        batches.close()
+      },
+    ),
+    { numRuns: 300 },
+  )
+})
