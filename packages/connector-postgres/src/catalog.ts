@@ -105,17 +105,16 @@ interface TypeRow {
 }
 
 /** The given types and, recursively, those that they are made of; with the statements that create the user's own. */
-const TYPES = `WITH RECURSIVE part AS (
-  SELECT t.oid, t.typelem AS ref FROM pg_type t WHERE t.typlen = -1 AND t.typelem <> 0
-  UNION ALL SELECT t.oid, t.typbasetype FROM pg_type t WHERE t.typbasetype <> 0
-  UNION ALL SELECT t.oid, a.atttypid FROM pg_type t JOIN pg_attribute a ON a.attrelid = t.typrelid
-    WHERE t.typtype = 'c' AND a.attnum > 0 AND NOT a.attisdropped
-  UNION ALL SELECT rngtypid, rngsubtype FROM pg_range
-  UNION ALL SELECT (to_jsonb(g) ->> 'rngmultitypid')::oid, rngtypid FROM pg_range g WHERE to_jsonb(g) ? 'rngmultitypid'
-), used(oid) AS (SELECT unnest($1::oid[]) UNION SELECT part.ref FROM used JOIN part ON part.oid = used.oid)
+const TYPES = `WITH RECURSIVE used(whole, oid) AS (SELECT 0::oid, unnest($1::oid[]) UNION SELECT used.oid, part.oid FROM used CROSS JOIN LATERAL (
+  SELECT typelem AS oid FROM pg_type WHERE oid = used.oid AND typlen = -1 AND typelem <> 0
+  UNION ALL SELECT typbasetype FROM pg_type WHERE oid = used.oid AND typbasetype <> 0
+  UNION ALL SELECT a.atttypid FROM pg_type t JOIN pg_attribute a ON a.attrelid = t.typrelid
+    WHERE t.oid = used.oid AND t.typtype = 'c' AND a.attnum > 0 AND NOT a.attisdropped
+  UNION ALL SELECT rngsubtype FROM pg_range WHERE rngtypid = used.oid
+  UNION ALL SELECT rngtypid FROM pg_range g WHERE (to_jsonb(g) ->> 'rngmultitypid')::oid = used.oid) part)
 SELECT t.oid::int8::float8 AS oid, t.oid < 16384 AS "builtIn", n.nspname AS schema, t.typname AS name, t.typtype AS kind,
   t.typlen = -1 AND t.typelem <> 0 AS "isArray", t.typsend <> 0 AND t.typreceive <> 0 AS binary,
-  (SELECT coalesce(json_agg(ref::int8), '[]') FROM part WHERE part.oid = t.oid) AS parts, e.extname IS NOT NULL AS extension,
+  (SELECT coalesce(json_agg(used.oid::int8), '[]') FROM used WHERE used.whole = t.oid) AS parts, e.extname IS NOT NULL AS extension,
   CASE WHEN e.extname IS NOT NULL THEN format('CREATE EXTENSION IF NOT EXISTS %I WITH SCHEMA %I', e.extname, n.nspname)
   WHEN t.typtype = 'e' THEN format('CREATE TYPE %I.%I AS ENUM (%s)', n.nspname, t.typname,
     (SELECT string_agg(quote_literal(enumlabel), ', ' ORDER BY enumsortorder) FROM pg_enum WHERE enumtypid = t.oid))
@@ -130,10 +129,10 @@ SELECT t.oid::int8::float8 AS oid, t.oid < 16384 AS "builtIn", n.nspname AS sche
       FROM pg_attribute a WHERE a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped))
   WHEN t.typtype = 'r' THEN (SELECT format('CREATE TYPE %I.%I AS RANGE (SUBTYPE = %s)', n.nspname, t.typname,
     format_type(rngsubtype, NULL)) FROM pg_range WHERE rngtypid = t.oid) END AS ddl
-FROM used JOIN pg_type t ON t.oid = used.oid JOIN pg_namespace n ON n.oid = t.typnamespace
+FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
 LEFT JOIN pg_class r ON r.oid = t.typrelid
 LEFT JOIN pg_depend d ON d.classid = 'pg_catalog.pg_type'::regclass AND d.objid = t.oid AND d.deptype = 'e'
-LEFT JOIN pg_extension e ON e.oid = d.refobjid`
+LEFT JOIN pg_extension e ON e.oid = d.refobjid WHERE t.oid = ANY (ARRAY(SELECT oid FROM used))`
 
 /** Send or receive objects by number, cannot read back what they send, or have no input at all. */
 const UNSAFE =

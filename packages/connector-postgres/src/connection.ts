@@ -20,8 +20,8 @@ SET lc_monetary = 'C'; SET xmloption = content; SET application_name = 'nebula';
 SET idle_in_transaction_session_timeout = 0; SET lock_timeout = ${request};
 SET tcp_keepalives_idle = ${Math.ceil(keepAlive / 1000)}; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3;
 DO $$ BEGIN
-  PERFORM set_config(name, CASE name WHEN 'client_connection_check_interval' THEN '2000' ELSE '0' END, false) FROM pg_settings
-    WHERE name IN ('client_connection_check_interval', 'idle_session_timeout', 'transaction_timeout');
+  PERFORM set_config(name, value, false) FROM (VALUES ('client_connection_check_interval', '2000'), ('idle_session_timeout', '0'),
+    ('transaction_timeout', '0')) v(name, value) WHERE current_setting(name, true) <> value;
   PERFORM set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';
 EXCEPTION WHEN OTHERS THEN NULL; END $$`
 }
