@@ -7,7 +7,7 @@ import { describe, expect, inject, test, vi } from 'vitest'
 import { PostgresConfig } from '../src/config.ts'
 import { sessionPool } from '../src/connection.ts'
 import { PostgresSource } from '../src/source.ts'
-import { Database, Route } from './harness.ts'
+import { Database, NOWHERE, Route } from './harness.ts'
 
 async function failure(work: Promise<unknown>): Promise<NebulaError> {
   const error = await work.then(
@@ -169,7 +169,7 @@ describe.each(['18', '14'] as const)('PostgreSQL %s', (version) => {
       `INSERT INTO t SELECT g, repeat('x', 1000) FROM generate_series(1, 20000) g`,
     )
     await using route = new Route(from.url, from.url)
-    const { read } = await route.agree('public.t', { target: 'nowhere' })
+    const { read } = await route.agree('public.t', { target: NOWHERE })
     const plan = await route.source.plan([read], 1e9, undefined, route.context)
     const task = {
       partition: plan.partitions[0] as never,
@@ -200,7 +200,7 @@ describe.each(['18', '14'] as const)('PostgreSQL %s', (version) => {
       `INSERT INTO t SELECT g, repeat('x', 1000) FROM generate_series(1, 20000) g`,
     )
     await using route = new Route(from.url, from.url, { maxConcurrency: 2 })
-    const { read } = await route.agree('public.t', { target: 'nowhere' })
+    const { read } = await route.agree('public.t', { target: NOWHERE })
     const plan = await route.source.plan([read], 1e9, undefined, route.context)
     const task = {
       partition: plan.partitions[0] as never,
@@ -237,7 +237,7 @@ describe.each(['18', '14'] as const)('PostgreSQL %s', (version) => {
       `INSERT INTO t SELECT g, repeat('x', 1000) FROM generate_series(1, 5000) g`,
     )
     await using route = new Route(from.url, from.url)
-    const { read } = await route.agree('public.t', { target: 'nowhere' })
+    const { read } = await route.agree('public.t', { target: NOWHERE })
     const plan = await route.source.plan([read], 1e9, undefined, route.context)
     const task = {
       partition: plan.partitions[0] as never,

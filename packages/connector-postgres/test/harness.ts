@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { createContext } from '@nebula/base'
 import type {
   CommittedPartition,
@@ -22,28 +23,74 @@ import { PostgresConfig } from '../src/config.ts'
 import { PostgresDestination } from '../src/destination.ts'
 import { PostgresSource } from '../src/source.ts'
 
-/** A database of its own, with a client for the test itself. */
+/** The password of the role that tests log in with; nobody else knows it, for the server may be the user's own. */
+export const PASSWORD = `cert/S3cret&${randomBytes(9).toString('hex')}`
+
+/** Logs a role of the tests in, by server: a superuser that owns all there is in their databases but the system's own. */
+const logins = new Map<string, Promise<URL>>()
+/** Databases that are empty again, by server. */
+const empty = new Map<string, string[]>()
+
+async function login(server: string): Promise<URL> {
+  const client = new pg.Client({ connectionString: server })
+  await client.connect()
+  try {
+    await client.query(`DO $$ BEGIN CREATE ROLE nebula_tests; EXCEPTION WHEN duplicate_object THEN NULL; END $$`)
+    await client.query(`ALTER ROLE nebula_tests SUPERUSER LOGIN PASSWORD '${PASSWORD}'`)
+  } finally {
+    await client.end()
+  }
+  return Object.assign(new URL(server), { username: 'nebula_tests', password: encodeURIComponent(PASSWORD) })
+}
+
+/** Whether the database is as a new one, once what the tests' role owned there is gone. */
+const IS_EMPTY = `SELECT count(*) = 0 AS empty FROM pg_database d WHERE datname = current_database()
+  AND (EXISTS (SELECT FROM pg_shdepend WHERE dbid = d.oid) OR EXISTS (SELECT FROM pg_db_role_setting WHERE setdatabase = d.oid))`
+
+/** An empty database that nobody else uses meanwhile, with a client for the test itself. */
 export class Database implements AsyncDisposable {
   readonly url: string
+  /** False once the server has ended the session. */
+  connected = true
+  readonly #server: string
   readonly #client: pg.Client
 
-  private constructor(url: string, client: pg.Client) {
+  private constructor(server: string, url: string) {
+    this.#server = server
     this.url = url
-    this.#client = client
+    this.#client = new pg.Client({ connectionString: url })
+    this.#client
+      .on('error', () => {})
+      .on('end', () => {
+        this.connected = false
+      })
   }
 
   static async create(server: string, ...statements: string[]): Promise<Database> {
-    const url = await createDatabase({ url: server })
-    const client = new pg.Client({ connectionString: url })
-    client.on('error', () => {})
-    await client.connect()
-    const database = new Database(url, client)
+    const loggedIn = logins.get(server) ?? login(server)
+    logins.set(server, loggedIn)
+    const url = empty.get(server)?.pop() ?? (await createDatabase({ url: (await loggedIn).href }))
+    const database = new Database(server, url)
+    await database.#client.connect()
     for (const statement of statements) await database.query(statement)
+    return database
+  }
+
+  /** The same database, by a session that is not ended. */
+  async reconnected(): Promise<Database> {
+    if (this.connected) return this
+    const database = new Database(this.#server, this.url)
+    await database.#client.connect()
     return database
   }
 
   async query<Row = Record<string, unknown>>(sql: string, values?: unknown[]): Promise<Row[]> {
     return (await this.#client.query(sql, values)).rows as Row[]
+  }
+
+  /** Rows of texts, as lists. */
+  async texts(sql: string): Promise<(string | null)[][]> {
+    return (await this.#client.query({ text: sql, rowMode: 'array' })).rows as (string | null)[][]
   }
 
   /** What COPY says of a query, byte by byte. */
@@ -59,8 +106,27 @@ export class Database implements AsyncDisposable {
     return Number(row?.count)
   }
 
+  /** Ends every other session. They are gone when it returns, and with them what they held: locks, snapshots. */
+  async endOthers(): Promise<void> {
+    const [ended] = await this.query<{ all: boolean | null }>(
+      `SELECT bool_and(pg_terminate_backend(pid, 10000)) AS all FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid()`,
+    )
+    if (ended?.all === false) throw new Error('A session does not end.')
+  }
+
+  /** A new database costs a hundred times what emptying one does, so the next test gets this one if that succeeds. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#client.end()
+    try {
+      await this.endOthers()
+      await this.query('DROP OWNED BY CURRENT_USER CASCADE')
+      const [answer] = await this.query<{ empty: boolean }>(IS_EMPTY)
+      if (answer?.empty === true) empty.set(this.#server, [...(empty.get(this.#server) ?? []), this.url])
+    } catch {
+      // The server was killed, or the test left its own session in a transaction that failed: another one is made.
+    } finally {
+      await this.#client.end()
+    }
   }
 }
 
@@ -91,6 +157,9 @@ class Collector implements Submittable {
     this.done.reject(error)
   }
 }
+
+/** The target of what is only read. */
+export const NOWHERE = 'nowhere'
 
 export interface MoveOptions {
   readonly mode?: Mode
@@ -147,7 +216,7 @@ export class Route implements AsyncDisposable {
     const offered = shape([...info.schema.fields].filter(({ generated }) => generated !== true))
     const columns = offered.map(({ name }) => name)
     const request = { stream, mode, columns, key: info.key, ...(limit === undefined ? {} : { limit }) }
-    const [standing] = await this.destination.describe([target], this.context)
+    const [standing] = target === NOWHERE ? [] : await this.destination.describe([target], this.context)
     const accepted = this.destination.accept(request, { fields: offered }, wire ? info.wire : [], standing)
     if (accepted.problems[0]) {
       throw new NebulaError(accepted.problems[0].code, { message: accepted.problems.map((p) => p.message).join('\n') })

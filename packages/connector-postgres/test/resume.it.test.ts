@@ -1,7 +1,7 @@
 import type { CommittedPartition, ReadStream, StreamRequest } from '@nebula/core'
 import { bindCondition, parseCondition } from '@nebula/core'
 import { describe, expect, inject, test } from 'vitest'
-import { Database, previousOf, Route } from './harness.ts'
+import { Database, NOWHERE, previousOf, Route } from './harness.ts'
 
 const SEED = [
   `CREATE TABLE t (id int4 PRIMARY KEY, v text) WITH (autovacuum_enabled = off)`,
@@ -28,17 +28,18 @@ async function interrupted(
   await using from = await Database.create(inject('postgres')[version], ...seed)
   const committed: (CommittedPartition & { ids: number[] })[] = []
   const first = new Route(from.url, from.url)
-  const { read } = filtered(await first.agree(name, { wire: false, target: 'nowhere' }), filter)
+  const { read } = filtered(await first.agree(name, { wire: false, target: NOWHERE }), filter)
   const plan = await first.source.plan([read], 65_536, undefined, first.context)
   expect(plan.partitions.length).toBeGreaterThan(4)
   const half = plan.partitions.slice(0, plan.partitions.length >> 1)
   for (const partition of half) committed.push(await readIds(first, read, partition, plan.snapshot))
   await first[Symbol.asyncDispose]()
+  await from.endOthers()
   const boundary = Math.max(...committed.flatMap(({ ids }) => ids))
   await change(from, boundary)
 
   await using second = new Route(from.url, from.url)
-  const agreed = filtered(await second.agree(name, { wire: false, target: 'nowhere' }), filter).read
+  const agreed = filtered(await second.agree(name, { wire: false, target: NOWHERE }), filter).read
   const resumed = await second.source.plan([agreed], 65_536, previousOf(plan, committed), second.context)
   const kept = resumed.restart.length === 0
   const done = new Set(kept ? committed.map(({ partition }) => partition) : [])
@@ -214,7 +215,7 @@ describe.each(['18', '14'] as const)('PostgreSQL %s', (version) => {
   test('proves it again after a second interruption', async () => {
     await using from = await Database.create(inject('postgres')[version], ...SEED)
     const first = new Route(from.url, from.url)
-    const { read } = await first.agree('public.t', { target: 'nowhere' })
+    const { read } = await first.agree('public.t', { target: NOWHERE })
     const plan = await first.source.plan([read], 65_536, undefined, first.context)
     const [one, two] = plan.partitions
     if (!one || !two) throw new Error('too few partitions')
@@ -241,7 +242,7 @@ describe.each(['18', '14'] as const)('PostgreSQL %s', (version) => {
       ['public.w', {}],
       ['public.t', { limit: 10 }],
     ] as const) {
-      const { read } = await route.agree(name, { ...options, target: 'nowhere' })
+      const { read } = await route.agree(name, { ...options, target: NOWHERE })
       const plan = await route.source.plan([read], 65_536, undefined, route.context)
       expect(plan.partitions).toHaveLength(1)
       const part = await readIds(route, read, plan.partitions[0] as never, plan.snapshot)

@@ -1,91 +1,109 @@
 import { describe, expect, inject, test } from 'vitest'
-import { codeOf, Database, Route } from './harness.ts'
+import { codeOf, Database, NOWHERE, Route } from './harness.ts'
 
 describe.each(['18', '14'] as const)('PostgreSQL %s', (version) => {
   const server = inject('postgres')[version]
 
-  /** Moves a table as it is and as columns, and compares the text of all rows. */
+  /** Moves tables as they are and as columns, and compares the text of all rows. Returns their number. */
   async function roundTrip(
-    name: string,
+    names: readonly string[],
     statements: string[],
-    options: Parameters<Route['move']>[1] = {},
-    query = `SELECT * FROM ${name}`,
-  ) {
+    query = (name: string) => `SELECT * FROM ${name}`,
+  ): Promise<number[]> {
     await using from = await Database.create(server, ...statements)
-    const expected = (await from.copy(query, 'text')).split('\n').sort()
-    for (const wire of [true, false]) {
-      await using to = await Database.create(server)
-      await using route = new Route(from.url, to.url)
-      const stream = (await route.source.discover(route.context)).streams.find((info) => info.name === name)
-      expect(stream?.name).toBe(name)
-      await route.move(name, { wire, partitionBytes: 16_384, ...options })
-      expect((await to.copy(query, 'text')).split('\n').sort()).toEqual(expected)
+    await using to = await Database.create(server)
+    await using route = new Route(from.url, to.url)
+    const { streams } = await route.source.discover(route.context)
+    const rows: number[] = []
+    for (const name of names) {
+      expect(streams.filter((info) => info.name === name)).toHaveLength(1)
+      const expected = (await from.copy(query(name), 'text')).split('\n').sort()
+      for (const wire of [true, false]) {
+        await route.move(name, { wire, partitionBytes: 16_384 })
+        expect((await to.copy(query(name), 'text')).split('\n').sort()).toEqual(expected)
+        await to.query(`DROP TABLE ${name}`)
+      }
+      rows.push(expected.length - 1)
     }
-    return expected.length - 1
+    return rows
   }
 
   test('a partitioned table whose children have another column order, as one stream', async () => {
-    const rows = await roundTrip('public.p', [
-      `CREATE TABLE p (id int4, v text, w int8) PARTITION BY LIST (id)`,
-      `CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1) PARTITION BY RANGE (w)`,
-      `CREATE TABLE p11 (w int8, gone int4, v text, id int4)`,
-      `ALTER TABLE p11 DROP COLUMN gone`,
-      `ALTER TABLE p1 ATTACH PARTITION p11 FOR VALUES FROM (0) TO (1000)`,
-      `CREATE TABLE p2 (v text, w int8, id int4)`,
-      `ALTER TABLE p ATTACH PARTITION p2 DEFAULT`,
-      `INSERT INTO p SELECT g % 3, repeat('x', 500) || g, g FROM generate_series(0, 300) g`,
-    ])
-    expect(rows).toBe(301)
+    const rows = await roundTrip(
+      ['public.p'],
+      [
+        `CREATE TABLE p (id int4, v text, w int8) PARTITION BY LIST (id)`,
+        `CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1) PARTITION BY RANGE (w)`,
+        `CREATE TABLE p11 (w int8, gone int4, v text, id int4)`,
+        `ALTER TABLE p11 DROP COLUMN gone`,
+        `ALTER TABLE p1 ATTACH PARTITION p11 FOR VALUES FROM (0) TO (1000)`,
+        `CREATE TABLE p2 (v text, w int8, id int4)`,
+        `ALTER TABLE p ATTACH PARTITION p2 DEFAULT`,
+        `INSERT INTO p SELECT g % 3, repeat('x', 500) || g, g FROM generate_series(0, 300) g`,
+      ],
+    )
+    expect(rows).toEqual([301])
   })
 
   test('a table with children that inherit', async () => {
-    const rows = await roundTrip('public.parent', [
-      `CREATE TABLE parent (id int4, v text)`,
-      `CREATE TABLE child (extra int4) INHERITS (parent)`,
-      `CREATE TABLE grandchild (more text) INHERITS (child)`,
-      `INSERT INTO parent VALUES (1, 'parent')`,
-      `INSERT INTO child VALUES (2, 'child', 3)`,
-      `INSERT INTO grandchild VALUES (4, 'grandchild', 5, 'x')`,
-    ])
-    expect(rows).toBe(3)
+    const rows = await roundTrip(
+      ['public.parent'],
+      [
+        `CREATE TABLE parent (id int4, v text)`,
+        `CREATE TABLE child (extra int4) INHERITS (parent)`,
+        `CREATE TABLE grandchild (more text) INHERITS (child)`,
+        `INSERT INTO parent VALUES (1, 'parent')`,
+        `INSERT INTO child VALUES (2, 'child', 3)`,
+        `INSERT INTO grandchild VALUES (4, 'grandchild', 5, 'x')`,
+      ],
+    )
+    expect(rows).toEqual([3])
   })
 
   test('views, materialized views, an empty table', async () => {
-    const seed = [
-      `CREATE TABLE t (id int4 PRIMARY KEY, v text)`,
-      `INSERT INTO t SELECT g, repeat('v', 100) FROM generate_series(1, 500) g`,
-    ]
-    await roundTrip('public.w', [...seed, `CREATE VIEW w AS SELECT id, v, id::numeric(10,2) / 3 AS third FROM t`])
-    await roundTrip('public.m', [...seed, `CREATE MATERIALIZED VIEW m AS SELECT * FROM t`])
-    expect(await roundTrip('public.t', ['CREATE TABLE t (id int4)'])).toBe(0)
+    const rows = await roundTrip(
+      ['public.w', 'public.m', 'public.nothing'],
+      [
+        `CREATE TABLE t (id int4 PRIMARY KEY, v text)`,
+        `INSERT INTO t SELECT g, repeat('v', 100) FROM generate_series(1, 500) g`,
+        `CREATE VIEW w AS SELECT id, v, id::numeric(10,2) / 3 AS third FROM t`,
+        `CREATE MATERIALIZED VIEW m AS SELECT * FROM t`,
+        `CREATE TABLE nothing (id int4)`,
+      ],
+    )
+    expect(rows).toEqual([500, 500, 0])
   })
 
   test('a table without columns keeps its rows', async () => {
+    const insert = 'INSERT INTO none DEFAULT VALUES'
     const rows = await roundTrip(
-      'public.none',
-      ['CREATE TABLE none ()', ...Array.from({ length: 3 }, () => 'INSERT INTO none DEFAULT VALUES')],
-      {},
-      'SELECT count(*) FROM none',
+      ['public.none'],
+      ['CREATE TABLE none ()', insert, insert, insert],
+      (name) => `SELECT count(*) FROM ${name}`,
     )
-    expect(rows).toBe(1)
+    // The line that says three.
+    expect(rows).toEqual([1])
   })
 
-  test('1,600 columns, and a row of 5 MB', async () => {
-    const columns = Array.from({ length: 1600 }, (_, i) => `c${i} bool`)
-    await roundTrip(
-      'public.wide',
-      [`CREATE TABLE wide (${columns.join(', ')})`, `INSERT INTO wide (c0, c1599) VALUES (true, false), (NULL, NULL)`],
-      {},
-      'SELECT c0, c800, c1599 FROM wide',
-    )
-    const rows = await roundTrip(
-      'public.big',
-      ['CREATE TABLE big (id int4, v text)', `INSERT INTO big VALUES (1, 'a'), (2, repeat('x', 5000000)), (3, 'b')`],
-      {},
-      'SELECT id, length(v), md5(v) FROM big',
-    )
-    expect(rows).toBe(3)
-  })
+  // That many columns are a check of the suite on both, so only their bytes are left to look at.
+  test.for(version === '18' ? [1600] : [])(
+    '%i columns, and a row of 5 MB columns, and a row of 5 MB',
+    async (count) => {
+      const columns = Array.from({ length: count }, (_, i) => `c${i} bool`)
+      const rows = await roundTrip(
+        ['public.wide', 'public.big'],
+        [
+          `CREATE TABLE wide (${columns.join(', ')})`,
+          `INSERT INTO wide (c0, c1599) VALUES (true, false), (NULL, NULL)`,
+          'CREATE TABLE big (id int4, v text)',
+          `INSERT INTO big VALUES (1, 'a'), (2, repeat('x', 5000000)), (3, 'b')`,
+        ],
+        (name) =>
+          name === 'public.big' ? 'SELECT id, length(v), md5(v) FROM big' : 'SELECT c0, c800, c1599 FROM wide',
+      )
+      expect(rows).toEqual([2, 3])
+    },
+  )
 
   test('identity and generated columns', async () => {
     const seed = [
@@ -107,19 +125,8 @@ describe.each(['18', '14'] as const)('PostgreSQL %s', (version) => {
   })
 
   test('odd names', async () => {
-    const names = [
-      'with "quotes"',
-      'with.dot',
-      ' spaces ',
-      'emoji 😀',
-      'SELECT',
-      "it's",
-      'a?b%c:d$e',
-      '1st',
-      `${'é'.repeat(31)}x`,
-      '-',
-      'back\\slash',
-    ]
+    // Names of tables and columns are a check of the suite; these are those of schemas, keys and staging tables, too.
+    const names = [` with "quotes", it's?b%c:d$e 😀 \\ `, 'with.dot', 'SELECT', `${'é'.repeat(31)}x`]
     const q = (name: string): string => `"${name.replaceAll('"', '""')}"`
     await using from = await Database.create(
       server,
@@ -197,7 +204,7 @@ describe.each(['18', '14'] as const)('PostgreSQL %s', (version) => {
       `INSERT INTO t VALUES (true, 'a,"b"', 1.10, 'x', '10.0.0.1', ''), (false, NULL, NULL, NULL, NULL, NULL)`,
     )
     await using route = new Route(db.url, db.url)
-    const { read } = await route.agree('public.t', { target: 'nowhere' })
+    const { read } = await route.agree('public.t', { target: NOWHERE })
     const plan = await route.source.plan([read], 1e9, undefined, route.context)
     const task = {
       partition: plan.partitions[0] as never,
