@@ -126,7 +126,7 @@ describe.each(['18', '14'] as const)('PostgreSQL %s', (version) => {
 
   test('odd names', async () => {
     // Names of tables and columns are a check of the suite; these are those of schemas, keys and staging tables, too.
-    const names = [` with "quotes", it's?b%c:d$e 😀 \\ `, 'with.dot', 'SELECT', `${'é'.repeat(31)}x`]
+    const names = [` with "quotes", it's?b%c:d$e 😀 \\ `, 'with.dot', 'SELECT', '1st', '-', `${'é'.repeat(31)}x`]
     const q = (name: string): string => `"${name.replaceAll('"', '""')}"`
     await using from = await Database.create(
       server,
