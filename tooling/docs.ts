@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { csv } from '@nebula/connector-csv'
+import { mongo } from '@nebula/connector-mongo'
 import { postgres } from '@nebula/connector-postgres'
 import type { JsonSchema } from '@nebula/core'
 import { BaseConfig, ERROR_CODES, jsonSchemaOf, snakeCase } from '@nebula/core'
@@ -85,6 +86,7 @@ const pages: readonly [path: string, text: string][] = [
   ['docs/errors.md', errorsPage()],
   ['docs/configuration.md', configurationPage()],
   between('packages/connector-csv/README.md', 'options', ownOptions(csv.config)),
+  between('packages/connector-mongo/README.md', 'options', ownOptions(mongo.config)),
   between('packages/connector-postgres/README.md', 'options', ownOptions(postgres.config)),
 ]
 const stale = pages.filter(([path, text]) => read(path) !== text)

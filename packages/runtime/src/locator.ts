@@ -8,7 +8,7 @@ import { loadEndpoint } from './load-pipeline.ts'
 import type { Endpoint, Pipeline, StreamOptions } from './pipeline.ts'
 
 /** URL schemes that are not the name of their connector, and the file extensions that name one. */
-const SCHEMES: Readonly<Record<string, string>> = { postgresql: 'postgres' }
+const SCHEMES: Readonly<Record<string, string>> = { postgresql: 'postgres', mongodb: 'mongo', 'mongodb+srv': 'mongo' }
 const EXTENSIONS: Readonly<Record<string, string>> = { '.csv': 'csv' }
 
 export interface OneLine {

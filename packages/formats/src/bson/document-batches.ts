@@ -1,4 +1,4 @@
-import type { BufferPool, Column, RecordBatch, Rejection, Schema } from '@nebula/core'
+import type { BufferPool, Column, Position, RecordBatch, Rejection, Schema } from '@nebula/core'
 import { createBatch, gatherWire, NebulaError, rowsWithout } from '@nebula/core'
 import type { DocumentFault, Documents } from './document-decoder.ts'
 import { DAMAGE, DocumentDecoder } from './document-decoder.ts'
@@ -13,6 +13,8 @@ export interface ReadDocuments {
   readonly data: Uint8Array
   readonly offsets: Int32Array
   readonly rows: number
+  /** Behind the last of them. */
+  readonly position?: Position
   /** Gives the memory back. */
   readonly release: () => void
 }
@@ -89,6 +91,7 @@ export class DocumentBatches {
       },
       ...(wire ? { wire: kept ? gatherWire(wire, kept) : wire } : {}),
       ...(overflowed === undefined ? {} : { overflowed }),
+      ...(read.position === undefined ? {} : { position: read.position }),
     })
   }
 

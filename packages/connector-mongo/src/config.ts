@@ -1,0 +1,33 @@
+import { BaseConfig, NebulaError, secret } from '@nebula/core'
+
+/** Shapes of core's own keys, so that there is one copy of zod. */
+const text = BaseConfig.shape.name
+const flag = BaseConfig.shape.advanced.unwrap().shape.debug
+const count = BaseConfig.shape.performance.unwrap().shape.maxConcurrency.unwrap()
+
+export const MongoConfig = BaseConfig.extend({
+  url: secret()
+    .optional()
+    .describe('mongodb://user:password@host:port/database or mongodb+srv://…; all options of the driver'),
+  database: text.describe('default: the one of the url; without any, streams are called database.collection'),
+  sample: count.default(1000).describe('documents that are looked at to learn the fields of a collection'),
+  documents: flag.describe('read whole documents: _id and one column with the document'),
+  overflow: text
+    .unwrap()
+    .min(1)
+    .default('_overflow')
+    .describe('column of what no other column holds, as Extended JSON'),
+  objectIds: text.unwrap().array().default([]).describe('text columns that are written as ObjectIds'),
+  nested: flag.describe('write a column a.b as field b of a document a'),
+  writeNulls: flag.describe('write nulls; else their fields are left out'),
+})
+
+export type MongoConfig = (typeof MongoConfig)['_output']
+
+/** Throws `config_invalid` when there is none. */
+export function connectionUrl({ url }: MongoConfig): string {
+  if (url) return url.reveal()
+  throw new NebulaError('config_invalid', {
+    message: 'MongoDB needs a url: mongodb://user:password@host:port/database.',
+  })
+}

@@ -1,0 +1,57 @@
+import { NebulaError } from '@nebula/core'
+import { joinDocuments } from '@nebula/formats'
+import type { Link } from './checkpoint-collection.ts'
+import type { Namespace } from './connection.ts'
+import { bytesKey, idsOf, insertDocuments, storedWithIds } from './insert-documents.ts'
+
+const BATCH_DOCUMENTS = 1000
+const BATCH_BYTES = 8_000_000
+/** Conflicts that are named. */
+const NAMED = 5
+
+/**
+ * Adds the staged documents to those of the target. Nothing is added where one has the `_id` of another document; one that
+ * is there with the same bytes is there already, so it can be done again after a kill.
+ */
+export async function appendToTarget(link: Link, staging: Namespace, target: Namespace): Promise<void> {
+  const conflicts: Uint8Array[] = []
+  for await (const documents of batches(link, staging)) {
+    const ours = new Set(documents.map(bytesKey))
+    const stored = await storedWithIds(link, target, documents)
+    conflicts.push(...stored.filter((document) => !ours.has(bytesKey(document))))
+    if (conflicts.length >= NAMED) break
+  }
+  if (conflicts.length > 0) {
+    const { BSON } = await import('mongodb')
+    const ids = (await idsOf(conflicts.slice(0, NAMED))).map((id) => BSON.EJSON.stringify(id))
+    throw refused(target, `it has other documents with an _id that is to be added, such as ${ids.join(', ')}`)
+  }
+  for await (const documents of batches(link, staging)) {
+    const [failed] = await insertDocuments(link, target, joinDocuments(documents))
+    if (failed) throw refused(target, `behind others that it took it refuses a document: ${failed.reason}`)
+  }
+}
+
+async function* batches({ client, signal }: Link, { database, collection }: Namespace): AsyncGenerator<Uint8Array[]> {
+  const options = { raw: true, sort: { _id: 1 }, batchSize: BATCH_DOCUMENTS, signal } as const
+  let batch: Uint8Array[] = []
+  let bytes = 0
+  for await (const document of client.db(database).collection(collection).find({}, options)) {
+    const raw = document as unknown as Uint8Array
+    if (batch.length === BATCH_DOCUMENTS || (bytes + raw.length > BATCH_BYTES && batch.length > 0)) {
+      yield batch
+      batch = []
+      bytes = 0
+    }
+    batch.push(raw)
+    bytes += raw.length
+  }
+  if (batch.length > 0) yield batch
+}
+
+function refused({ collection }: Namespace, why: string): NebulaError {
+  return new NebulaError('target_incompatible', {
+    message: `No more is added to ${collection}: ${why.replace(/\.$/, '')}.`,
+    fix: 'Change the target or the rows, or give the stream another target.',
+  })
+}

@@ -1,0 +1,101 @@
+import type { Context, ReadStream, ReadTask } from '@nebula/core'
+import { fieldIndex } from '@nebula/core'
+import { DOCUMENT, OVERFLOW } from '@nebula/formats'
+import type { Document, FindOptions, MongoClient } from 'mongodb'
+import type { MongoEnd } from './connection.ts'
+import type { Bson, IdRange } from './id-range.ts'
+import { idFilter, parseFilter, sendableId } from './id-range.ts'
+import type { Reply } from './reply-cursor.ts'
+import { batchSize, ReplyCursor } from './reply-cursor.ts'
+
+/** Bytes of a document of which nothing is known. */
+const UNKNOWN_BYTES = 100_000
+
+/** Reads the documents of one task. When its cursor dies, it goes on behind the last one that it gave. */
+export class RangeReader {
+  readonly #end: MongoEnd
+  readonly #task: ReadTask
+  readonly #range: IdRange
+  readonly #bson: Bson
+  readonly #release: () => void
+  #cursor: ReplyCursor | undefined
+  /** Where to go on, when a cursor has to be opened: behind this `_id`; undefined: at the beginning. */
+  #after: string | undefined
+  #hasBegun = false
+
+  /** `bson` is the driver's. */
+  constructor(end: MongoEnd, task: ReadTask, bson: Bson) {
+    this.#end = end
+    this.#task = task
+    this.#range = task.partition.range as unknown as IdRange
+    this.#bson = bson
+    this.#after = typeof task.from === 'string' ? task.from : undefined
+    this.#release = end.hold()
+  }
+
+  /** Undefined at the end. Takes as long as it needs. */
+  async next(context: Context): Promise<Reply | undefined> {
+    const canResume = !this.#hasBegun || this.#after !== undefined
+    const options = { unbounded: true, idempotent: canResume, doing: `Reading ${this.#task.partition.stream}` }
+    const reply = await this.#end.use(context, (client) => this.#reply(client, context.signal), options)
+    if (reply) {
+      this.#hasBegun = true
+      this.#after = this.position(reply, reply.rows - 1)
+    }
+    return reply
+  }
+
+  /** What reading can go on behind: the `_id` of a document, where there is an order and a query can say it. */
+  position({ data, starts, ends }: Reply, row: number): string | undefined {
+    const { types, others } = this.#range
+    if (!types || others) return undefined
+    return sendableId(this.#bson, data.subarray(starts[row], ends[row]))
+  }
+
+  async close(): Promise<void> {
+    this.#release()
+    await this.#cursor?.close()
+  }
+
+  async #reply(client: MongoClient, signal: AbortSignal): Promise<Reply | undefined> {
+    const cursor = (this.#cursor ??= this.#open(client, signal))
+    try {
+      return await cursor.next()
+    } catch (error) {
+      this.#cursor = undefined
+      throw error
+    }
+  }
+
+  #open(client: MongoClient, signal: AbortSignal): ReplyCursor {
+    const { stream, partition, batch } = this.#task
+    const { ordered, documentBytes = UNKNOWN_BYTES } = this.#range
+    const { limit, nativeFilter } = stream.request
+    const { database, collection } = this.#end.locate(partition.stream)
+    const range = idFilter(this.#bson, this.#range, this.#after)
+    const filter = nativeFilter === undefined ? range : { $and: [range, parseFilter(this.#bson, nativeFilter)] }
+    const options: FindOptions = {
+      raw: true,
+      batchSize: batchSize(batch, documentBytes),
+      ...projection(stream),
+      ...(ordered ? { sort: { _id: 1 } } : {}),
+      ...(limit === undefined ? {} : { limit }),
+    }
+    const cursor = client
+      .db(database)
+      .collection(collection)
+      .find(filter, { ...options, signal })
+    return new ReplyCursor(cursor, batch)
+  }
+}
+
+/** The fields that are asked for, and `_id`; all, where what is left of a document is asked for, too. */
+function projection({ schema, wire }: ReadStream): FindOptions {
+  const names = schema.fields.map(({ name }) => name)
+  const isWhole = schema.fields.some(({ declared }) => declared === OVERFLOW) || fieldIndex(schema, DOCUMENT) >= 0
+  // To the server these are paths and operators.
+  if (isWhole || names.some((name) => /^\$|\.|^$/.test(name))) return {}
+  const fields: Document = Object.fromEntries(names.map((name) => [name, 1]))
+  // Rows that pass through as they are have no more than what is asked for.
+  return { projection: { _id: wire === undefined ? 1 : 0, ...fields } }
+}

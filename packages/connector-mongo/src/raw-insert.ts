@@ -1,0 +1,84 @@
+import { createRequire } from 'node:module'
+import { NebulaError } from '@nebula/core'
+import { joinDocuments } from '@nebula/formats'
+import type { ClientSession, Db } from 'mongodb'
+
+/** Durable at most members before it is answered. */
+export const DURABLE = { w: 'majority', j: true } as const
+
+/** Why the server did not take one document of an insert. */
+export interface WriteError {
+  /** Of the document, from 0. */
+  readonly index: number
+  readonly code: number
+  readonly errmsg?: string
+}
+
+export interface InsertOptions {
+  readonly signal: AbortSignal
+  /** In whose transaction; else the insert is durable by itself. */
+  readonly session?: ClientSession | undefined
+}
+
+/**
+ * Inserts documents that are BSON already, as they are: a section of `DocumentSection`, which must not change until this
+ * settles. Returns what was refused; all others are in.
+ */
+export async function insertRaw(
+  db: Db,
+  collection: string,
+  section: Uint8Array,
+  { session, signal }: InsertOptions,
+): Promise<readonly WriteError[]> {
+  const documents = new (sectionClass())(section)
+  const safety = session ? {} : { writeConcern: DURABLE }
+  const command = { insert: collection, ordered: false, bypassDocumentValidation: false, ...safety, documents }
+  const { writeErrors = [] } = await db.command(command, { signal, ...(session ? { session } : {}) })
+  return writeErrors as WriteError[]
+}
+
+/** What the driver has for the second section of a message; the internals that this file alone touches. */
+interface Internals {
+  readonly DocumentSequence: new (field: string) => { toBin(): Uint8Array }
+  readonly OpMsgRequest: new (database: string, command: object, options: object) => { toBin(): Uint8Array[] }
+}
+
+type SectionClass = new (bytes: Uint8Array) => object
+
+let known: SectionClass | undefined
+
+function sectionClass(): SectionClass {
+  known ??= makeSectionClass(createRequire(import.meta.url)('mongodb/lib/cmap/commands.js') as Partial<Internals>)
+  return known
+}
+
+/** A section whose bytes the driver sends as they are. Throws `unsupported` for a driver that does not. */
+export function makeSectionClass({ DocumentSequence, OpMsgRequest }: Partial<Internals>): SectionClass {
+  if (!DocumentSequence || !OpMsgRequest) throw unknownDriver()
+  class RawSection extends DocumentSequence {
+    readonly #bytes: Uint8Array
+
+    constructor(bytes: Uint8Array) {
+      super('documents')
+      this.#bytes = bytes
+    }
+
+    override toBin(): Uint8Array {
+      return this.#bytes
+    }
+  }
+  const { bytes } = joinDocuments([Uint8Array.of(5, 0, 0, 0, 0)])
+  const message = Buffer.concat(new OpMsgRequest('probe', { documents: new RawSection(bytes) }, {}).toBin())
+  // The header, the flags and a kind; a document with the database alone; the section.
+  const isKnown =
+    message.length === message.readInt32LE(0) && message.subarray(21 + message.readInt32LE(21)).equals(bytes)
+  if (!isKnown) throw unknownDriver()
+  return RawSection
+}
+
+function unknownDriver(): NebulaError {
+  return new NebulaError('unsupported', {
+    message: 'This version of the driver of MongoDB makes its messages in another way than the connector knows.',
+    fix: 'Install the version of mongodb that the connector was tested with: 7.9.',
+  })
+}

@@ -1,0 +1,42 @@
+import { createRequire } from 'node:module'
+import { expect, test } from 'vitest'
+import { joinDocuments } from '@nebula/formats'
+import { makeSectionClass } from '../src/raw-insert.ts'
+
+const commands = createRequire(import.meta.url)('mongodb/lib/cmap/commands.js') as {
+  DocumentSequence: new (field: string) => { toBin(): Uint8Array }
+  OpMsgRequest: new (database: string, command: object, options: object) => { toBin(): Uint8Array[] }
+}
+
+test('the driver that is installed sends a section as it is', () => {
+  const section = joinDocuments([new Uint8Array(7).fill(0xee)]).bytes
+  const Section = makeSectionClass(commands)
+  const command = { insert: 'c', documents: new Section(section) }
+  const message = Buffer.concat(new commands.OpMsgRequest('d', command, {}).toBin())
+  expect(message.subarray(-section.length).toString('latin1')).toBe(`\x01\x15\0\0\0documents\0${'\xee'.repeat(7)}`)
+})
+
+test.each<[string, Partial<typeof commands>]>([
+  ['has no sections', { OpMsgRequest: commands.OpMsgRequest }],
+  ['has no messages', { DocumentSequence: commands.DocumentSequence }],
+  [
+    'does not look for sections of this class',
+    {
+      DocumentSequence: class {
+        toBin = (): Uint8Array => new Uint8Array()
+      },
+      OpMsgRequest: commands.OpMsgRequest,
+    },
+  ],
+  [
+    'writes sections into the command',
+    {
+      DocumentSequence: commands.DocumentSequence,
+      OpMsgRequest: class {
+        toBin = (): Uint8Array[] => [new Uint8Array(50)]
+      },
+    },
+  ],
+])('a driver that %s is refused', (_, internals) => {
+  expect(() => makeSectionClass(internals)).toThrow(/version of the driver of MongoDB/)
+})

@@ -1,0 +1,74 @@
+import type { Field, StreamRequest } from '@nebula/core'
+import { expect, test } from 'vitest'
+import { MongoConfig } from '../src/config.ts'
+import { acceptDocuments } from '../src/types.ts'
+
+const utf8 = { kind: 'utf8' } as const
+const ID: Field = { name: '_id', type: { kind: 'int32' }, nullable: false, vendor: 'mongo', declared: 'int' }
+const TIME: Field = {
+  name: 't',
+  type: { kind: 'timestamp', zone: true },
+  nullable: true,
+  vendor: 'mongo',
+  declared: 'date',
+}
+
+function accept(
+  fields: Field[],
+  options: { config?: object; wire?: string[]; columns?: string[]; transactional?: boolean } = {},
+) {
+  const {
+    config = {},
+    wire = ['mongodb/bson'],
+    columns = fields.map(({ name }) => name),
+    transactional = false,
+  } = options
+  const request: StreamRequest = { stream: 's', mode: 'overwrite', columns, key: [] }
+  const parsed = MongoConfig.parse({ url: 'mongodb://localhost/x', ...config })
+  return acceptDocuments(parsed, { request, schema: { fields }, wire, transactional, stands: false })
+}
+
+test('documents pass through only where every column is as it was', () => {
+  expect(accept([ID, TIME])).toMatchObject({ wire: 'mongodb/bson', replaced: [] })
+  expect(accept([ID, { ...TIME, name: 'u' }], { columns: ['_id', 't'] }).wire).toBeUndefined()
+  expect(accept([ID, { name: 't', type: utf8, nullable: true }]).wire).toBeUndefined()
+  expect(accept([ID], { columns: ['_id', 't'] }).wire).toBeUndefined()
+  expect(accept([ID], { wire: ['other'] }).wire).toBeUndefined()
+})
+
+test('what comes from MongoDB is exact, and times of others lose their microseconds', () => {
+  const { vendor: _vendor, declared: _declared, ...foreign } = TIME
+  expect(accept([TIME]).columns).toEqual([{ as: TIME.type, type: 'date', fidelity: 'exact' }])
+  expect(accept([foreign]).columns[0]).toMatchObject({ as: TIME.type, type: 'date', fidelity: 'lossy' })
+})
+
+test('a type that documents cannot hold is taken in the next that its source offers, or refused', () => {
+  const native = { kind: 'native', vendor: 'postgres', type: 'tsvector' } as const
+  const offered = accept([{ name: 'v', type: native, nullable: true, offers: [native, utf8] }])
+  expect([offered.columns[0]?.as, offered.problems]).toEqual([utf8, []])
+  const refused = accept([{ name: 'v', type: native, nullable: true }])
+  expect(refused.problems).toEqual([expect.objectContaining({ code: 'unsupported', column: 'v' })])
+  const list = accept([{ name: '_id', type: { kind: 'list', element: utf8 }, nullable: false }])
+  expect(list.problems[0]?.message).toContain('an array cannot be an _id')
+})
+
+test('names that documents cannot have together are a problem', () => {
+  const fields: Field[] = ['a', 'a.b'].map((name) => ({ name, type: utf8, nullable: true }))
+  expect(accept(fields).problems).toEqual([])
+  expect(accept(fields, { config: { nested: true } }).problems[0]?.code).toBe('target_incompatible')
+  expect(accept([{ name: 'a\0', type: utf8, nullable: true }]).problems[0]?.code).toBe('target_incompatible')
+})
+
+test('the overflow column and ObjectIds that are text are exact', () => {
+  const text = (name: string): Field => ({ name, type: utf8, nullable: true })
+  const { columns } = accept([text('_overflow'), text('o')], { config: { objectIds: ['o'] } })
+  expect(columns.map(({ type, fidelity }) => [type, fidelity])).toEqual([
+    ['overflow', 'exact'],
+    ['objectId', 'exact'],
+  ])
+})
+
+test('the plan says what a deployment promises', () => {
+  expect(accept([ID]).guarantee).toBe('at_least_once')
+  expect(accept([ID], { transactional: true })).toMatchObject({ guarantee: 'exactly_once', partitionBytes: 16_000_000 })
+})

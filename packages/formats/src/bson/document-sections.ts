@@ -1,0 +1,123 @@
+import type { BufferPool } from '@nebula/core'
+
+/**
+ * A section of kind 1 (MongoDB wire protocol, OP_MSG): its kind, its length, the name `documents` with a NUL, then
+ * documents without gaps.
+ */
+export interface DocumentSection {
+  readonly bytes: Uint8Array
+  /** Of the pool, to which its user gives it back; undefined: it belongs to nobody. */
+  readonly memory: Uint8Array | undefined
+  readonly count: number
+  document(index: number): Uint8Array
+  /** The row that a document was, by its place among those that were cut. */
+  row(index: number): number
+}
+
+/** What one message may hold. */
+export interface SectionLimits {
+  readonly documentBytes: number
+  readonly sectionBytes: number
+  readonly documents: number
+}
+
+/** Documents without gaps: `i` is `data[offsets[i]] .. data[offsets[i + 1]]`. */
+export interface DocumentRange {
+  readonly data: Uint8Array
+  readonly offsets: Int32Array
+  /** Which rows they are; undefined: all from `from` on. */
+  readonly rows: Int32Array | undefined
+  readonly from: number
+}
+
+const HEAD = Uint8Array.from('\x01\0\0\0\0documents\0', (character) => character.charCodeAt(0))
+
+/** The rows whose documents are larger than a message may hold, with their bytes. */
+export function largeDocuments(
+  range: DocumentRange,
+  { documentBytes }: SectionLimits,
+): { row: number; bytes: number }[] {
+  const large: { row: number; bytes: number }[] = []
+  for (let i = 0; i < range.offsets.length - 1; i++) {
+    const bytes = sizeOf(range, i)
+    if (bytes > documentBytes) large.push({ row: rowOf(range, i), bytes })
+  }
+  return large
+}
+
+/** Cuts documents into sections, but for those that are too large. Each is copied when it is asked for. */
+export function* cutDocuments(
+  range: DocumentRange,
+  limits: SectionLimits,
+  pool: BufferPool,
+): Generator<DocumentSection> {
+  const count = range.offsets.length - 1
+  for (let first = 0; first < count;) {
+    const end = sectionEnd(range, first, limits)
+    if (end > first) yield copied(range, first, end, pool)
+    first = Math.max(end, first + 1)
+  }
+}
+
+/** The section of documents that lie apart. */
+export function joinDocuments(documents: readonly Uint8Array[]): DocumentSection {
+  const bytes = new Uint8Array(documents.reduce((sum, { length }) => sum + length, HEAD.length))
+  let at = HEAD.length
+  for (const document of documents) {
+    bytes.set(document, at)
+    at += document.length
+  }
+  putHead(bytes)
+  const document = (index: number): Uint8Array => documents[index] as Uint8Array
+  return { bytes, memory: undefined, count: documents.length, document, row: (index) => index }
+}
+
+/** Behind the last document of the section that begins with `first`; `first` itself where that is too large. */
+function sectionEnd(range: DocumentRange, first: number, limits: SectionLimits): number {
+  const last = Math.min(range.offsets.length - 1, first + limits.documents)
+  let bytes = HEAD.length
+  let end = first
+  for (; end < last; end++) {
+    const size = sizeOf(range, end)
+    bytes += size
+    if (size > limits.documentBytes || (bytes > limits.sectionBytes && end > first)) break
+  }
+  return end
+}
+
+function copied(
+  { data, offsets, rows, from }: DocumentRange,
+  first: number,
+  end: number,
+  pool: BufferPool,
+): DocumentSection {
+  const places = offsets.slice(first, end + 1)
+  const start = places[0] as number
+  const stop = places[end - first] as number
+  const memory = pool.take(HEAD.length + stop - start)
+  const bytes = memory.subarray(0, HEAD.length + stop - start)
+  bytes.set(data.subarray(start, stop), HEAD.length)
+  putHead(bytes)
+  const numbers = rows?.slice(first, end)
+  const at = (index: number): number => HEAD.length + (places[index] as number) - start
+  return {
+    bytes,
+    memory,
+    count: end - first,
+    document: (index) => bytes.subarray(at(index), at(index + 1)),
+    row: (index) => numbers?.[index] ?? from + first + index,
+  }
+}
+
+function putHead(bytes: Uint8Array): void {
+  bytes.set(HEAD)
+  new DataView(bytes.buffer, bytes.byteOffset).setInt32(1, bytes.length - 1, true)
+}
+
+function sizeOf({ offsets }: DocumentRange, index: number): number {
+  return (offsets[index + 1] as number) - (offsets[index] as number)
+}
+
+function rowOf({ rows, from }: DocumentRange, index: number): number {
+  return rows?.[index] ?? from + index
+}
