@@ -3,7 +3,7 @@ import { typeName } from '@nebula/core'
 import type { StreamChange } from '@nebula/inspect'
 import { Command } from 'commander'
 import { commonOptions } from './pipeline-flags.ts'
-import { countText, table } from './style.ts'
+import { countText, plural, printable, table } from './style.ts'
 
 interface DiscoverFlags {
   readonly from?: string
@@ -82,7 +82,7 @@ function catalogText({ streams, denied = [] }: Catalog): string {
 
 function streamText(stream: StreamInfo): string {
   const facts = [
-    `${countText(stream.schema.fields.length)} columns`,
+    plural(stream.schema.fields.length, 'column'),
     ...(stream.rows === undefined ? [] : [`about ${countText(stream.rows)} rows`]),
     ...(stream.key.length > 0 ? [`key ${stream.key.join(', ')}`] : []),
   ]
@@ -92,7 +92,8 @@ function streamText(stream: StreamInfo): string {
       typeName(field.type),
       field.declared ?? '',
       field.nullable ? '' : 'not null',
+      printable(field.comment ?? ''),
     ]),
-    4,
+    5,
   )}`
 }

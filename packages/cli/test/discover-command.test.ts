@@ -19,7 +19,7 @@ describe('nebula discover', () => {
     const { code, stdout, stderr } = await nebula('discover', '--from', `csv:${at('in')}`)
     expect(code).toBe(0)
     expect(stderr).toBe('')
-    expect(stdout).toBe('notes (1 columns)\n  text  utf8\n\norders (2 columns)\n  id    int64\n  paid  bool\n')
+    expect(stdout).toBe('notes (1 column)\n  text  utf8\n\norders (2 columns)\n  id    int64\n  paid  bool\n')
   })
 
   test('--json prints the catalog', async () => {
