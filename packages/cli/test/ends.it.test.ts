@@ -93,7 +93,7 @@ describe('nebula check', () => {
 describe("a connector's file", () => {
   test('discover and preview take it, and table_name means one stream', async () => {
     const whole = await on(SOURCE, 'discover')
-    expect(whole.stdout).toContain('other.lines (1 columns')
+    expect(whole.stdout).toContain('other.lines (1 column,')
     const one = await on(`${SOURCE}table_name: users\n`, 'discover')
     expect(one.stdout).toMatch(/^public\.users \(5 columns/)
     expect(one.stdout).not.toContain('other.lines')
