@@ -1,3 +1,5 @@
+import { HEX_VALUES } from '@nebula/core'
+
 /** Pieces of BSON values and of the texts that stand for them. */
 
 const WORD = 4_294_967_296
@@ -42,19 +44,12 @@ export function putCodePoint(bytes: Uint8Array, at: number, point: number): numb
   return to
 }
 
-/** The value of a hexadecimal digit, in either case; -1 for other bytes. */
-export function hexDigit(byte: number): number {
-  if ((byte - ZERO) >>> 0 <= 9) return byte - ZERO
-  const letter = (byte | 32) - 0x61
-  return letter >>> 0 < 6 ? letter + 10 : -1
-}
-
 /** Writes the 12 bytes of an ObjectId from its hexadecimal digits at `from`; false when one is none. */
 export function putObjectId(text: Uint8Array, from: number, bytes: Uint8Array, at: number): boolean {
   for (let i = 0; i < 12; i++) {
-    const upper = hexDigit(text[from + i * 2] as number)
-    const lower = hexDigit(text[from + i * 2 + 1] as number)
-    if ((upper | lower) < 0) return false
+    const upper = HEX_VALUES[text[from + i * 2] as number] as number
+    const lower = HEX_VALUES[text[from + i * 2 + 1] as number] as number
+    if ((upper | lower) > 15) return false
     bytes[at + i] = (upper << 4) | lower
   }
   return true

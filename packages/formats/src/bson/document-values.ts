@@ -1,5 +1,6 @@
 import type { Column, FixedArray } from '@nebula/core'
 import { formatColumn, NebulaError, wrapsAround } from '@nebula/core'
+import { columnArray } from '../column-array.ts'
 import type { BsonOutput } from './bson-output.ts'
 import { putObjectId, putIndex, putLong } from './bson-values.ts'
 import type { FieldPlan } from './document-plan.ts'
@@ -60,7 +61,7 @@ export function sourceOf(plan: FieldPlan, columnAt: (index: number) => Column, r
 
 function columnSource(plan: FieldPlan, column: Column, rows: Rows): FieldSource {
   if (plan.text) return textSource(plan, column, rows)
-  const values = arrayOf(column)
+  const values = columnArray(column)
   const own = source(plan, column.layout === 'bytes' ? column.data : values)
   const words = new Int32Array(values.buffer, values.byteOffset, values.byteLength >> 2)
   const scale = column.type.kind === 'decimal' ? column.type.scale : 0
@@ -103,25 +104,6 @@ function source(plan: FieldPlan, values: Uint8Array | FixedArray): FieldSource {
     base: 0,
     dictionary: undefined,
     children: [],
-  }
-}
-
-function arrayOf(column: Column): Uint8Array | FixedArray {
-  switch (column.layout) {
-    case 'bool':
-      return column.bits
-    case 'fixed':
-      return column.values
-    case 'fixed64':
-    case 'fixed128':
-      return column.words
-    case 'bytes':
-    case 'list':
-      return column.offsets
-    case 'dictionary':
-      return column.indices
-    case 'struct':
-      return NO_BYTES
   }
 }
 

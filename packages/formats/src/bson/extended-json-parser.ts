@@ -1,6 +1,6 @@
-import { isUtf8, NebulaError } from '@nebula/core'
+import { HEX_VALUES, isUtf8, NebulaError } from '@nebula/core'
 import type { BsonOutput } from './bson-output.ts'
-import { ascii, hexDigit, putCodePoint, putIndex, putLong } from './bson-values.ts'
+import { ascii, putCodePoint, putIndex, putLong } from './bson-values.ts'
 import * as t from './elements.ts'
 import type { Unwrap } from './extended-json-wrappers.ts'
 import { wrapperOf } from './extended-json-wrappers.ts'
@@ -33,6 +33,9 @@ function bytesOf(ascii: string): Uint8Array {
 const ESCAPES = new Uint8Array(256)
 for (const pair of ['""', '\\\\', '//', 'b\b', 'f\f', 'n\n', 'r\r', 't\t'])
   ESCAPES[pair.charCodeAt(0)] = pair.charCodeAt(1)
+
+/** What `HEX_VALUES` has for other bytes. */
+const NO_DIGIT = 255
 
 /** Integers of so many digits are exact as doubles. */
 const EXACT_DIGITS = 15
@@ -307,8 +310,8 @@ export class ExtendedJsonParser {
   #unit(at: number, end: number): number {
     let unit = 0
     for (let i = at; i < at + 4; i++) {
-      const digit = i < end ? hexDigit(this.#text[i] as number) : -1
-      if (digit < 0) throw this.#misfit('an escape without four hexadecimal digits', at)
+      const digit = i < end ? (HEX_VALUES[this.#text[i] as number] as number) : NO_DIGIT
+      if (digit === NO_DIGIT) throw this.#misfit('an escape without four hexadecimal digits', at)
       unit = (unit << 4) | digit
     }
     return unit

@@ -1,5 +1,6 @@
-import type { Column, FixedArray, LogicalType } from '@nebula/core'
+import type { Column, LogicalType } from '@nebula/core'
 import { NebulaError, typeName } from '@nebula/core'
+import { columnArray } from '../column-array.ts'
 import { DAYS_1970_TO_2000, EPOCH_HIGH, EPOCH_LOW, FIELD_HEAD, INFINITE, MINUS_INFINITE } from './decode-tuples.ts'
 import type { Output } from './frame.ts'
 import { encodeDecimal, encodeNumericText, MAX_DECIMAL_BYTES, maxNumericBytes } from './numeric.ts'
@@ -76,7 +77,9 @@ export class TupleFields {
 }
 
 function sourceOf(column: Column, code: number): FieldSource {
-  const values = arrayOf(column)
+  if (column.layout === 'list' || column.layout === 'struct')
+    throw new NebulaError('unsupported', { message: `PostgreSQL has no column for ${typeName(column.type)}.` })
+  const values = columnArray(column)
   const bytes =
     column.layout === 'bytes' ? column.data : new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
   const dictionary = column.layout === 'dictionary' ? sourceOf(column.dictionary, BYTES) : undefined
@@ -88,24 +91,6 @@ function sourceOf(column: Column, code: number): FieldSource {
     bytes,
     view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength),
     dictionary,
-  }
-}
-
-function arrayOf(column: Column): Uint8Array | FixedArray {
-  switch (column.layout) {
-    case 'bool':
-      return column.bits
-    case 'fixed':
-      return column.values
-    case 'fixed64':
-    case 'fixed128':
-      return column.words
-    case 'bytes':
-      return column.offsets
-    case 'dictionary':
-      return column.indices
-    default:
-      throw new NebulaError('unsupported', { message: `PostgreSQL has no column for ${typeName(column.type)}.` })
   }
 }
 
