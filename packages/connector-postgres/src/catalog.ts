@@ -25,10 +25,7 @@ interface TableColumn {
   readonly binarySafe: boolean
 }
 
-interface TableRow extends Omit<Table, 'columns' | 'key'> {
-  readonly key: string[] | null
-  readonly columns: ColumnRow[] | null
-}
+type TableRow = Omit<Table, 'columns'> & { readonly columns: readonly ColumnRow[] }
 
 interface ColumnRow {
   readonly name: string
@@ -39,6 +36,8 @@ interface ColumnRow {
   readonly generated: boolean
   readonly filled: boolean
   readonly comment: string | null
+  /** The name of a type of the system's own that is made of no other, and has a binary form; most are. */
+  readonly plain: string | null
 }
 
 /** Columns and estimates of the relations that `filter` chooses; estimates of a partitioned table are its leaves'. */
@@ -46,14 +45,15 @@ function tablesQuery(filter: string): string {
   return `SELECT c.oid::int8::float8 AS oid, n.nspname AS schema, c.relname AS table, c.relkind AS kind,
   has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') AS readable,
   obj_description(c.oid, 'pg_class') AS comment, size.rows, size.bytes,
-  (SELECT json_agg(a.attname ORDER BY k.place) FROM pg_index i, unnest(i.indkey::int2[]) WITH ORDINALITY k(attnum, place)
+  (SELECT coalesce(json_agg(a.attname ORDER BY k.place), '[]') FROM pg_index i, unnest(i.indkey::int2[]) WITH ORDINALITY k(attnum, place)
     JOIN pg_attribute a ON a.attnum = k.attnum
     WHERE i.indrelid = c.oid AND i.indisprimary AND a.attrelid = c.oid AND k.place <= i.indnkeyatts) AS key,
-  (SELECT json_agg(json_build_object('name', a.attname, 'type', a.atttypid::int8, 'modifier', a.atttypmod,
+  (SELECT coalesce(json_agg(json_build_object('name', a.attname, 'type', a.atttypid::int8, 'modifier', a.atttypmod,
       'declared', format_type(a.atttypid, a.atttypmod), 'required', a.attnotnull, 'generated', a.attgenerated <> '',
       'filled', a.atthasdef OR a.attidentity <> '',
-      'comment', col_description(c.oid, a.attnum)) ORDER BY a.attnum)
-    FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns
+      'comment', col_description(c.oid, a.attnum), 'plain', CASE WHEN t.oid < 10000 AND t.typtype = 'b' AND t.typelem = 0
+      AND t.typsend <> 0 AND t.typreceive <> 0 THEN t.typname END) ORDER BY a.attnum), '[]')
+    FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace CROSS JOIN LATERAL (
   SELECT sum(greatest(p.reltuples, 0))::float8 AS rows, sum(p.relpages::float8 * 8192 + coalesce(t.relpages, 0)::float8 * 8192) AS bytes
   FROM pg_class p LEFT JOIN pg_class t ON t.oid = p.reltoastrelid
@@ -80,19 +80,17 @@ async function loadTables(session: Session, filter: string, values: readonly unk
   return session.transaction(async () => {
     await session.query(`SET LOCAL search_path = ''`)
     const tables = await session.query<TableRow>(tablesQuery(filter), values)
-    const oids = new Set(tables.flatMap(({ columns }) => (columns ?? []).map(({ type }) => type)))
-    const types = new Types(await session.query<TypeRow>(TYPES, [[...oids]]))
-    return tables.map((table) => ({
-      ...table,
-      key: table.key ?? [],
-      columns: (table.columns ?? []).map((column) => types.column(column)),
-    }))
+    const columns = tables.flatMap((table) => table.columns)
+    const plain = columns.flatMap(({ type: oid, plain: name }) => (name === null ? [] : [{ ...PLAIN, oid, name }]))
+    const others = columns.flatMap((column) => (column.plain === null ? [column.type] : []))
+    const made = others.length === 0 ? [] : await session.query<TypeRow>(TYPES, [others])
+    const types = new Types([...plain, ...made])
+    return tables.map((table) => ({ ...table, columns: table.columns.map((column) => types.column(column)) }))
   }, 'READ ONLY')
 }
 
 interface TypeRow {
   readonly oid: number
-  readonly builtIn: boolean
   readonly schema: string
   readonly name: string
   readonly kind: string
@@ -104,6 +102,8 @@ interface TypeRow {
   readonly extension: boolean
 }
 
+const PLAIN = { schema: 'pg_catalog', kind: 'b', isArray: false, binary: true, parts: [], ddl: null, extension: false }
+
 /** The given types and, recursively, those that they are made of; with the statements that create the user's own. */
 const TYPES = `WITH RECURSIVE used(whole, oid) AS (SELECT 0::oid, unnest($1::oid[]) UNION SELECT used.oid, part.oid FROM used CROSS JOIN LATERAL (
   SELECT typelem AS oid FROM pg_type WHERE oid = used.oid AND typlen = -1 AND typelem <> 0
@@ -112,7 +112,7 @@ const TYPES = `WITH RECURSIVE used(whole, oid) AS (SELECT 0::oid, unnest($1::oid
     WHERE t.oid = used.oid AND t.typtype = 'c' AND a.attnum > 0 AND NOT a.attisdropped
   UNION ALL SELECT rngsubtype FROM pg_range WHERE rngtypid = used.oid
   UNION ALL SELECT rngtypid FROM pg_range g WHERE (to_jsonb(g) ->> 'rngmultitypid')::oid = used.oid) part)
-SELECT t.oid::int8::float8 AS oid, t.oid < 16384 AS "builtIn", n.nspname AS schema, t.typname AS name, t.typtype AS kind,
+SELECT t.oid::int8::float8 AS oid, n.nspname AS schema, t.typname AS name, t.typtype AS kind,
   t.typlen = -1 AND t.typelem <> 0 AS "isArray", t.typsend <> 0 AND t.typreceive <> 0 AS binary,
   (SELECT coalesce(json_agg(used.oid::int8), '[]') FROM used WHERE used.whole = t.oid) AS parts, e.extname IS NOT NULL AS extension,
   CASE WHEN e.extname IS NOT NULL THEN format('CREATE EXTENSION IF NOT EXISTS %I WITH SCHEMA %I', e.extname, n.nspname)
@@ -139,6 +139,7 @@ const UNSAFE =
   /^(reg\w+|tsquery|aclitem|record|int2vector|oidvector|pg_(node_tree|ndistinct|dependencies|mcv_list|brin_\w+))$/
 /** Numbers below are the same on every server. */
 const FIRST_UNSTABLE_OID = 10_000
+const FIRST_USER_OID = 16_384
 
 /** What is known of the types of some tables. */
 class Types {
@@ -172,14 +173,14 @@ class Types {
   /** Arrays carry the number of their element type and composites those of their columns: stable only when built in. */
   #binarySafe(oid: number): boolean {
     const type = this.#rows.get(oid)
-    if (!type || !type.binary || type.kind === 'c' || (type.builtIn && UNSAFE.test(type.name))) return false
+    if (!type || !type.binary || type.kind === 'c' || (oid < FIRST_USER_OID && UNSAFE.test(type.name))) return false
     return type.parts.every((part) => this.#binarySafe(part) && (!type.isArray || part < FIRST_UNSTABLE_OID))
   }
 
   /** The user's types that a type needs, and it itself, in the order in which they can be created. */
   #requires(oid: number, found = new Map<string, TypeDefinition>()): TypeDefinition[] {
     const type = this.#rows.get(oid)
-    if (!type || type.builtIn) return [...found.values()]
+    if (!type || oid < FIRST_USER_OID) return [...found.values()]
     for (const part of type.extension ? [] : type.parts) this.#requires(part, found)
     const { schema, ddl } = type
     if (ddl === null) return [...found.values()]

@@ -37,9 +37,7 @@ export interface Login {
 }
 
 /** What a URL says, in the words of libpq. */
-interface Words {
-  readonly [word: string]: string
-}
+type Words = Readonly<Record<string, string>>
 
 const WORDS = 'host port user password dbname options sslmode sslrootcert sslcert sslkey'.split(' ')
 

@@ -19,11 +19,9 @@ SET TimeZone = 'UTC'; SET IntervalStyle = 'iso_8601'; SET extra_float_digits = 1
 SET lc_monetary = 'C'; SET xmloption = content; SET application_name = 'nebula'; SET statement_timeout = 0;
 SET idle_in_transaction_session_timeout = 0; SET lock_timeout = ${request};
 SET tcp_keepalives_idle = ${Math.ceil(keepAlive / 1000)}; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3;
-DO $$ BEGIN
-  PERFORM set_config(name, value, false) FROM (VALUES ('client_connection_check_interval', '2000'), ('idle_session_timeout', '0'),
-    ('transaction_timeout', '0')) v(name, value) WHERE current_setting(name, true) <> value;
-  PERFORM set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';
-EXCEPTION WHEN OTHERS THEN NULL; END $$`
+SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';
+SELECT set_config(name, '0', false) FROM unnest(ARRAY['idle_session_timeout', 'transaction_timeout']) name
+  WHERE current_setting(name, true) <> '0'`
 }
 
 /** One connection. After an error that left it in an unknown state it is destroyed, never reused. */
@@ -97,6 +95,8 @@ export function sessionPool(config: PostgresConfig): Pool<Session> {
       session.destroy()
       throw error
     })
+    // Not on every platform; a session that is lost meanwhile says so the next time.
+    await session.query('SET client_connection_check_interval = 2000').catch(() => {})
     return session
   })
 }

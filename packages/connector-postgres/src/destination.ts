@@ -21,6 +21,8 @@ const DIALECT: SqlDialect<Session> = {
   types: TYPES,
   parameter: (place) => `$${place}`,
   shareLock: 'FOR SHARE',
+  tables: `SELECT n.nspname AS schema, c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p') AND has_table_privilege(c.oid, 'SELECT, INSERT')`,
   checkpointTypes: { key: 'text', number: 'bigint', content: 'json' },
   lockSchema: async (session, schema) => {
     await session.execute(`SELECT pg_advisory_xact_lock(hashtext('nebula'), hashtext($1))`, [schema])

@@ -29,16 +29,16 @@ export class CheckpointTable<Session extends SqlSession> {
   }
 
   async exists(session: Session): Promise<boolean> {
-    const sql = `SELECT 1 FROM information_schema.tables WHERE table_schema = ? AND table_name = 'nebula_checkpoints'`
+    const sql = `SELECT 1 FROM (${this.#dialect.tables}) t WHERE t.schema = ? AND t.name = 'nebula_checkpoints'`
     return (await this.#query(session, sql, [this.#schema])).length > 0
   }
 
   /** The staging tables that stand, of all pipelines, as they are spelled in SQL. */
   async staged(session: Session): Promise<ReadonlySet<string>> {
-    const { names } = this.#dialect
-    const sql = `SELECT table_schema AS place, table_name AS name FROM information_schema.tables WHERE table_name LIKE 'nebula_stage_%'`
-    const rows = await session.query<{ place: string; name: string }>(sql)
-    return new Set(rows.map(({ place, name }) => names.table({ schema: place, table: name })))
+    const { names, tables } = this.#dialect
+    const sql = `SELECT t.schema, t.name FROM (${tables}) t WHERE t.name LIKE 'nebula_stage_%'`
+    const rows = await session.query<{ schema: string; name: string }>(sql)
+    return new Set(rows.map(({ schema, name }) => names.table({ schema, table: name })))
   }
 
   /** Inside a transaction: waits for other runs that create objects here, then creates schema and table. */

@@ -60,6 +60,8 @@ export interface SqlDialect<Session extends SqlSession> {
   readonly parameter: (place: number) => string
   /** Ends a query whose rows others may read and not change until the transaction ends. */
   readonly shareLock: string
+  /** A query of the tables that the user may use: `schema`, `name`. Runs ask it often, and information_schema is slow. */
+  readonly tables: string
   /** Types of the columns of the checkpoint table. */
   readonly checkpointTypes: { readonly key: string; readonly number: string; readonly content: string }
   /** Makes others that are about to create something in `schema` wait until the transaction ends. */
