@@ -68,6 +68,8 @@ export default defineConfig({
           name: 'integration',
           include: full ? [integration, fullTests] : [integration],
           globalSetup: './tooling/servers-setup.ts',
+          // Batches outlive the young generation of the default size, and an old one that fills is collected in full.
+          execArgv: ['--max-semi-space-size=64', '--min-semi-space-size=32'],
           setupFiles: [test.setupFiles, './tooling/own-servers.ts'],
           testTimeout: full ? 600_000 : 60_000,
         },

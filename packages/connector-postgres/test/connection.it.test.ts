@@ -33,8 +33,9 @@ async function opening(input: object): Promise<void> {
   }
 }
 
-describe.each(['18', '14'] as const)('PostgreSQL %s', (version) => {
-  const server = inject('postgres')[version]
+/** Of one version: it is the driver that is tested, and the suite runs on both. */
+describe('PostgreSQL 18', () => {
+  const server = inject('postgres')['18']
 
   test('a login that fails says why, without its secrets', async () => {
     const url = new URL(server)
@@ -85,7 +86,7 @@ describe.each(['18', '14'] as const)('PostgreSQL %s', (version) => {
 
   test('passwords of any characters, in a URL and beside it', async () => {
     const password = `p@s/s%w:o'r"d? #&=\\é`
-    const role = `odd_${version}`
+    const role = 'nebula_odd'
     await using db = await Database.create(server)
     await db.query(`DO $$ BEGIN CREATE ROLE ${role} LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$`)
     await db.query(`ALTER ROLE ${role} PASSWORD '${password.replaceAll("'", "''")}'`)

@@ -74,7 +74,8 @@ async function readIds(
 }
 type PostgresRead = Route['source']['read']
 
-describe.each(['18', '14'] as const)('PostgreSQL %s, with a filter', (version) => {
+describe('PostgreSQL 18, with a filter', () => {
+  const version = '18'
   const schema = { fields: [{ name: 'id', type: { kind: 'int32' as const }, nullable: false }] }
   const { bound } = bindCondition(parseCondition('id > 3 and id <= 1000'), schema)
   const where: Filter = { request: bound ? { where: bound } : {}, sql: 'id > 3 AND id <= 1000' }
