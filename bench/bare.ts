@@ -12,6 +12,7 @@ import type {
   Run,
   StreamInfo,
   StreamPlan,
+  TargetInfo,
 } from '@nebula/core'
 import { BufferPool, parseType, utf8 } from '@nebula/core'
 import type { Endpoint, Pipeline } from '@nebula/runtime'
@@ -42,17 +43,20 @@ async function pipelineOf([from, to]: readonly string[]): Promise<Pipeline> {
   }
 }
 
-/** No retry, no limit, no counting, no dead letters: what the drivers themselves need. */
+/** The calls of the drivers that a run makes, without retry, limits, counting and dead letters around them. */
 async function moveBare({ source: from, destination: to }: Pipeline): Promise<void> {
   const source = from.connector.source?.(from.config)
   const destination = to.connector.destination?.(to.config)
   if (!source?.plan || !destination?.finish) throw new Error('a driver lacks what is needed')
   const context = bareContext()
   await Promise.all([source.open?.(context), destination.open?.(context)])
+  await destination.recall?.('overhead', context)
   const { streams } = await source.discover(context, [])
   const info = streams.find(({ name }) => name.endsWith('lineitem'))
   if (!info) throw new Error('no lineitem')
-  const { request, accepted, schema } = agree(info, destination)
+  await destination.check?.([{ target: 'lineitem', mode: 'overwrite' }], context)
+  const [standing] = (await destination.describe?.(['lineitem'], context)) ?? []
+  const { request, accepted, schema } = agree(info, destination, standing)
   const wire = accepted.wire === undefined ? {} : { wire: accepted.wire }
   const read: ReadStream = {
     request,
@@ -86,14 +90,19 @@ async function moveBare({ source: from, destination: to }: Pipeline): Promise<vo
     }),
   )
   await destination.finish(run, [info.name], context)
+  await destination.end?.(run, context)
   await Promise.all([source.close?.(), destination.close?.()])
 }
 
-function agree(info: StreamInfo, destination: DestinationDriver): Pick<StreamPlan, 'request' | 'accepted' | 'schema'> {
+function agree(
+  info: StreamInfo,
+  destination: DestinationDriver,
+  standing: TargetInfo | undefined,
+): Pick<StreamPlan, 'request' | 'accepted' | 'schema'> {
   const typed = (field: Field): Field => ({ ...field, type: types[field.name] ?? utf8 })
   const offered = info.untyped ? info.schema.fields.map(typed) : info.schema.fields
   const request = { stream: info.name, mode: 'overwrite', columns: offered.map(({ name }) => name), key: [] } as const
-  const accepted = destination.accept?.(request, { fields: offered }, info.wire)
+  const accepted = destination.accept?.(request, { fields: offered }, info.wire, standing)
   if (!accepted) throw new Error('the destination does not say what it accepts')
   const fields = offered.map((field, i) => ({ ...field, type: accepted.columns[i]?.as ?? field.type }))
   return { request, accepted, schema: { fields } }
