@@ -1,4 +1,4 @@
-import { postgres } from '@nebula/testkit'
+import { memoryFolder, postgres } from '@nebula/testkit'
 import type { TestProject } from 'vitest/node'
 
 /** URLs of running servers, by major version. */
@@ -31,7 +31,7 @@ function flagsOf(version: '14' | '18'): readonly string[] {
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const workers = Array.from({ length: project.config.maxWorkers }, () => ['14', '18'] as const)
   const started = await Promise.allSettled(
-    workers.flat().map((version) => postgres({ version, flags: flagsOf(version) })),
+    workers.flat().map((version) => postgres({ version, flags: flagsOf(version), parent: memoryFolder() })),
   )
   const stop = async (): Promise<void> => {
     await Promise.all(started.map(async (server) => server.status === 'fulfilled' && server.value.stop()))

@@ -1,5 +1,5 @@
 import type { Keys, PostgresServer, PostgresVersion, Table } from '@nebula/testkit'
-import { postgres as startServer } from '@nebula/testkit'
+import { memoryFolder, postgres as startServer } from '@nebula/testkit'
 import { certify } from '@nebula/testkit/certify'
 import pg from 'pg'
 import { postgres } from '../src/index.ts'
@@ -87,7 +87,7 @@ async function contents(_: Keys, { name, fields }: Table): Promise<(string | nul
 export function certifyPostgres(version: PostgresVersion): void {
   certify(postgres, {
     // With a flag of ours, so that it is a server that may be killed.
-    server: () => startServer({ version, flags: ['-c', 'max_connections=100'] }),
+    server: () => startServer({ version, parent: memoryFolder(), flags: ['-c', 'max_connections=100'] }),
     config: ({ server }) => place(server),
     through: (keys, port) => {
       const url = new URL(String(keys['url']))

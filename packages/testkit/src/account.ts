@@ -26,9 +26,9 @@ export function serverAccount(): Account {
   )
 }
 
-/** Makes a temporary folder that belongs to the account and that it can enter. */
-export function temporaryFolder(account: Account): string {
-  for (const parent of new Set([tmpdir(), '/tmp', '/var/tmp'])) {
+/** Makes a temporary folder that belongs to the account and that it can enter, below the first of `parents` that serves. */
+export function temporaryFolder(account: Account, parents = [tmpdir(), '/tmp', '/var/tmp']): string {
+  for (const parent of new Set(parents)) {
     const folder = mkdtempSync(join(parent, 'nebula-postgres-'))
     if (account.uid === undefined || account.gid === undefined) return folder
     chownSync(folder, account.uid, account.gid)

@@ -1,6 +1,7 @@
 import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chownSync, closeSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { type Account, serverAccount, temporaryFolder } from './account.ts'
@@ -19,6 +20,8 @@ export interface PostgresOptions {
   readonly version?: PostgresVersion
   /** More arguments for `postgres`, such as `['-c', 'ssl=on']`; they win over ours. */
   readonly flags?: readonly string[]
+  /** Below which folder its data lies, such as `memoryFolder()`; left out: the temporary folder. */
+  readonly parent?: string
 }
 
 /** A running server, of this process alone unless it came from `POSTGRES_URL`. */
@@ -53,13 +56,14 @@ const LOOPBACK_ONLY = ['listen_addresses=127.0.0.1', 'unix_socket_directories=']
  * however the process ends.
  */
 export async function postgres(options: PostgresOptions = {}): Promise<PostgresServer> {
-  const { version = '18', flags = [] } = options
+  const { version = '18', flags = [], parent } = options
   const url = process.env['POSTGRES_URL']
   if (url !== undefined && url !== '' && version === '18' && flags.length === 0) return given(url)
   if (!isInstalled(version)) return await inContainer(version, flags)
   const account = serverAccount()
-  const folder = temporaryFolder(account)
-  const server = new OwnServer({ version, flags, account, folder })
+  const folder = temporaryFolder(account, parent === undefined ? undefined : [parent])
+  const programs = parent === undefined ? dirname(folder) : tmpdir()
+  const server = new OwnServer({ version, flags, account, folder, programs })
   try {
     await server.create()
     return server
@@ -101,6 +105,8 @@ interface Place {
   readonly flags: readonly string[]
   readonly account: Account
   readonly folder: string
+  /** Where copies of programs are kept that the account cannot run where they are installed. */
+  readonly programs: string
 }
 
 class OwnServer implements PostgresServer {
@@ -126,8 +132,8 @@ class OwnServer implements PostgresServer {
   }
 
   async create(): Promise<void> {
-    const { account, folder, version } = this.#place
-    this.#binaries = postgresBinaries(version, account, dirname(folder))
+    const { account, programs, version } = this.#place
+    this.#binaries = postgresBinaries(version, account, programs)
     await this.#initdb()
     // Between choosing a port and listening on it somebody else may take it.
     for (let attempt = 1; ; attempt++) {

@@ -1,5 +1,4 @@
 import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { BaseDestination, BaseSource, createContext } from '@nebula/base'
 import { deepCamelKeys } from '@nebula/config'
@@ -9,6 +8,7 @@ import type { Endpoint, Pipeline, Report, StreamOptions } from '@nebula/runtime'
 import { destinationDriver, runPipeline, sourceDriver } from '@nebula/runtime'
 import { FaultProxy } from '../fault-proxy.ts'
 import { memoryConnector } from '../memory/memory-connector.ts'
+import { memoryFolder } from '../memory-folder.ts'
 import type { Row } from '../memory/memory-connector.ts'
 import { memoryDestination, MemoryTarget } from '../memory/memory-destination.ts'
 import { memorySource } from '../memory/memory-source.ts'
@@ -58,7 +58,7 @@ export class Place implements AsyncDisposable {
   }
 
   static async create(subject: Subject, server: SubjectServer | undefined): Promise<Place> {
-    const folder = await mkdtemp(join(tmpdir(), 'nebula-place-'))
+    const folder = await mkdtemp(join(memoryFolder(), 'nebula-place-'))
     const keys = deepCamelKeys(await subject.config({ server, folder })) as Keys
     return new Place(subject, server, folder, keys)
   }
