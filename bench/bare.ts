@@ -10,9 +10,8 @@ import type {
   Partition,
   ReadStream,
   Run,
-  StreamInfo,
+  SourceDriver,
   StreamPlan,
-  TargetInfo,
 } from '@nebula/core'
 import { BufferPool, parseType, utf8 } from '@nebula/core'
 import type { Endpoint, Pipeline } from '@nebula/runtime'
@@ -51,12 +50,7 @@ async function moveBare({ source: from, destination: to }: Pipeline): Promise<vo
   const context = bareContext()
   await Promise.all([source.open?.(context), destination.open?.(context)])
   await destination.recall?.('overhead', context)
-  const { streams } = await source.discover(context, [])
-  const info = streams.find(({ name }) => name.endsWith('lineitem'))
-  if (!info) throw new Error('no lineitem')
-  await destination.check?.([{ target: 'lineitem', mode: 'overwrite' }], context)
-  const [standing] = (await destination.describe?.(['lineitem'], context)) ?? []
-  const { request, accepted, schema } = agree(info, destination, standing)
+  const { request, accepted, schema } = await agree(source, destination, context)
   const wire = accepted.wire === undefined ? {} : { wire: accepted.wire }
   const read: ReadStream = {
     request,
@@ -89,16 +83,21 @@ async function moveBare({ source: from, destination: to }: Pipeline): Promise<vo
       for (let next = queue.shift(); next; next = queue.shift()) await move(next, own)
     }),
   )
-  await destination.finish(run, [info.name], context)
+  await destination.finish(run, [request.stream], context)
   await destination.end?.(run, context)
   await Promise.all([source.close?.(), destination.close?.()])
 }
 
-function agree(
-  info: StreamInfo,
+async function agree(
+  source: SourceDriver,
   destination: DestinationDriver,
-  standing: TargetInfo | undefined,
-): Pick<StreamPlan, 'request' | 'accepted' | 'schema'> {
+  context: Context,
+): Promise<Pick<StreamPlan, 'request' | 'accepted' | 'schema'>> {
+  const { streams } = await source.discover(context, [])
+  const info = streams.find(({ name }) => name.endsWith('lineitem'))
+  if (!info) throw new Error('no lineitem')
+  await destination.check?.([{ target: 'lineitem', mode: 'overwrite' }], context)
+  const [standing] = (await destination.describe?.(['lineitem'], context)) ?? []
   const typed = (field: Field): Field => ({ ...field, type: types[field.name] ?? utf8 })
   const offered = info.untyped ? info.schema.fields.map(typed) : info.schema.fields
   const request = { stream: info.name, mode: 'overwrite', columns: offered.map(({ name }) => name), key: [] } as const
