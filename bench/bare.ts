@@ -50,16 +50,8 @@ async function moveBare({ source: from, destination: to }: Pipeline): Promise<vo
   const context = bareContext()
   await Promise.all([source.open?.(context), destination.open?.(context)])
   await destination.recall?.('overhead', context)
-  const { request, accepted, schema } = await agree(source, destination, context)
-  const wire = accepted.wire === undefined ? {} : { wire: accepted.wire }
-  const read: ReadStream = {
-    request,
-    schema,
-    decode: accepted.wire === undefined ? schema.fields.map((_, i) => i) : [],
-    ...wire,
-  }
-  const plan = await source.plan([read], accepted.partitionBytes ?? 2 * TASK_BYTES, undefined, context)
-  const stream: StreamPlan = { request, target: 'lineitem', schema, accepted, generation: 0 }
+  const { stream, read } = await agree(source, destination, context)
+  const plan = await source.plan([read], stream.accepted.partitionBytes ?? 2 * TASK_BYTES, undefined, context)
   const run: Run = { pipeline: 'overhead', id: 'bare', epoch: 1, fingerprint: '', plan, streams: [stream] }
   await destination.prepare(run, context)
   const queue = plan.partitions.map((partition, order) => ({ partition, order }))
@@ -83,7 +75,7 @@ async function moveBare({ source: from, destination: to }: Pipeline): Promise<vo
       for (let next = queue.shift(); next; next = queue.shift()) await move(next, own)
     }),
   )
-  await destination.finish(run, [request.stream], context)
+  await destination.finish(run, [read.request.stream], context)
   await destination.end?.(run, context)
   await Promise.all([source.close?.(), destination.close?.()])
 }
@@ -92,7 +84,7 @@ async function agree(
   source: SourceDriver,
   destination: DestinationDriver,
   context: Context,
-): Promise<Pick<StreamPlan, 'request' | 'accepted' | 'schema'>> {
+): Promise<{ readonly stream: StreamPlan; readonly read: ReadStream }> {
   const { streams } = await source.discover(context, [])
   const info = streams.find(({ name }) => name.endsWith('lineitem'))
   if (!info) throw new Error('no lineitem')
@@ -104,7 +96,11 @@ async function agree(
   const accepted = destination.accept?.(request, { fields: offered }, info.wire, standing)
   if (!accepted) throw new Error('the destination does not say what it accepts')
   const fields = offered.map((field, i) => ({ ...field, type: accepted.columns[i]?.as ?? field.type }))
-  return { request, accepted, schema: { fields } }
+  const schema = { fields }
+  const { wire } = accepted
+  const decode = wire === undefined ? fields.map((_, i) => i) : []
+  const read = { request, schema, decode, ...(wire === undefined ? {} : { wire }) }
+  return { stream: { request, target: 'lineitem', schema, accepted, generation: 0 }, read }
 }
 
 function bareContext(): Context {
