@@ -1,6 +1,7 @@
 import type { BaseConfig, Clock, Context, Health, HealthCheck, Lifecycle } from '@nebula/core'
 import { toNebulaError } from '@nebula/core'
 import { Deadline } from './deadline.ts'
+import { unlessAborted } from './timeout.ts'
 
 export interface HealthOptions {
   /** A driver that is open. Without `ping`, every check finds it healthy. */
@@ -48,17 +49,13 @@ export class HealthMonitor {
       wait: (something) => deadline.wait(something),
     }
     const at = this.#clock.now()
-    const stopped = new Promise<never>((_, reject) => {
-      signal.addEventListener('abort', () => reject(signal.reason), { once: true })
-    })
     const error = await deadline
-      .bound(limit, async () => Promise.race([driver.ping?.(pinging), stopped]))
+      .bound(limit, async () => unlessAborted(Promise.resolve(driver.ping?.(pinging)), signal))
       .then(
         () => undefined,
         (reason: unknown) => toNebulaError(late.signal.aborted ? late.signal.reason : reason).code,
       )
     deadline.close()
-    stopped.catch(() => {})
     // Whoever stops the checks learns nothing of the system by it.
     if (signal.aborted && !late.signal.aborted) return this.#health
     this.#record({ at, ms: this.#clock.now() - at, ...(error === undefined ? {} : { error }) })

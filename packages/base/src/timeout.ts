@@ -51,6 +51,19 @@ export function timeoutError({ ms, what, key }: TimeLimit): NebulaError {
   })
 }
 
+/** Waits for work that no signal stops: until it ends, or throws the reason of the signal once that has fired. */
+export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const stopped = Promise.withResolvers<never>()
+  const stop = (): void => stopped.reject(signal.reason)
+  if (signal.aborted) stop()
+  signal.addEventListener('abort', stop, { once: true })
+  try {
+    return await Promise.race([work, stopped.promise])
+  } finally {
+    signal.removeEventListener('abort', stop)
+  }
+}
+
 /** Throws `aborted` when the signal has fired. */
 export function throwIfAborted(signal: AbortSignal): void {
   if (signal.aborted) throw new NebulaError('aborted', { message: 'The work was interrupted.' })

@@ -1,19 +1,19 @@
 import type { Catalog, Context, Field, StreamInfo } from '@nebula/core'
 import { isNebulaError, NebulaError } from '@nebula/core'
-import { aliasCode, BSON_WIRE, columnType, documentFields, FieldSampler, idAlias, offersOf } from '@nebula/formats'
+import type { CollectionSample } from '@nebula/formats'
+import { BSON_WIRE, collectionFields, documentFields, FieldSampler, idAlias } from '@nebula/formats'
 import type { Collection, Document } from 'mongodb'
 import type { MongoConfig } from './config.ts'
-import type { MongoEnd, Namespace } from './connection.ts'
+import type { Link, MongoEnd, Namespace } from './connection.ts'
 
 /** What `listCollections` says of a collection, a view or a time series. */
 export interface CollectionInfo extends Namespace {
   readonly type: string
-  /** Of this collection and no later one of its name, in hexadecimal; undefined where the server does not say. */
-  readonly uuid: string | undefined
+  /** Of this collection and no later one of its name, in hexadecimal; empty where the server does not say. */
+  readonly uuid: string
   /** Documents can be found in the order of their `_id`. */
   readonly indexed: boolean
-  /** `$jsonSchema` of its validator. */
-  readonly schema: Document | undefined
+  readonly options: Document
 }
 
 /** Documents, and their bytes together; undefined where nothing is known. */
@@ -27,9 +27,6 @@ const AT_ONCE = 4
 /** Bytes of a sample, about. */
 const SAMPLE_BYTES = 16_000_000
 const LEAST_SAMPLE = 20
-/** A field that only few documents of a large collection have is none of its columns: names may be data, too. */
-const LEAST_SHARE = 0.01
-const MAX_FIELDS = 1000
 const OURS = /^(system\.|nebula_)/
 
 /** Everything that there is, without what is the server's own and Nebula's. */
@@ -37,9 +34,8 @@ export async function loadCatalog(end: MongoEnd, config: MongoConfig, context: C
   const collections = (await allCollections(end, context)).filter(({ collection }) => !OURS.test(collection))
   const streams: StreamInfo[] = []
   const denied: string[] = []
-  const waiting = [...collections]
   const inspect = async (): Promise<void> => {
-    for (let next = waiting.shift(); next; next = waiting.shift()) {
+    for (let next = collections.shift(); next; next = collections.shift()) {
       const name = end.streamName(next)
       const info = await streamInfo(end, config, next, context).catch((error: unknown) => {
         if (isNebulaError(error, 'permission_denied')) return undefined
@@ -73,24 +69,33 @@ export async function listCollections(
   filter: Document,
   context: Context,
 ): Promise<CollectionInfo[]> {
-  const list = (nameOnly: boolean): Promise<Document[]> =>
-    end.use(
-      context,
-      (client, signal) =>
-        client.db(database).listCollections(filter, { nameOnly, authorizedCollections: nameOnly, signal }).toArray(),
-      { doing: `Listing the collections of ${database}` },
-    )
-  const found = await list(false).catch((error: unknown) => {
-    if (isNebulaError(error, 'permission_denied')) return list(true)
+  const list = (options: object): Promise<CollectionInfo[]> =>
+    end.use(context, (link) => collectionsIn(link, database, filter, options), {
+      doing: `Listing the collections of ${database}`,
+    })
+  return list({}).catch((error: unknown) => {
+    if (isNebulaError(error, 'permission_denied')) return list({ nameOnly: true, authorizedCollections: true })
     throw error
   })
-  return found.map(({ name, type = 'collection', info, idIndex, options }) => ({
+}
+
+export async function collectionsIn(
+  { client, signal }: Link,
+  database: string,
+  filter: Document = {},
+  more: object = {},
+): Promise<CollectionInfo[]> {
+  const found: Document[] = await client
+    .db(database)
+    .listCollections(filter, { ...more, signal })
+    .toArray()
+  return found.map(({ name, type = 'collection', info, idIndex, options = {} }) => ({
     database,
     collection: String(name),
     type: String(type),
-    uuid: info?.uuid?.toString('hex') as string | undefined,
+    uuid: String(info?.uuid?.toString('hex') ?? ''),
     indexed: type === 'collection' && (idIndex !== undefined || info === undefined),
-    schema: options?.validator?.$jsonSchema as Document | undefined,
+    options: options as Document,
   }))
 }
 
@@ -117,15 +122,12 @@ async function streamInfo(
 ): Promise<StreamInfo> {
   const name = end.streamName(found)
   const size = await collectionSize(end, found, context)
-  const sample = await end.use(
-    context,
-    (client, signal) =>
-      takeSample(client.db(found.database).collection(found.collection), { config, found, size }, signal),
-    { doing: `Looking at ${name}` },
-  )
+  const sample = await end.use(context, (link) => takeSample(link, found, size, config.sample), {
+    doing: `Looking at ${name}`,
+  })
   return {
     name,
-    schema: { fields: fieldsOf(name, sample, found, config) },
+    schema: { fields: fieldsOf(name, sample, config) },
     key: found.indexed ? ['_id'] : [],
     wire: [BSON_WIRE],
     filters: ['native'],
@@ -134,28 +136,16 @@ async function streamInfo(
   }
 }
 
-interface Sample {
-  readonly sampler: FieldSampler
-  /** Fields of the documents that are looked at every time, in order of first sight. */
-  readonly steady: readonly string[]
-  /** Types of the first and the last `_id`. */
-  readonly idTypes: readonly string[]
-}
-
-interface Sampled {
-  readonly config: MongoConfig
-  readonly found: CollectionInfo
-  readonly size: CollectionSize | undefined
-}
-
 /** The first documents, and of a large collection some at random. */
 async function takeSample(
-  collection: Collection,
-  { config, found, size }: Sampled,
-  signal: AbortSignal,
-): Promise<Sample> {
+  { client, signal }: Link,
+  found: CollectionInfo,
+  size: CollectionSize | undefined,
+  most: number,
+): Promise<CollectionSample> {
+  const collection = client.db(found.database).collection(found.collection)
   const average = size && size.rows > 0 ? size.bytes / size.rows : 1
-  const wanted = Math.min(config.sample, Math.max(LEAST_SAMPLE, Math.floor(SAMPLE_BYTES / average)))
+  const wanted = Math.min(most, Math.max(LEAST_SAMPLE, Math.floor(SAMPLE_BYTES / average)))
   const isWhole = !found.indexed || !size || size.rows <= wanted
   const limit = isWhole ? wanted : Math.ceil(wanted / 4)
   const order = found.indexed ? { sort: { _id: 1 } as const } : {}
@@ -170,7 +160,14 @@ async function takeSample(
     observe(await collection.aggregate(random, { raw: true, batchSize: wanted, signal }).toArray())
   }
   const ends = found.indexed ? await idEnds(collection, signal) : []
-  return { sampler, steady, idTypes: ends.map((document) => idAlias(document, 0, document.length)) }
+  const idTypes = ends.map((document) => idAlias(document, 0, document.length))
+  // Who writes the first one without an `_id` is given an ObjectId.
+  return {
+    sampler,
+    steady,
+    schema: found.options['validator']?.$jsonSchema as CollectionSample['schema'],
+    idTypes: idTypes.length > 0 || !found.indexed ? idTypes : ['objectId'],
+  }
 }
 
 /** Documents with nothing but the first and the last `_id`; none of an empty collection. */
@@ -180,38 +177,13 @@ export async function idEnds(collection: Collection, signal: AbortSignal): Promi
   return [...(await end(1)), ...(await end(-1))] as Uint8Array[]
 }
 
-/** The same again for the same documents, but for what only chance brings to light. */
-function fieldsOf(stream: string, sample: Sample, found: CollectionInfo, config: MongoConfig): Field[] {
-  const { sampler, steady } = sample
-  const { overflow, documents } = config
-  const isKnown = new Set(steady)
-  const sampled = sampler.fields()
-  if (!documents && sampled.some(({ name }) => name === overflow))
-    throw new NebulaError('config_invalid', {
-      message: `${stream} has a field ${overflow}, which is the name of the column for what no other column holds.`,
-      fix: 'Give that column another name: overflow.',
-      stream,
-    })
-  const idTypes = found.indexed && sample.idTypes.length === 0 ? ['objectId'] : sample.idTypes
-  const fields = documentFields(sampler, { overflow, idTypes, documents })
-  if (documents) return fields
-  const chance = sampled.filter(({ name, present }) => !isKnown.has(name) && present >= sampler.documents * LEAST_SHARE)
-  const names = [...steady, ...chance.map(({ name }) => name).toSorted()].slice(0, MAX_FIELDS)
-  const byName = new Map(fields.map((field) => [field.name, field]))
-  const validated = validatedFields(found.schema, new Set([overflow, ...byName.keys()]))
-  return ['_id', ...names.filter((name) => name !== '_id'), overflow].flatMap((name) => {
-    const field = byName.get(name)
-    return [...(name === overflow ? validated : []), ...(field ? [field] : [])]
-  })
-}
-
-/** Fields of which the validator knows one type, and the sample nothing. */
-function validatedFields(schema: Document | undefined, known: ReadonlySet<string>): Field[] {
-  return Object.entries((schema?.['properties'] ?? {}) as Document).flatMap(([name, property]): Field[] => {
-    const declared = (property as Document)['bsonType'] as unknown
-    if (known.has(name) || typeof declared !== 'string' || aliasCode(declared) < 0) return []
-    const type = columnType(declared)
-    const comment = 'in no document of the sample; its type is that of the validator'
-    return [{ name, type, nullable: true, vendor: 'mongo', declared, offers: offersOf(type), comment }]
+function fieldsOf(stream: string, sample: CollectionSample, { overflow, documents }: MongoConfig): Field[] {
+  const { sampler } = sample
+  if (documents) return documentFields(sampler, { overflow, idTypes: sample.idTypes, documents })
+  if (sampler.fields().every(({ name }) => name !== overflow)) return collectionFields(sample, overflow)
+  throw new NebulaError('config_invalid', {
+    message: `${stream} has a field ${overflow}, which is the name of the column for what no other column holds.`,
+    fix: 'Give that column another name: overflow.',
+    stream,
   })
 }

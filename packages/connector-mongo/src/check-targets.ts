@@ -1,8 +1,7 @@
 import type { Mode, Problem, TargetCheck, TargetRequest } from '@nebula/core'
 import type { Document } from 'mongodb'
-import type { Link } from './checkpoint-collection.ts'
-import type { Namespace } from './connection.ts'
-import type { Standing } from './staging.ts'
+import type { Link, Namespace } from './connection.ts'
+import type { CollectionInfo } from './catalog.ts'
 import { findNamed, spell } from './staging.ts'
 
 export type NamedTarget = TargetRequest & Namespace
@@ -56,7 +55,7 @@ function nameFault({ database, collection }: Namespace): string | undefined {
   return bytes > LONGEST_NAME ? `is ${bytes} bytes long with its database; MongoDB keeps ${LONGEST_NAME}` : undefined
 }
 
-function kindFault(standing: Standing | undefined, mode: Mode): string | undefined {
+function kindFault(standing: CollectionInfo | undefined, mode: Mode): string | undefined {
   if (standing?.type === 'view') return 'is a view'
   // Its documents are kept by time, not by _id: a repeated one could not be told from another.
   if (standing?.type === 'timeseries')

@@ -1,19 +1,12 @@
 import type { Checkpoint, Recalled, Run, StreamPlan, WriteTask } from '@nebula/core'
 import { NebulaError } from '@nebula/core'
-import type { ClientSession, Collection, Document, MongoClient } from 'mongodb'
-import { DURABLE } from './raw-insert.ts'
+import type { Collection, Document, Filter } from 'mongodb'
+import type { Link } from './connection.ts'
+import { DURABLE, write } from './connection.ts'
 
 /** Raised when what is stored changes its form: newer reads older, older refuses newer. */
 const VERSION = 1
 const NAME = 'nebula_checkpoints'
-
-/** Where commands go, and what stops them. */
-export interface Link {
-  readonly client: MongoClient
-  readonly signal: AbortSignal
-  /** In whose transaction. */
-  readonly session?: ClientSession | undefined
-}
 
 /** A run as it is stored; without its checkpoints, which have documents of their own. */
 export interface StoredRun {
@@ -51,23 +44,17 @@ export class CheckpointCollection {
     this.database = database
   }
 
-  /** The run of a pipeline. */
-  async load(link: Link, pipeline: string): Promise<StoredRun | undefined> {
-    const found = await this.#collection(link).findOne({ _id: idOf(pipeline, '') }, { signal: link.signal })
-    return found ? readRun(found) : undefined
-  }
-
+  /** The run of a pipeline, with its checkpoints. */
   async recall(link: Link, pipeline: string): Promise<(Recalled & StoredRun) | undefined> {
-    const stored = await this.load(link, pipeline)
+    const stored = await this.#load(link, pipeline)
     if (!stored) return undefined
-    const filter = { pipeline, part: { $ne: '' }, run: stored.run.id, sequence: { $gt: 0 } }
-    const parts = await this.#collection(link).find(filter, { signal: link.signal }).toArray()
+    const parts = await this.#find(link, { pipeline, part: { $ne: '' }, run: stored.run.id, sequence: { $gt: 0 } })
     return { ...stored, checkpoints: parts.map(({ content = '' }) => JSON.parse(content) as Checkpoint) }
   }
 
   /** The run of the pipeline, unless a newer one has taken over: throws `fenced`. */
   async current(link: Link, { pipeline, id, epoch }: Run): Promise<StoredRun | undefined> {
-    const stored = await this.load(link, pipeline)
+    const stored = await this.#load(link, pipeline)
     const newer = stored && (stored.run.epoch > epoch || (stored.run.epoch === epoch && stored.run.id !== id))
     if (newer) throw fenced()
     return stored
@@ -79,25 +66,20 @@ export class CheckpointCollection {
     const _id = idOf(pipeline, '')
     const content = JSON.stringify({ version: VERSION, ...stored })
     const document = { pipeline, part: '', run, epoch, sequence: 0, content }
-    const command = before
-      ? { update: NAME, updates: [{ q: { _id, run: before.run.id, epoch: before.run.epoch }, u: { $set: document } }] }
-      : { insert: NAME, documents: [{ _id, ...document }] }
-    const { n, writeErrors } = await this.#run(link, command)
+    const { n, writeErrors } = before
+      ? await this.#update(link, { _id, run: before.run.id, epoch: before.run.epoch }, document)
+      : await write(link, this.database, { insert: NAME, documents: [{ _id, ...document }] })
     if (n !== 1 || writeErrors) throw fenced()
   }
 
   /** Gives every partition of the run its epoch, and makes those that are new; forgets those of other generations. */
   async raise(link: Link, { pipeline, id: run, epoch, plan, streams }: Run): Promise<void> {
     const parts = { pipeline, part: { $ne: '' } }
-    const stale = streams.map(({ request, generation }) => ({
-      stream: request.stream,
-      generation: { $ne: generation },
-    }))
-    await this.#delete(link, { ...parts, $or: [{ run: { $ne: run } }, ...stale] })
-    await this.#run(link, { update: NAME, updates: [{ q: parts, u: { $set: { epoch } }, multi: true }] })
-    const options = { signal: link.signal, projection: { part: 1 } }
-    const there = new Set((await this.#collection(link).find(parts, options).toArray()).map(({ part }) => part))
     const generations = new Map(streams.map(({ request, generation }) => [request.stream, generation]))
+    const stale = [...generations].map(([stream, generation]) => ({ stream, generation: { $ne: generation } }))
+    await this.#delete(link, { ...parts, $or: [{ run: { $ne: run } }, ...stale] })
+    await this.#update(link, parts, { epoch }, { multi: true })
+    const there = new Set((await this.#find(link, parts)).map(({ part }) => part))
     const documents = plan.partitions.flatMap(({ id: part, stream }): PartDocument[] => {
       if (there.has(part)) return []
       const generation = generations.get(stream) ?? 0
@@ -108,75 +90,71 @@ export class CheckpointCollection {
 
   /** The last commit of a task's partition. Throws `fenced`. */
   async sequence(link: Link, { run, partition }: WriteTask): Promise<number> {
-    const filter = { _id: idOf(run.pipeline, partition.id), run: run.id, epoch: run.epoch }
-    const found = await this.#collection(link).findOne(filter, { signal: link.signal })
+    const [found] = await this.#find(link, { _id: idOf(run.pipeline, partition.id), run: run.id, epoch: run.epoch })
     if (!found) throw fenced()
     return found.sequence
   }
 
   /** Throws `fenced` or `already_committed`. */
-  async commit(link: Link, { run, partition }: WriteTask, checkpoint: Checkpoint): Promise<void> {
+  async commit(link: Link, task: WriteTask, checkpoint: Checkpoint): Promise<void> {
+    const { run, partition } = task
     const { sequence } = checkpoint
     const q = { _id: idOf(run.pipeline, partition.id), run: run.id, epoch: run.epoch, sequence: { $lt: sequence } }
-    const updates = [{ q, u: { $set: { sequence, content: JSON.stringify(checkpoint) } } }]
-    const { n } = await this.#run(link, { update: NAME, updates })
+    const { n } = await this.#update(link, q, { sequence, content: JSON.stringify(checkpoint) })
     if (n === 1) return
-    await this.sequence(link, { run, partition } as WriteTask)
+    await this.sequence(link, task)
     throw new NebulaError('already_committed', { message: `Partition ${partition.id} was already committed.` })
   }
 
   /** The partitions of a stream begin again: their rows are gone. */
   async reset(link: Link, pipeline: string, { request }: StreamPlan): Promise<void> {
-    const q = { pipeline, part: { $ne: '' }, stream: request.stream }
-    await this.#run(link, { update: NAME, updates: [{ q, u: { $set: { sequence: 0 } }, multi: true }] })
+    await this.#update(link, { pipeline, part: { $ne: '' }, stream: request.stream }, { sequence: 0 }, { multi: true })
   }
 
-  /** Forgets the partitions of streams. */
-  async forget(link: Link, pipeline: string, streams: readonly StreamPlan[]): Promise<void> {
-    const names = streams.map(({ request }) => request.stream)
-    await this.#delete(link, { pipeline, part: { $ne: '' }, stream: { $in: names } })
-  }
-
-  async forgetAll(link: Link, pipeline: string): Promise<void> {
-    await this.#delete(link, { pipeline })
+  /** Forgets the partitions of streams; without any, the whole run. */
+  async forget(link: Link, pipeline: string, streams?: readonly StreamPlan[]): Promise<void> {
+    const names = streams?.map(({ request }) => request.stream)
+    await this.#delete(link, { pipeline, ...(names ? { part: { $ne: '' }, stream: { $in: names } } : {}) })
   }
 
   /** Remembers that every document of a collection is Nebula's. */
   async own(link: Link, name: string, uuid: string): Promise<void> {
-    const u = { $set: { pipeline: '', part: name, run: uuid } }
-    await this.#run(link, { update: NAME, updates: [{ q: { _id: idOf('', name) }, u, upsert: true }] })
+    await this.#update(link, { _id: idOf('', name) }, { pipeline: '', part: name, run: uuid }, { upsert: true })
   }
 
   /** The UUIDs of collections that Nebula wrote, by their names. */
   async owned(link: Link): Promise<ReadonlyMap<string, string>> {
-    const found = await this.#collection(link).find({ pipeline: '' }, { signal: link.signal }).toArray()
-    return new Map(found.map(({ part, run }) => [part, run]))
+    return new Map((await this.#find(link, { pipeline: '' })).map(({ part, run }) => [part, run]))
   }
 
   #collection({ client }: Link): Collection<PartDocument> {
     return client.db(this.database).collection(NAME)
   }
 
-  async #delete(link: Link, q: Document): Promise<void> {
-    await this.#run(link, { delete: NAME, deletes: [{ q, limit: 0 }] })
+  async #load(link: Link, pipeline: string): Promise<StoredRun | undefined> {
+    const [found] = await this.#find(link, { _id: idOf(pipeline, '') })
+    if (!found) return undefined
+    const { version, ...stored } = JSON.parse(found.content ?? '') as StoredRun & { readonly version: number }
+    if (version <= VERSION) return stored
+    const message = `${NAME} has version ${version}; this Nebula reads up to ${VERSION}.`
+    throw new NebulaError('state_newer', { message, place: NAME })
   }
 
-  /** A write that is durable by itself, or part of the transaction. */
-  async #run({ client, signal, session }: Link, command: Document): Promise<Document> {
-    const safety = session ? {} : { writeConcern: DURABLE }
-    return client.db(this.database).command({ ...command, ...safety }, { signal, ...(session ? { session } : {}) })
+  #find(link: Link, filter: Filter<PartDocument>): Promise<PartDocument[]> {
+    return this.#collection(link).find(filter, { signal: link.signal }).toArray()
+  }
+
+  #update(link: Link, q: Document, set: Document, options: Document = {}): Promise<Document> {
+    return write(link, this.database, { update: NAME, updates: [{ q, u: { $set: set }, ...options }] })
+  }
+
+  async #delete(link: Link, q: Document): Promise<void> {
+    await write(link, this.database, { delete: NAME, deletes: [{ q, limit: 0 }] })
   }
 }
 
 function idOf(pipeline: string, part: string): string {
   return JSON.stringify([pipeline, part])
-}
-
-function readRun({ content = '' }: PartDocument): StoredRun {
-  const { version, ...stored } = JSON.parse(content) as StoredRun & { readonly version: number }
-  if (version <= VERSION) return stored
-  const message = `${NAME} has version ${version}; this Nebula reads up to ${VERSION}.`
-  throw new NebulaError('state_newer', { message, place: NAME })
 }
 
 function fenced(): NebulaError {

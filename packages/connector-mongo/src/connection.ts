@@ -1,7 +1,7 @@
-import { tlsOptions } from '@nebula/base'
+import { tlsOptions, unlessAborted } from '@nebula/base'
 import type { CallOptions, Context, Lifecycle } from '@nebula/core'
 import { NebulaError } from '@nebula/core'
-import type { Db, Document, MongoClient, MongoClientOptions, TopologyDescriptionChangedEvent } from 'mongodb'
+import type { ClientSession, Document, MongoClient, MongoClientOptions } from 'mongodb'
 import type { MongoConfig } from './config.ts'
 import { connectionUrl } from './config.ts'
 import { mongoError } from './errors.ts'
@@ -12,8 +12,25 @@ export interface Namespace {
   readonly collection: string
 }
 
-/** Work with the driver: one request, or several that make one. Its signal goes into every call that takes one. */
-export type Work<T> = (client: MongoClient, signal: AbortSignal) => Promise<T>
+/** Where requests go, and what stops them. */
+export interface Link {
+  readonly client: MongoClient
+  /** Fires, too, when no server answers any more. */
+  readonly signal: AbortSignal
+  /** In whose transaction. */
+  readonly session?: ClientSession | undefined
+}
+
+/** A client that stays open until it is given back. */
+export interface Lease extends Link {
+  readonly release: () => void
+}
+
+/** A client, and what tells that none of its servers is there. */
+interface Connection extends Pick<Link, 'client'> {
+  readonly ready: Promise<unknown>
+  readonly lost: AbortSignal
+}
 
 /** How long a goodbye to a server may take that is gone without a word. */
 const GOODBYE_MS = 300
@@ -26,7 +43,7 @@ export class MongoEnd implements Lifecycle {
   protected readonly config: MongoConfig
   /** The one database of all streams; undefined: their names begin with it. */
   readonly database: string | undefined
-  #link: { readonly client: MongoClient; readonly ready: Promise<void> } | undefined
+  #connection: Connection | undefined
   #closed = false
   #users = 0
   /** When the client is replaced, in milliseconds since 1970. */
@@ -51,10 +68,9 @@ export class MongoEnd implements Lifecycle {
   }
 
   async close(): Promise<void> {
-    const link = this.#link
-    this.#link = undefined
     this.#closed = true
-    if (link) await goodbye(link.client)
+    if (this.#connection) await goodbye(this.#connection.client)
+    this.#connection = undefined
   }
 
   /** The database of a stream and the collection in it: behind the first dot, where the url names no database. */
@@ -70,26 +86,33 @@ export class MongoEnd implements Lifecycle {
   }
 
   /**
-   * Runs work as a request of `context.call`, which may repeat it. `doing` begins the message of its errors.
-   * The client lives at least until it ends.
+   * Runs work with the driver, one request or several that make one, by `context.call`, which may repeat it. The signal
+   * goes into every call that takes one; `doing` begins the message of its errors. The client lives at least until it ends.
    */
-  async use<T>(context: Context, work: Work<T>, { doing, ...options }: UseOptions = {}): Promise<T> {
+  async use<T>(context: Context, work: (link: Link) => Promise<T>, { doing, ...options }: UseOptions = {}): Promise<T> {
     return context.call(async (signal) => {
-      this.#users++
+      const { release, ...link } = await this.lend(context)
       try {
-        return await work(await this.#connected(context), signal)
+        return await work({ ...link, signal: AbortSignal.any([signal, link.signal]) })
       } catch (error) {
         throw mongoError(error, doing)
       } finally {
-        this.#users--
+        release()
       }
     }, options)
   }
 
-  /** The client is not replaced until the function is called. */
-  hold(): () => void {
+  /** The client for several requests, for as long as the context is not stopped. It is not replaced until `release`. */
+  async lend(context: Context): Promise<Lease> {
     this.#users++
-    return () => this.#users--
+    try {
+      const { client, ready, lost } = await this.#connected(context)
+      await ready
+      return { client, signal: AbortSignal.any([context.signal, lost]), release: () => this.#users-- }
+    } catch (error) {
+      this.#users--
+      throw mongoError(error)
+    }
   }
 
   /** Runs a command in the database of the url, else in admin; numbers and texts of the answer are the language's. */
@@ -99,56 +122,52 @@ export class MongoEnd implements Lifecycle {
     options?: UseOptions & { readonly database?: string },
   ): Promise<Document> {
     const database = options?.database ?? this.database ?? 'admin'
-    return this.use(context, (client, signal) => run(client.db(database), command, signal), options)
+    return this.use(context, ({ client, signal }) => client.db(database).command(command, { signal }), options)
   }
 
-  /** A run that does not come to MongoDB does not load its driver. */
-  async #connected({ clock }: Context): Promise<MongoClient> {
-    const driver = await import('mongodb')
+  async #connected({ clock }: Context): Promise<Connection> {
+    // A run that does not come to MongoDB does not load its driver.
+    const { MongoClient: Client } = await import('mongodb')
     if (this.#closed) throw new NebulaError('lifecycle', { message: 'A MongoDB was used after close.' })
-    const expired = this.#users === 1 && clock.now() >= this.#expires ? this.#link : undefined
-    if (!this.#link || expired) {
-      const client = new driver.MongoClient(connectionUrl(this.config), clientOptions(this.config))
-      this.#link = { client, ready: connect(client) }
-      this.#expires = clock.now() + (this.config.timeouts.maxLifetime ?? Infinity)
-    }
-    const link = this.#link
-    if (expired) void goodbye(expired.client)
-    try {
-      await link.ready
-      return link.client
-    } catch (error) {
-      // It does not recover from a first connection that failed.
-      if (this.#link === link) this.#link = undefined
-      void goodbye(link.client)
-      throw error
-    }
+    const before = this.#connection
+    const isExpired = this.#users === 1 && clock.now() >= this.#expires
+    if (before && !before.lost.aborted && !isExpired) return before
+    if (before) void goodbye(before.client)
+    this.#expires = clock.now() + (this.config.timeouts.maxLifetime ?? Infinity)
+    return (this.#connection = connect(new Client(connectionUrl(this.config), clientOptions(this.config))))
   }
 }
 
-/** Fails as soon as no server is left that may answer; the driver would wait for one to come back. */
-async function connect(client: MongoClient): Promise<void> {
-  const refused = Promise.withResolvers<never>()
-  const look = ({ newDescription }: TopologyDescriptionChangedEvent): void => {
-    const errors = Array.from(newDescription.servers.values(), ({ error }) => error)
-    if (errors.length > 0 && errors.every((error) => error !== null)) refused.reject(errors[0])
+/** Connects. Who waits is told as soon as no server is left that may answer; the driver would wait for one to come back. */
+function connect(client: MongoClient): Connection {
+  const lost = new AbortController()
+  const failures = new Map<string, Error | undefined>()
+  const told = (address: string, failure?: Error): void => {
+    failures.set(address, failure)
+    if (![...failures.values()].includes(undefined)) lost.abort(failure)
   }
-  client.on('topologyDescriptionChanged', look)
-  try {
-    await Promise.race([client.connect(), refused.promise])
-  } finally {
-    client.off('topologyDescriptionChanged', look)
-  }
+  client.on('serverOpening', ({ address }) => told(address))
+  client.on('serverClosed', ({ address }) => failures.delete(address))
+  client.on('serverHeartbeatSucceeded', ({ connectionId }) => told(connectionId))
+  // One that is awaited tells of its own connection alone.
+  client.on('serverHeartbeatFailed', ({ connectionId, failure, awaited }) => !awaited && told(connectionId, failure))
+  const ready = unlessAborted(client.connect(), lost.signal)
+  ready.catch((error: unknown) => lost.abort(error))
+  return { client, ready, lost: lost.signal }
 }
+
+/** Runs a command that writes: durable by itself, or part of the transaction. */
+export async function write({ client, signal, session }: Link, database: string, command: Document): Promise<Document> {
+  const options = session ? { signal, session } : { signal }
+  return client.db(database).command(session ? command : { ...command, writeConcern: DURABLE }, options)
+}
+
+/** Durable at most members before it is answered. */
+export const DURABLE = { w: 'majority', j: true } as const
 
 export interface UseOptions extends CallOptions {
   /** What for, as it begins a message: `Reading shop.orders`. */
   readonly doing?: string
-}
-
-/** Runs one command; stopped, it breaks its connection off. */
-async function run(database: Db, command: Document, signal: AbortSignal): Promise<Document> {
-  return database.command(command, { signal })
 }
 
 /** Nothing is repeated by the driver: `context.call` does. What the url says wins, but for that. */

@@ -17,13 +17,13 @@ import { NebulaError } from '@nebula/core'
 import type { SectionLimits } from '@nebula/formats'
 import type { Document } from 'mongodb'
 import { checkTargets } from './check-targets.ts'
-import type { Link, StoredRun } from './checkpoint-collection.ts'
+import type { StoredRun } from './checkpoint-collection.ts'
 import { CheckpointCollection } from './checkpoint-collection.ts'
 import type { MongoConfig } from './config.ts'
-import type { Namespace } from './connection.ts'
+import type { Link, Namespace } from './connection.ts'
 import { MongoEnd } from './connection.ts'
 import { appendToTarget } from './finish.ts'
-import type { Standing } from './staging.ts'
+import type { CollectionInfo } from './catalog.ts'
 import {
   copyIndexes,
   createStaging,
@@ -37,7 +37,6 @@ import {
   stagingPrefix,
 } from './staging.ts'
 import { acceptDocuments, encodingOf } from './types.ts'
-import type { Lease } from './writer.ts'
 import { MongoWriter } from './writer.ts'
 
 /** Where runs are kept when the url names no database. */
@@ -81,26 +80,30 @@ export class MongoDestination extends MongoEnd implements DestinationDriver {
 
   async check(requests: readonly TargetRequest[], context: Context): Promise<TargetCheck[]> {
     const targets = requests.map((request) => ({ ...request, ...this.locate(request.target) }))
-    return this.#link(context, 'Looking at the targets', (link) =>
-      checkTargets(link, targets, this.#checkpoints.database),
-    )
+    return this.use(context, (link) => checkTargets(link, targets, this.#checkpoints.database), {
+      doing: 'Looking at the targets',
+    })
   }
 
   async describe(targets: readonly string[], context: Context): Promise<(TargetInfo | undefined)[]> {
     const namespaces = targets.map((target) => this.locate(target))
-    return this.#link(context, 'Looking at the targets', async (link) => {
-      const owned = await this.#checkpoints.owned(link)
-      const standing = await findNamed(link, namespaces)
-      const infos: (TargetInfo | undefined)[] = []
-      for (const [i, { database, collection }] of namespaces.entries()) {
-        const found = standing[i]
-        const ours = found === undefined || owned.get(spell(found)) === found.uuid
-        const options = { projection: { _id: 1 }, signal: link.signal }
-        const first = ours ? null : await link.client.db(database).collection(collection).findOne({}, options)
-        infos.push(found && { schema: { fields: [] }, foreignRows: first !== null })
-      }
-      return infos
-    })
+    return this.use(
+      context,
+      async (link) => {
+        const owned = await this.#checkpoints.owned(link)
+        const standing = await findNamed(link, namespaces)
+        const infos: (TargetInfo | undefined)[] = []
+        for (const [i, { database, collection }] of namespaces.entries()) {
+          const found = standing[i]
+          const ours = found === undefined || owned.get(spell(found)) === found.uuid
+          const options = { projection: { _id: 1 }, signal: link.signal }
+          const first = ours ? null : await link.client.db(database).collection(collection).findOne({}, options)
+          infos.push(found && { schema: { fields: [] }, foreignRows: first !== null })
+        }
+        return infos
+      },
+      { doing: 'Looking at the targets' },
+    )
   }
 
   accept(request: StreamRequest, schema: Schema, wire: readonly string[], target?: TargetInfo): Acceptance {
@@ -109,27 +112,35 @@ export class MongoDestination extends MongoEnd implements DestinationDriver {
   }
 
   async recall(pipeline: string, context: Context): Promise<Recalled | undefined> {
-    return this.#link(context, 'Looking for the last run', async (link) => {
-      const recalled = await this.#checkpoints.recall(link, pipeline)
-      return recalled && this.#withoutLost(link, recalled)
-    })
+    return this.use(
+      context,
+      async (link) => {
+        const recalled = await this.#checkpoints.recall(link, pipeline)
+        return recalled && this.#withoutLost(link, recalled)
+      },
+      { doing: 'Looking for the last run' },
+    )
   }
 
   async prepare(run: Run, context: Context): Promise<void> {
-    await this.#link(context, 'Preparing', async (link) => {
-      const before = await this.#checkpoints.current(link, run)
-      const staged = await this.#staged(link, run, before?.run)
-      const finished = before?.run.id === run.id ? this.#arrived(before, staged) : []
-      await this.#checkpoints.store(link, { run, finished, ended: false, moving: [] }, before)
-      await this.#checkpoints.raise(link, run)
-      const kept = new Set<string>()
-      for (const stream of run.streams) {
-        if (finished.includes(stream.request.stream)) continue
-        kept.add(spell(await this.#stage(link, run, stream, this.#latest(staged, run, stream))))
-      }
-      const left = await this.#staged(link, run, before?.run)
-      for (const collection of left) if (!kept.has(spell(collection))) await drop(link, collection)
-    })
+    await this.use(
+      context,
+      async (link) => {
+        const before = await this.#checkpoints.current(link, run)
+        const staged = await this.#staged(link, run, before?.run)
+        const finished = before?.run.id === run.id ? this.#arrived(before, staged) : []
+        await this.#checkpoints.store(link, { run, finished, ended: false, moving: [] }, before)
+        await this.#checkpoints.raise(link, run)
+        const kept = new Set<string>()
+        for (const stream of run.streams) {
+          if (finished.includes(stream.request.stream)) continue
+          kept.add(spell(await this.#stage(link, run, stream, this.#latest(staged, run, stream))))
+        }
+        const left = await this.#staged(link, run, before?.run)
+        for (const collection of left) if (!kept.has(spell(collection))) await drop(link, collection)
+      },
+      { doing: 'Preparing' },
+    )
   }
 
   async writer(task: WriteTask, context: Context): Promise<Writer> {
@@ -141,7 +152,7 @@ export class MongoDestination extends MongoEnd implements DestinationDriver {
       limits,
       transactional,
       encoding: encodingOf(this.config, task.stream.schema),
-      lend: () => this.#lend(context),
+      lend: () => context.call(() => this.lend(context)),
     })
   }
 
@@ -161,47 +172,40 @@ export class MongoDestination extends MongoEnd implements DestinationDriver {
       await this.#checkpoints.forget(link, run.pipeline, wanted)
       await this.#dropStaging(link, run, wanted)
     }
-    await this.#link(context, 'Moving rows into their targets', finish, true)
+    await this.use(context, finish, { doing: 'Moving rows into their targets', unbounded: true })
   }
 
   async end(run: Run, context: Context): Promise<void> {
-    await this.#link(context, 'Ending the run', async (link) => {
-      const before = await this.#checkpoints.current(link, run)
-      if (before) await this.#checkpoints.store(link, { ...before, ended: true }, before)
-      await this.#dropStaging(link, run, run.streams)
-    })
+    await this.use(
+      context,
+      async (link) => {
+        const before = await this.#checkpoints.current(link, run)
+        if (before) await this.#checkpoints.store(link, { ...before, ended: true }, before)
+        await this.#dropStaging(link, run, run.streams)
+      },
+      { doing: 'Ending the run' },
+    )
   }
 
   async discard(run: Run, streams: readonly string[], context: Context): Promise<void> {
-    await this.#link(context, 'Giving rows up', async (link) => {
-      const before = await this.#checkpoints.current(link, run)
-      const dropped = run.streams.filter(({ request }) => streams.includes(request.stream))
-      await this.#dropStaging(link, run, dropped)
-      if (before?.run.id !== run.id) return
-      await this.#checkpoints.forget(link, run.pipeline, dropped)
-      // Streams that are in their targets keep the run: going on with it does not load them again.
-      if (dropped.length === run.streams.length) await this.#checkpoints.forgetAll(link, run.pipeline)
-    })
+    await this.use(
+      context,
+      async (link) => {
+        const before = await this.#checkpoints.current(link, run)
+        const dropped = run.streams.filter(({ request }) => streams.includes(request.stream))
+        await this.#dropStaging(link, run, dropped)
+        if (before?.run.id !== run.id) return
+        await this.#checkpoints.forget(link, run.pipeline, dropped)
+        // Streams that are in their targets keep the run: going on with it does not load them again.
+        if (dropped.length === run.streams.length) await this.#checkpoints.forget(link, run.pipeline)
+      },
+      { doing: 'Giving rows up' },
+    )
   }
 
   get #capability(): Deployment {
     if (!this.#deployment) throw new NebulaError('lifecycle', { message: 'The destination was not opened.' })
     return this.#deployment
-  }
-
-  #link<T>(context: Context, doing: string, work: (link: Link) => Promise<T>, unbounded = false): Promise<T> {
-    return this.use(context, (client, signal) => work({ client, signal }), { doing, unbounded })
-  }
-
-  /** The client for work of several requests, which nobody repeats. */
-  async #lend(context: Context): Promise<Lease> {
-    const release = this.hold()
-    try {
-      return { client: await this.use(context, async (client) => client), release }
-    } catch (error) {
-      release()
-      throw error
-    }
   }
 
   /** Without checkpoints whose rows are gone, because somebody dropped their staging collection. */
@@ -221,7 +225,7 @@ export class MongoDestination extends MongoEnd implements DestinationDriver {
   }
 
   /** Streams that are in their targets: those of which it is stored, and those that were moved before it could be. */
-  #arrived({ run, finished, moving }: StoredRun, staged: readonly Standing[]): string[] {
+  #arrived({ run, finished, moving }: StoredRun, staged: readonly CollectionInfo[]): string[] {
     const moved = run.streams.filter((stream) => {
       const { stream: name } = stream.request
       return moving.includes(name) && !finished.includes(name) && !this.#latest(staged, run, stream)
@@ -235,13 +239,13 @@ export class MongoDestination extends MongoEnd implements DestinationDriver {
   }
 
   /** All staging collections of a pipeline, where any of these runs may have them. */
-  #staged(link: Link, run: Run, before: Run = run): Promise<Standing[]> {
+  #staged(link: Link, run: Run, before: Run = run): Promise<CollectionInfo[]> {
     const databases = new Set([...run.streams, ...before.streams].map(({ target }) => this.locate(target).database))
     const prefix = pipelinePrefix(run.pipeline)
     return findCollections(link, databases, (name) => name.startsWith(prefix))
   }
 
-  #latest(staged: readonly Standing[], run: Run, stream: StreamPlan): Standing | undefined {
+  #latest(staged: readonly CollectionInfo[], run: Run, stream: StreamPlan): CollectionInfo | undefined {
     return latestStaging(staged, this.locate(stream.target).database, stagingPrefix(run, stream))
   }
 
@@ -252,7 +256,7 @@ export class MongoDestination extends MongoEnd implements DestinationDriver {
   }
 
   /** Puts the staging collection of a stream in the place where this process writes; `found` is where it was. */
-  async #stage(link: Link, run: Run, stream: StreamPlan, found: Standing | undefined): Promise<Namespace> {
+  async #stage(link: Link, run: Run, stream: StreamPlan, found: CollectionInfo | undefined): Promise<Namespace> {
     const staging = this.#staging(run, stream)
     const [target] = await findNamed(link, [this.locate(stream.target)])
     if (!found) {

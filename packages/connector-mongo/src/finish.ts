@@ -1,11 +1,12 @@
 import { NebulaError } from '@nebula/core'
-import { joinDocuments } from '@nebula/formats'
-import type { Link } from './checkpoint-collection.ts'
-import type { Namespace } from './connection.ts'
+import { joinDocuments, replyDocuments } from '@nebula/formats'
+import type { Link, Namespace } from './connection.ts'
 import { bytesKey, idsOf, insertDocuments, storedWithIds } from './insert-documents.ts'
+import { ReplyCursor } from './reply-cursor.ts'
 
-const BATCH_DOCUMENTS = 1000
-const BATCH_BYTES = 8_000_000
+/** Documents of which nothing is known yet; then so many that the bytes are reached. */
+const FIRST_DOCUMENTS = 100
+const BATCH = { rows: 10_000, bytes: 8_000_000 }
 /** Conflicts that are named. */
 const NAMED = 5
 
@@ -33,20 +34,13 @@ export async function appendToTarget(link: Link, staging: Namespace, target: Nam
 }
 
 async function* batches({ client, signal }: Link, { database, collection }: Namespace): AsyncGenerator<Uint8Array[]> {
-  const options = { raw: true, sort: { _id: 1 }, batchSize: BATCH_DOCUMENTS, signal } as const
-  let batch: Uint8Array[] = []
-  let bytes = 0
-  for await (const document of client.db(database).collection(collection).find({}, options)) {
-    const raw = document as unknown as Uint8Array
-    if (batch.length === BATCH_DOCUMENTS || (bytes + raw.length > BATCH_BYTES && batch.length > 0)) {
-      yield batch
-      batch = []
-      bytes = 0
-    }
-    batch.push(raw)
-    bytes += raw.length
+  const options = { raw: true, sort: { _id: 1 }, batchSize: FIRST_DOCUMENTS, signal } as const
+  const cursor = new ReplyCursor(client.db(database).collection(collection).find({}, options), BATCH)
+  try {
+    for (let reply = await cursor.next(); reply; reply = await cursor.next()) yield replyDocuments(reply)
+  } finally {
+    await cursor.close()
   }
-  if (batch.length > 0) yield batch
 }
 
 function refused({ collection }: Namespace, why: string): NebulaError {

@@ -1,8 +1,7 @@
 import type { Rejection } from '@nebula/core'
 import type { DocumentSection } from '@nebula/formats'
 import type { Document } from 'mongodb'
-import type { Link } from './checkpoint-collection.ts'
-import type { Namespace } from './connection.ts'
+import type { Link, Namespace } from './connection.ts'
 import { errorCode, mongoError, serverMessage } from './errors.ts'
 import type { WriteError } from './raw-insert.ts'
 import { insertRaw } from './raw-insert.ts'
@@ -25,7 +24,7 @@ export type Refused = Pick<Rejection, 'code' | 'reason'> & { readonly index: num
  * refusal ends it.
  */
 export async function insertDocuments(link: Link, to: Namespace, section: DocumentSection): Promise<Refused[]> {
-  const errors = await insertRaw(link.client.db(to.database), to.collection, section.bytes, link)
+  const errors = await insertRaw(link, to, section.bytes)
   const repeated = link.session ? [] : errors.filter(isRepeatedId).map(({ index }) => section.document(index))
   const stored = new Set((await storedWithIds(link, to, repeated)).map(bytesKey))
   return errors

@@ -3,13 +3,13 @@ import { NebulaError } from '@nebula/core'
 import type { Collection } from 'mongodb'
 import type { CollectionInfo, CollectionSize } from './catalog.ts'
 import { collectionSize, idEnds, listCollections } from './catalog.ts'
-import type { MongoEnd } from './connection.ts'
+import type { Link, MongoEnd } from './connection.ts'
 import type { Bson, IdRange } from './id-range.ts'
 import { BRACKETS, idType, parseFilter, sendableId } from './id-range.ts'
 
 /** What must be as it was for committed partitions to stay: the collections themselves, by uuid. JSON. */
 interface Proof {
-  readonly [stream: string]: string | null
+  readonly [stream: string]: string
 }
 
 /**
@@ -24,7 +24,7 @@ export async function planStreams(
   const { BSON: bson } = await import('mongodb')
   const partitions: Partition[] = []
   const restart: { stream: string; reason: string }[] = []
-  const proof: { [stream: string]: string | null } = {}
+  const proof: { [stream: string]: string } = {}
   for (const { request } of streams) {
     const { stream } = request
     if (request.nativeFilter !== undefined) parseFilter(bson, request.nativeFilter)
@@ -32,7 +32,7 @@ export async function planStreams(
     const listed = await listCollections(end, place.database, { name: place.collection }, context)
     const found = listed.find(({ collection }) => collection === place.collection)
     if (!found) throw new NebulaError('stream_not_found', { message: `${stream} is no longer there.`, stream })
-    proof[stream] = found.uuid ?? null
+    proof[stream] = found.uuid
     const earlier = previous?.plan.partitions.filter((partition) => partition.stream === stream) ?? []
     const isCommitted = earlier.some(({ id }) => previous?.committed.some(({ partition }) => partition === id))
     const isSame = (previous?.plan.proof as Proof | undefined)?.[stream] === proof[stream]
@@ -43,7 +43,10 @@ export async function planStreams(
     if (isCommitted) restart.push({ stream, reason: 'the collection was dropped and made anew' })
     const size = await collectionSize(end, found, context)
     const isWhole = request.limit !== undefined || !found.indexed
-    const ranges = isWhole ? [whole(found, size)] : await cut(end, { found, size, partitionBytes, bson }, context)
+    const doing = `Planning ${stream}`
+    const ranges = isWhole
+      ? [whole(found.indexed, size)]
+      : await end.use(context, (link) => cut(link, found, size, partitionBytes), { doing })
     partitions.push(
       ...ranges.map((range, i) => ({ id: `${stream}#${String(i).padStart(5, '0')}`, stream, range: { ...range } })),
     )
@@ -57,38 +60,28 @@ export interface PlanQuestion {
   readonly previous: PreviousPlan | undefined
 }
 
-function whole({ indexed }: CollectionInfo, size: CollectionSize | undefined): IdRange {
-  return { ordered: indexed, ...documentBytes(size) }
-}
-
-function documentBytes(size: CollectionSize | undefined): Pick<IdRange, 'documentBytes'> {
-  return size && size.rows > 0 ? { documentBytes: Math.ceil(size.bytes / size.rows) } : {}
-}
-
-interface Cut {
-  readonly found: CollectionInfo
-  readonly size: CollectionSize | undefined
-  readonly partitionBytes: number
-  readonly bson: Bson
+function whole(ordered: boolean, size: CollectionSize | undefined): IdRange {
+  return size && size.rows > 0 ? { ordered, documentBytes: Math.ceil(size.bytes / size.rows) } : { ordered }
 }
 
 /** All ranges together are the collection, whatever is written to it. */
-async function cut(end: MongoEnd, { found, size, partitionBytes, bson }: Cut, context: Context): Promise<IdRange[]> {
+async function cut(
+  { client, signal }: Link,
+  { database, collection: name }: CollectionInfo,
+  size: CollectionSize | undefined,
+  partitionBytes: number,
+): Promise<IdRange[]> {
+  const { BSON: bson } = await import('mongodb')
   const { rows = 0, bytes = 0 } = size ?? {}
   const count = Math.max(1, Math.min(rows, Math.ceil(bytes / partitionBytes)))
-  const [ends, between] = await end.use(
-    context,
-    async (client, signal) => {
-      const collection = client.db(found.database).collection(found.collection)
-      return [await idEnds(collection, signal), count > 1 ? await sampleIds(collection, { rows, count }, signal) : []]
-    },
-    { doing: `Planning ${end.streamName(found)}` },
-  )
+  const collection = client.db(database).collection(name)
+  const ends = await idEnds(collection, signal)
+  const between = count > 1 ? await sampleIds(collection, { rows, count }, signal) : []
   const [first = 0, last = first] = ends.map(idType)
   const bracket = BRACKETS.find((types) => types.includes(first))
-  if (first === last && !bracket) return [whole(found, size)]
+  const range = whole(true, size)
+  if (first === last && !bracket) return [range]
   const brackets = bracket?.includes(last) ? [bracket] : BRACKETS
-  const range = { ordered: true, ...documentBytes(size) }
   const others = brackets.length > 1 ? [{ ...range, types: BRACKETS.flat(), others: true } as const] : []
   return [
     ...brackets.flatMap((types) => rangesOf({ ...range, types }, boundaries(bson, types, between, count))),

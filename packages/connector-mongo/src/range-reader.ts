@@ -1,11 +1,12 @@
+import { unlessAborted } from '@nebula/base'
 import type { Context, ReadStream, ReadTask } from '@nebula/core'
 import { fieldIndex } from '@nebula/core'
-import { DOCUMENT, OVERFLOW } from '@nebula/formats'
+import type { DocumentReply } from '@nebula/formats'
+import { DOCUMENT, OVERFLOW, replyDocument } from '@nebula/formats'
 import type { Document, FindOptions, MongoClient } from 'mongodb'
-import type { MongoEnd } from './connection.ts'
+import type { Lease, MongoEnd } from './connection.ts'
 import type { Bson, IdRange } from './id-range.ts'
 import { idFilter, parseFilter, sendableId } from './id-range.ts'
-import type { Reply } from './reply-cursor.ts'
 import { batchSize, ReplyCursor } from './reply-cursor.ts'
 
 /** Bytes of a document of which nothing is known. */
@@ -17,7 +18,7 @@ export class RangeReader {
   readonly #task: ReadTask
   readonly #range: IdRange
   readonly #bson: Bson
-  readonly #release: () => void
+  #lease: Lease | undefined
   #cursor: ReplyCursor | undefined
   /** Where to go on, when a cursor has to be opened: behind this `_id`; undefined: at the beginning. */
   #after: string | undefined
@@ -30,14 +31,13 @@ export class RangeReader {
     this.#range = task.partition.range as unknown as IdRange
     this.#bson = bson
     this.#after = typeof task.from === 'string' ? task.from : undefined
-    this.#release = end.hold()
   }
 
   /** Undefined at the end. Takes as long as it needs. */
-  async next(context: Context): Promise<Reply | undefined> {
+  async next(context: Context): Promise<DocumentReply | undefined> {
     const canResume = !this.#hasBegun || this.#after !== undefined
     const options = { unbounded: true, idempotent: canResume, doing: `Reading ${this.#task.partition.stream}` }
-    const reply = await this.#end.use(context, (client) => this.#reply(client, context.signal), options)
+    const reply = await this.#end.use(context, () => this.#reply(context), options)
     if (reply) {
       this.#hasBegun = true
       this.#after = this.position(reply, reply.rows - 1)
@@ -46,23 +46,26 @@ export class RangeReader {
   }
 
   /** What reading can go on behind: the `_id` of a document, where there is an order and a query can say it. */
-  position({ data, starts, ends }: Reply, row: number): string | undefined {
+  position(reply: DocumentReply, row: number): string | undefined {
     const { types, others } = this.#range
     if (!types || others) return undefined
-    return sendableId(this.#bson, data.subarray(starts[row], ends[row]))
+    return sendableId(this.#bson, replyDocument(reply, row))
   }
 
   async close(): Promise<void> {
-    this.#release()
+    this.#lease?.release()
     await this.#cursor?.close()
   }
 
-  async #reply(client: MongoClient, signal: AbortSignal): Promise<Reply | undefined> {
-    const cursor = (this.#cursor ??= this.#open(client, signal))
+  async #reply(context: Context): Promise<DocumentReply | undefined> {
     try {
-      return await cursor.next()
+      const { client, signal } = (this.#lease ??= await this.#end.lend(context))
+      this.#cursor ??= this.#open(client, signal)
+      // It says goodbye to a server that is gone, and waits for it to come back.
+      return await unlessAborted(this.#cursor.next(), signal)
     } catch (error) {
-      this.#cursor = undefined
+      this.#lease?.release()
+      this.#lease = this.#cursor = undefined
       throw error
     }
   }

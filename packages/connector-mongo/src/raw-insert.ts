@@ -1,10 +1,8 @@
 import { createRequire } from 'node:module'
 import { NebulaError } from '@nebula/core'
 import { joinDocuments } from '@nebula/formats'
-import type { ClientSession, Db } from 'mongodb'
-
-/** Durable at most members before it is answered. */
-export const DURABLE = { w: 'majority', j: true } as const
+import type { Link, Namespace } from './connection.ts'
+import { write } from './connection.ts'
 
 /** Why the server did not take one document of an insert. */
 export interface WriteError {
@@ -14,26 +12,18 @@ export interface WriteError {
   readonly errmsg?: string
 }
 
-export interface InsertOptions {
-  readonly signal: AbortSignal
-  /** In whose transaction; else the insert is durable by itself. */
-  readonly session?: ClientSession | undefined
-}
-
 /**
  * Inserts documents that are BSON already, as they are: a section of `DocumentSection`, which must not change until this
  * settles. Returns what was refused; all others are in.
  */
 export async function insertRaw(
-  db: Db,
-  collection: string,
+  link: Link,
+  { database, collection }: Namespace,
   section: Uint8Array,
-  { session, signal }: InsertOptions,
 ): Promise<readonly WriteError[]> {
   const documents = new (sectionClass())(section)
-  const safety = session ? {} : { writeConcern: DURABLE }
-  const command = { insert: collection, ordered: false, bypassDocumentValidation: false, ...safety, documents }
-  const { writeErrors = [] } = await db.command(command, { signal, ...(session ? { session } : {}) })
+  const command = { insert: collection, ordered: false, bypassDocumentValidation: false, documents }
+  const { writeErrors = [] } = await write(link, database, command)
   return writeErrors as WriteError[]
 }
 

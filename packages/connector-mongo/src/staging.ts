@@ -1,16 +1,10 @@
 import { createHash } from 'node:crypto'
 import type { Run, StreamPlan } from '@nebula/core'
-import type { CollectionInfo, Document } from 'mongodb'
-import type { Link } from './checkpoint-collection.ts'
-import type { Namespace } from './connection.ts'
-import { DURABLE } from './raw-insert.ts'
-
-/** Of a collection that stands; a stand-in has no UUIDs. */
-export interface Standing extends Namespace {
-  readonly type: 'collection' | 'view' | 'timeseries'
-  readonly options: Document
-  readonly uuid: string
-}
+import type { Document } from 'mongodb'
+import type { CollectionInfo } from './catalog.ts'
+import { collectionsIn } from './catalog.ts'
+import type { Link, Namespace } from './connection.ts'
+import { write } from './connection.ts'
 
 /** Begins the names of all staging collections of a pipeline. */
 export function pipelinePrefix(pipeline: string): string {
@@ -31,8 +25,12 @@ function hash(...parts: readonly string[]): string {
 }
 
 /** The collection that the last process of a run left to the next. */
-export function latestStaging(standing: readonly Standing[], database: string, prefix: string): Standing | undefined {
-  const epochOf = ({ collection }: Standing): number => Number(collection.slice(prefix.length))
+export function latestStaging(
+  standing: readonly CollectionInfo[],
+  database: string,
+  prefix: string,
+): CollectionInfo | undefined {
+  const epochOf = ({ collection }: CollectionInfo): number => Number(collection.slice(prefix.length))
   return standing
     .filter((staging) => staging.database === database && staging.collection.startsWith(prefix))
     .sort((a, b) => epochOf(a) - epochOf(b))
@@ -41,23 +39,17 @@ export function latestStaging(standing: readonly Standing[], database: string, p
 
 /** The collections of databases whose names a condition allows; not every server can be told to leave out the others. */
 export async function findCollections(
-  { client, signal }: Link,
+  link: Link,
   databases: ReadonlySet<string>,
   isWanted: (name: string) => boolean,
-): Promise<Standing[]> {
-  const found: Standing[] = []
-  for (const database of databases) {
-    for (const listed of await client.db(database).listCollections({}, { signal }).toArray()) {
-      const { name, type = 'collection', options = {}, info } = listed as CollectionInfo
-      const uuid = info?.uuid?.toString('hex') ?? ''
-      if (isWanted(name)) found.push({ database, collection: name, type: type as Standing['type'], options, uuid })
-    }
-  }
-  return found
+): Promise<CollectionInfo[]> {
+  const found: CollectionInfo[] = []
+  for (const database of databases) found.push(...(await collectionsIn(link, database)))
+  return found.filter(({ collection }) => isWanted(collection))
 }
 
 /** What stands under each name. */
-export async function findNamed(link: Link, names: readonly Namespace[]): Promise<(Standing | undefined)[]> {
+export async function findNamed(link: Link, names: readonly Namespace[]): Promise<(CollectionInfo | undefined)[]> {
   const databases = new Set(names.map(({ database }) => database).filter((name) => name !== ''))
   const wanted = new Set(names.map(({ collection }) => collection))
   const found = await findCollections(link, databases, (name) => wanted.has(name))
@@ -70,40 +62,35 @@ export function spell({ database, collection }: Namespace): string {
 }
 
 /** Creates a staging collection; rows that its target would refuse are refused there, by name. */
-export async function createStaging(link: Link, staging: Namespace, target: Standing | undefined): Promise<void> {
+export async function createStaging(link: Link, staging: Namespace, target: CollectionInfo | undefined): Promise<void> {
   // A collection of limited size would forget rows before they are moved.
   const { capped: _capped, size: _size, max: _max, ...options } = target?.options ?? {}
-  const { client, signal } = link
-  await client
-    .db(staging.database)
-    .command({ create: staging.collection, ...options, writeConcern: DURABLE }, { signal })
+  await write(link, staging.database, { create: staging.collection, ...options })
 }
 
 /** Puts indexes of a target on the collection that is to take its place, or whose rows are. Idempotent. */
 export async function copyIndexes(
-  { client, signal }: Link,
-  { database, collection, options }: Standing,
+  link: Link,
+  { database, collection, options }: CollectionInfo,
   staging: Namespace,
   isWanted: (index: Document) => boolean,
 ): Promise<void> {
-  const db = client.db(database)
-  const { cursor } = await db.command({ listIndexes: collection }, { signal })
+  const { client, signal } = link
+  const { cursor } = await client.db(database).command({ listIndexes: collection }, { signal })
   // One without a collation would get that of the collection.
   const plain = options['collation'] === undefined ? {} : { collation: { locale: 'simple' } }
   const indexes = (cursor as { firstBatch: Document[] }).firstBatch
     .filter((index) => index['name'] !== '_id_' && isWanted(index))
     .map(({ ns: _ns, ...index }) => ({ ...plain, ...index }))
-  if (indexes.length === 0) return
-  await db.command({ createIndexes: staging.collection, indexes, writeConcern: DURABLE }, { signal })
+  if (indexes.length > 0) await write(link, database, { createIndexes: staging.collection, indexes })
 }
 
 /** Gives a collection another name of its database, in place of the one that has it. */
-export async function rename({ client, signal }: Link, from: Namespace, to: Namespace): Promise<void> {
-  const command = { renameCollection: spell(from), to: spell(to), dropTarget: true, writeConcern: DURABLE }
-  await client.db('admin').command(command, { signal })
+export async function rename(link: Link, from: Namespace, to: Namespace): Promise<void> {
+  await write(link, 'admin', { renameCollection: spell(from), to: spell(to), dropTarget: true })
 }
 
 /** Drops a collection that stands. */
-export async function drop({ client, signal }: Link, { database, collection }: Namespace): Promise<void> {
-  await client.db(database).command({ drop: collection, writeConcern: DURABLE }, { signal })
+export async function drop(link: Link, { database, collection }: Namespace): Promise<void> {
+  await write(link, database, { drop: collection })
 }

@@ -48,10 +48,13 @@ function acceptField(config: MongoConfig, field: Field): ColumnAcceptance {
 }
 
 function problemsOf({ name, type, offers = [] }: Field, { as }: ColumnAcceptance): Problem[] {
-  const fault = [type, ...offers].some(documentType)
-    ? name === '_id' && as.kind === 'list' && 'an array cannot be an _id'
-    : `documents cannot hold ${typeName(type)}`
-  return fault === false ? [] : [{ code: 'unsupported', column: name, message: `column ${name}: ${fault}` }]
+  const problem = (code: Problem['code'], fault: string): Problem[] => [
+    { code, column: name, message: `column ${JSON.stringify(name)}: ${fault}` },
+  ]
+  if (![type, ...offers].some(documentType)) return problem('unsupported', `documents cannot hold ${typeName(type)}`)
+  if (name === '_id' && as.kind === 'list') return problem('unsupported', 'an array cannot be an _id')
+  if (name === '') return problem('target_incompatible', 'it has no name')
+  return name.includes('\0') ? problem('target_incompatible', 'a field has no NUL in its name') : []
 }
 
 /** What is wrong with columns together: names that exclude each other. */

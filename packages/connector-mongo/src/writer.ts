@@ -1,22 +1,17 @@
 import { createHash } from 'node:crypto'
+import { unlessAborted } from '@nebula/base'
 import type { Checkpoint, Context, RecordBatch, Rejection, Writer, WriteTask } from '@nebula/core'
 import { NebulaError } from '@nebula/core'
 import type { DocumentRange, DocumentSection, SectionLimits } from '@nebula/formats'
 import { cutDocuments, DocumentEncoder, generatedId, joinDocuments, largeDocuments } from '@nebula/formats'
-import type { ClientSession, MongoClient } from 'mongodb'
-import type { CheckpointCollection, Link } from './checkpoint-collection.ts'
-import type { Namespace } from './connection.ts'
+import type { ClientSession } from 'mongodb'
+import type { CheckpointCollection } from './checkpoint-collection.ts'
+import type { Lease, Link, Namespace } from './connection.ts'
+import { DURABLE, write } from './connection.ts'
 import { mongoError } from './errors.ts'
 import type { Refused } from './insert-documents.ts'
 import { insertDocuments } from './insert-documents.ts'
-import { DURABLE } from './raw-insert.ts'
 import type { Encoding } from './types.ts'
-
-/** A client that stays open until it is given back. */
-export interface Lease {
-  readonly client: MongoClient
-  readonly release: () => void
-}
 
 export interface WriterPorts {
   readonly checkpoints: CheckpointCollection
@@ -81,12 +76,12 @@ export class MongoWriter implements Writer {
   }
 
   async commit(checkpoint: Checkpoint): Promise<void> {
-    const { checkpoints, context } = this.#ports
+    const { checkpoints } = this.#ports
     try {
       const link = await this.#begin()
       await this.#flight
       await checkpoints.commit(link, this.#task, checkpoint)
-      if (this.#session) await unlessAborted(this.#session.commitTransaction(), context.signal)
+      if (this.#session) await unlessAborted(this.#session.commitTransaction(), link.signal)
     } catch (error) {
       throw this.#failure(error)
     }
@@ -102,19 +97,17 @@ export class MongoWriter implements Writer {
 
   /** Once for every commit; the first time, looks whether the run is still this one. */
   async #begin(): Promise<Link> {
-    const { lend, transactional, checkpoints, context } = this.#ports
-    this.#lease ??= await lend()
-    const { client } = this.#lease
-    const { signal } = context
+    const { lend, transactional, checkpoints } = this.#ports
+    const link = (this.#lease ??= await lend())
     if (!this.#seed) {
-      this.#seed = this.#seedBehind(await checkpoints.sequence({ client, signal }, this.#task))
-      if (!transactional) await this.#removeRemains({ client, signal }, this.#seed)
+      this.#seed = this.#seedBehind(await checkpoints.sequence(link, this.#task))
+      if (!transactional) await this.#removeRemains(link, this.#seed)
     }
     if (transactional && !this.#session) {
-      this.#session = client.startSession()
+      this.#session = link.client.startSession()
       this.#session.startTransaction(TRANSACTION)
     }
-    return { client, signal, session: this.#session }
+    return { ...link, session: this.#session }
   }
 
   async #release(): Promise<void> {
@@ -127,7 +120,7 @@ export class MongoWriter implements Writer {
     this.#session = undefined
     this.#lease = undefined
     // A transaction that is open is undone by it.
-    if (session) await unlessAborted(session.endSession(), this.#ports.context.signal).catch(() => {})
+    if (session && lease) await unlessAborted(session.endSession(), lease.signal).catch(() => {})
     lease?.release()
   }
 
@@ -201,12 +194,12 @@ export class MongoWriter implements Writer {
   }
 
   /** Rows of an attempt that did not commit, as far as their `_id`s are ours. */
-  async #removeRemains({ client, signal }: Link, seed: Uint8Array): Promise<void> {
+  async #removeRemains(link: Link, seed: Uint8Array): Promise<void> {
     const { database, collection } = this.#ports.staging
     const { ObjectId } = await import('mongodb')
     const [first, last] = [0, 0xff].map((byte) => new ObjectId(Buffer.concat([seed, Buffer.alloc(4, byte)])))
     const deletes = [{ q: { _id: { $gte: first, $lte: last } }, limit: 0 }]
-    await client.db(database).command({ delete: collection, deletes, writeConcern: DURABLE }, { signal })
+    await write(link, database, { delete: collection, deletes })
   }
 
   #failure(error: unknown): NebulaError {
@@ -227,17 +220,4 @@ function tooLarge(documents: DocumentRange, batch: RecordBatch, limits: SectionL
 /** Found too late to say which row it is; whoever isolates it says so. */
 function rowRejected({ reason }: Rejection): NebulaError {
   return new NebulaError('row_rejected', { message: reason })
-}
-
-/** What ends a transaction the driver bounds by nothing that can be told to stop. */
-async function unlessAborted(work: Promise<unknown>, signal: AbortSignal): Promise<void> {
-  const stopped = Promise.withResolvers<never>()
-  const stop = (): void => stopped.reject(new NebulaError('aborted', { message: 'Writing was interrupted.' }))
-  if (signal.aborted) stop()
-  signal.addEventListener('abort', stop, { once: true })
-  try {
-    await Promise.race([work, stopped.promise])
-  } finally {
-    signal.removeEventListener('abort', stop)
-  }
 }

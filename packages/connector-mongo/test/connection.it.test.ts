@@ -8,6 +8,7 @@ import { FaultProxy, ManualClock } from '@nebula/testkit'
 import { MongoClient } from 'mongodb'
 import { describe, expect, inject, test } from 'vitest'
 import { MongoConfig } from '../src/config.ts'
+import type { Link } from '../src/connection.ts'
 import { MongoEnd } from '../src/connection.ts'
 import { failure } from './harness.ts'
 
@@ -108,7 +109,7 @@ describe.skipIf(server.kind === 'none')('a connection', () => {
 
   test('takes what is configured, and before it what the url says', async () => {
     const made: MongoClient[] = []
-    const work = async (client: MongoClient): Promise<void> => void made.push(client)
+    const work = async ({ client }: Link): Promise<void> => void made.push(client)
     const options = { performance: { maxConcurrency: 3 }, timeouts: { idle: '7s', connection: '4s' } }
     const { end: one, context } = end(server.url, options)
     const { end: other } = end(`${server.url}&maxPoolSize=5&appName=mine&retryWrites=true`, options)
@@ -125,9 +126,9 @@ describe.skipIf(server.kind === 'none')('a connection', () => {
     const clock = new ManualClock()
     const { end: one, context } = end(server.url, { timeouts: { maxLifetime: '1m' } }, { clock })
     const clients: MongoClient[] = []
-    const work = async (client: MongoClient): Promise<void> => void clients.push(client)
+    const work = async ({ client }: Link): Promise<void> => void clients.push(client)
     await one.use(context, work)
-    const release = one.hold()
+    const { release } = await one.lend(context)
     await clock.advance(60_000)
     await one.use(context, work)
     release()
@@ -143,7 +144,7 @@ describe.skipIf(server.kind === 'none')('a connection', () => {
   test('is closed within a second when the server has fallen silent', async () => {
     await using proxy = await FaultProxy.before(server.url)
     const { end: one, context } = end(proxy.url(server.url))
-    await one.use(context, async (client) => {
+    await one.use(context, async ({ client }) => {
       const cursor = client.db('d').collection('c').find({})
       await client
         .db('d')

@@ -25,6 +25,7 @@ export class Database implements AsyncDisposable {
   constructor(server: string) {
     const url = new URL(server)
     url.pathname = `/nebula_${process.pid}_${Date.now()}_${Database.#count++}`
+    if (url.username !== '' && !url.searchParams.has('authSource')) url.searchParams.set('authSource', 'admin')
     this.url = url.href
     this.#client = new MongoClient(this.url)
     this.db = this.#client.db()

@@ -11,12 +11,11 @@ async function replies(cursor: FindCursor): Promise<{ sizes: number[]; ids: numb
   const sizes: number[] = []
   const ids: number[] = []
   for (let reply = await taken.next(); reply; reply = await taken.next()) {
-    const { data, starts, ends, rows } = reply
+    const { data, starts, rows } = reply
     const view = new DataView(data.buffer, data.byteOffset)
     sizes.push(rows)
     for (let row = 0; row < rows; row++) {
       const start = starts[row] ?? -1
-      expect(view.getInt32(start, true)).toBe((ends[row] ?? -1) - start)
       // A length, the type int, "_id" and a NUL.
       ids.push(view.getInt32(start + 9, true))
     }

@@ -1,6 +1,7 @@
 import type { BufferPool } from './buffer-pool.ts'
 import type { ColumnBuilder } from './builder.ts'
 import { BytesBuilder, WordsBuilder } from './builder.ts'
+import { timestampsToDates } from './cast-timestamp.ts'
 import {
   decimalsToDecimals,
   decimalsToIntegers,
@@ -20,7 +21,7 @@ import { sameType, utf8 } from './types.ts'
  * Casts `column` into `builder`, whose `start` this calls, exactly: a value that the builder's type cannot hold is set
  * null and reported to `onFault`, in order. Integers, floats and decimals become each other where the number stays the
  * same; only from decimal or numeric to a float it is rounded to the nearest. A timestamp with zone becomes one without
- * in UTC, and back. All else goes through text: what `formatColumn` writes, read by `parseColumn`.
+ * in UTC, and back; one at midnight becomes a date. All else goes through text: what `formatColumn` writes, read by `parseColumn`.
  */
 export function castColumn(
   column: Column,
@@ -136,6 +137,8 @@ const FAMILIES: { readonly [kind in Kind]?: string } = {
   float32: 'float',
   float64: 'float',
   decimal: 'decimal',
+  timestamp: 'timestamp',
+  date: 'date',
 }
 
 type Cast = (column: never, builder: never, onFault: (row: number) => void) => void
@@ -155,4 +158,5 @@ const CASTS: { readonly [pair: string]: Cast | undefined } = {
   'decimal-decimal': decimalsToDecimals,
   'decimal-integer': decimalsToIntegers,
   'decimal-words': decimalsToWords,
+  'timestamp-date': timestampsToDates,
 }

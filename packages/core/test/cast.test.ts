@@ -72,6 +72,8 @@ const CASES: readonly (readonly [from: string, to: string, pairs: string])[] = [
   ['date', 'timestamptz', 'infinity=infinity'],
   ['date', 'interval', '2020-01-01=!'],
   ['timestamp', 'timestamptz', 'infinity=infinity'],
+  ['timestamptz', 'date', 'infinity=infinity -infinity=-infinity 2020-02-29T00:00:00+00=2020-02-29'],
+  ['timestamp', 'date', '294276-12-31T00:00:00=294276-12-31 2020-01-01T00:00:00.000001=! 1969-12-31T23:59:59.999999=!'],
   ['uuid', 'utf8', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11=a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'],
 ]
 
@@ -97,6 +99,19 @@ test('dates and timestamps of both kinds become each other', () => {
       -5n,
       7n,
     ])
+})
+
+test('every date that is a timestamp comes back', () => {
+  const timestamp = typeOf('timestamp')
+  // PostgreSQL's first and last.
+  const days = fc.array(fc.integer({ min: -2_440_588, max: 106_757_034 }), { minLength: 1 })
+  fc.assert(
+    fc.property(days, (dates) => {
+      const builder = columnBuilder(timestamp, pool)
+      castColumn(columnOf({ kind: 'date' }, dates), builder, pool, (row) => expect.fail(`${dates[row]}`))
+      expect(cast(builder.finish(), { kind: 'date' })).toEqual(dates)
+    }),
+  )
 })
 
 test('what lies under a null is no fault', () => {

@@ -1,4 +1,6 @@
 export { BsonOutput } from './bson/bson-output.ts'
+export { collectionFields } from './bson/collection-fields.ts'
+export type { CollectionSample } from './bson/collection-fields.ts'
 export { DocumentEncoder } from './bson/document-encoder.ts'
 export type { DocumentEncoderOptions, EncodedDocuments } from './bson/document-encoder.ts'
 export type { DocumentField } from './bson/document-plan.ts'
@@ -6,11 +8,20 @@ export { parseExtendedJson } from './bson/extended-json-parser.ts'
 export { generatedId } from './bson/generated-id.ts'
 export { BSON_WIRE, DocumentBatches } from './bson/document-batches.ts'
 export type { DocumentBatchOptions, ReadDocuments } from './bson/document-batches.ts'
+export {
+  arrayReply,
+  batchEnd,
+  copyDocuments,
+  joinedReply,
+  replyDocument,
+  replyDocuments,
+} from './bson/document-reply.ts'
+export type { DocumentReply } from './bson/document-reply.ts'
 export type { ExtendedJsonStyle } from './bson/extended-json-writer.ts'
 export { documentFields, FieldSampler } from './bson/field-sampler.ts'
 export type { FieldOptions, SampledField } from './bson/field-sampler.ts'
 export { extendedJson, idAlias, idText } from './bson/extended-json.ts'
-export { aliasCode, columnType, DOCUMENT, offersOf, OVERFLOW } from './bson/field-types.ts'
+export { DOCUMENT, OVERFLOW } from './bson/field-types.ts'
 export type { BsonValue } from './bson/extended-json.ts'
 export { cutDocuments, joinDocuments, largeDocuments } from './bson/document-sections.ts'
 export type { DocumentRange, DocumentSection, SectionLimits } from './bson/document-sections.ts'

@@ -7,6 +7,7 @@ const BIAS = 6176
 const SIGN = 0x80000000
 const NAN = 0x7c000000
 const INFINITY = 0x78000000
+const MAX_DIGITS = 34
 /** The largest coefficient, 10^34 - 1, highest word first. What is above stands for zero, and loses its bits as text. */
 const MAX_TOP = 0x1ed09
 const MAX_REST = 0xbead87c0378d8e63ffffffffn
@@ -18,13 +19,14 @@ interface Decimal {
   readonly exponent: number
 }
 
-/** As text, without an exponent; undefined when the text would not give back the same bits. NaN is such a text. */
+/** As text, without an exponent; undefined when the text would not give back the same bits. */
 export function plainDecimal(view: DataView, at: number): string | undefined {
   const decimal = readDecimal(view, at)
-  if (typeof decimal !== 'object') return decimal === 'NaN' ? decimal : undefined
+  if (typeof decimal !== 'object') return decimal
   const { negative, digits, exponent } = decimal
-  if (exponent > 0 || (negative && digits === '0')) return undefined
-  return (negative ? '-' : '') + pointed(digits, exponent)
+  // Behind all the digits there are, zeros can be nothing but the exponent.
+  if ((exponent > 0 && digits.length < MAX_DIGITS) || (negative && digits === '0')) return undefined
+  return (negative ? '-' : '') + (exponent > 0 ? digits + '0'.repeat(exponent) : pointed(digits, exponent))
 }
 
 /** As text in the scientific notation of the standard; undefined when the text would not give back the same bits. */

@@ -4,6 +4,7 @@ import { ascii, putCodePoint, putIndex, putLong } from './bson-values.ts'
 import * as t from './elements.ts'
 import type { Unwrap } from './extended-json-wrappers.ts'
 import { wrapperOf } from './extended-json-wrappers.ts'
+import { keepsDigits } from './number-text.ts'
 
 const QUOTE = 0x22
 const PLUS = 0x2b
@@ -55,7 +56,7 @@ class Misfit extends Error {
 /**
  * Parses MongoDB Extended JSON v2, relaxed or canonical, and `$bson` (the type's byte and the value's bytes, in base64)
  * straight to BSON. Keys may repeat, and keep their order. Plain integers become int, long or double, whichever is the
- * first to hold them (-0 is a double); numbers with a point or an exponent are double. An object with a key of the
+ * first to hold them (-0 is a double); numbers with a point or an exponent are double, or refused where that loses digits. An object with a key of the
  * wrappers (`wrapperOf`) has exactly the wrapper's keys, in any order, or is refused. Depth is bounded by memory alone.
  */
 export class ExtendedJsonParser {
@@ -371,8 +372,10 @@ export class ExtendedJsonParser {
   #double(start: number, point: number): number {
     const first = this.#text[start] === MINUS ? start + 1 : start
     if (point < 0 || this.#at - first > EXACT_DIGITS + 1) {
-      const value = Number(ascii(this.#text, start, this.#at))
+      const text = ascii(this.#text, start, this.#at)
+      const value = Number(text)
       if (!Number.isFinite(value)) throw this.#misfit('a number past the largest double', start)
+      if (!keepsDigits(text, value)) throw this.#misfit('a number with more digits than a double keeps', start)
       return this.#putDouble(value)
     }
     // Both are exact, so their quotient is rounded once.

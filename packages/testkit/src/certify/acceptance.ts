@@ -3,14 +3,14 @@ import type { Acceptance, Mode, TargetInfo } from '@nebula/core'
 import type { Place } from './place.ts'
 import type { Table } from './table.ts'
 
-/** What the destination of a place says of a table. Connects nothing. */
-export function acceptanceOf(
+/** What the destination of a place says of a table: what it promises may depend on its server. */
+export async function acceptanceOf(
   place: Place,
   { name, fields, key = [] }: Pick<Table, 'name' | 'fields' | 'key'>,
   mode: Mode = 'overwrite',
   target?: TargetInfo,
-): Acceptance {
-  const driver = place.destination()
+): Promise<Acceptance> {
+  const driver = await place.openDestination()
   const accept = driver.accept?.bind(driver) ?? acceptAsText
   const columns = fields.map((column) => column.name)
   return accept({ stream: name, mode, columns, key }, { fields }, [], target)

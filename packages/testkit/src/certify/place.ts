@@ -15,6 +15,7 @@ import { memorySource } from '../memory/memory-source.ts'
 import { expectDone } from './expect-done.ts'
 import type { Keys, Subject, SubjectServer } from './subject.ts'
 import type { Table } from './table.ts'
+import { rowsAt } from './table-rows.ts'
 import type { Tap } from './tap.ts'
 
 /** How a check moves a table; what is left out is as a user would have it. */
@@ -49,6 +50,7 @@ export class Place implements AsyncDisposable {
   /** In camelCase, unchecked. */
   readonly keys: Keys
   #runs = 0
+  #destination: Promise<DestinationDriver> | undefined
 
   private constructor(subject: Subject, server: SubjectServer | undefined, folder: string, keys: Keys) {
     this.subject = subject
@@ -79,6 +81,16 @@ export class Place implements AsyncDisposable {
 
   destination(keys: Keys = {}): DestinationDriver {
     return destinationDriver(this.endpoint(keys))
+  }
+
+  /** One that is open; the same each time, and closed with the place. */
+  openDestination(): Promise<DestinationDriver> {
+    const open = async (): Promise<DestinationDriver> => {
+      const driver = this.destination()
+      await driver.open?.(this.context())
+      return driver
+    }
+    return (this.#destination ??= open())
   }
 
   /** What a program has of the connector: constructed, and not initialized. */
@@ -137,11 +149,14 @@ export class Place implements AsyncDisposable {
   }
 
   /** Moves a stream of the place into memory; its rows are canonical texts, in the order in which they came. */
-  async read(table: Pick<Table, 'name'>, move: Move = {}): Promise<{ report: Report; rows: readonly Row[] }> {
+  async read(
+    table: Pick<Table, 'name' | 'fields'>,
+    move: Move = {},
+  ): Promise<{ report: Report; rows: readonly Row[] }> {
     const target = new MemoryTarget()
     const to = memoryConnector('memory', { destination: () => memoryDestination({ target }) })
     const report = await this.readInto({ connector: to, config: BaseKeys.parse({}) }, table, move)
-    return { report, rows: target.rows(this.streamOf(table.name)) }
+    return { report, rows: rowsAt(this.subject, target, table, this.streamOf(table.name)) }
   }
 
   /** Moves a stream of the place into another destination. */
@@ -175,6 +190,7 @@ export class Place implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await (await this.#destination?.catch(() => undefined))?.close?.()
     // A run that hangs, or was given up, may still write into it.
     await rm(this.folder, { recursive: true, force: true, maxRetries: 3 })
   }

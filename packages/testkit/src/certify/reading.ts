@@ -7,6 +7,7 @@ import { MemoryTarget } from '../memory/memory-destination.ts'
 import { expectThat } from './expect-that.ts'
 import type { Place } from './place.ts'
 import type { Table } from './table.ts'
+import { tableRows } from './table-rows.ts'
 import { reading } from './transfer.ts'
 
 /** Larger than any batch of the suite. */
@@ -24,11 +25,19 @@ export class Reading implements AsyncDisposable {
   readonly run: Run
   readonly stream: ReadStream
   readonly #open: OpenPipeline
+  readonly #rowsOf: (batch: RecordBatch) => readonly Row[]
 
-  private constructor(open: OpenPipeline, run: Run, stream: ReadStream) {
+  /** What is planned goes through JSON. */
+  private constructor(
+    open: OpenPipeline,
+    place: Place,
+    table: Table,
+    { run, stream }: Pick<Reading, 'run' | 'stream'>,
+  ) {
     this.#open = open
-    this.run = run
-    this.stream = stream
+    this.run = throughJson(run)
+    this.stream = throughJson(stream)
+    this.#rowsOf = (batch) => tableRows(place.subject, table, batch.schema, rowsOfBatch(batch))
   }
 
   /** Plans one table, cut into partitions of about so many bytes. */
@@ -40,7 +49,7 @@ export class Reading implements AsyncDisposable {
       const { run, agreed } = await prepareRun(pipeline, open.drivers, undefined, open.contexts)
       const [stream] = agreed
       expectThat(stream !== undefined, 'Nothing was agreed about the table.')
-      return new Reading(open, throughJson(run), throughJson(readStream(stream)))
+      return new Reading(open, place, table, { run, stream: readStream(stream) })
     } catch (error) {
       await open.close()
       throw error
@@ -50,7 +59,7 @@ export class Reading implements AsyncDisposable {
   /** Opens another driver over the same place, which reads what this one planned. */
   async elsewhere(place: Place, table: Table): Promise<Reading> {
     const pipeline: Pipeline = await reading(place, [table], { target: new MemoryTarget() })
-    return new Reading(await openPipeline(pipeline, {}), throughJson(this.run), throughJson(this.stream))
+    return new Reading(await openPipeline(pipeline, {}), place, table, this)
   }
 
   get partitions(): readonly Partition[] {
@@ -70,7 +79,7 @@ export class Reading implements AsyncDisposable {
     }
     for await (const read of drivers.source.read(task, contexts.source)) {
       try {
-        yield { rows: rowsOfBatch(read), bytes: read.byteLength, position: read.position }
+        yield { rows: this.#rowsOf(read), bytes: read.byteLength, position: read.position }
       } finally {
         read.release()
       }

@@ -45,8 +45,16 @@ export interface SubjectOptions<Server extends SubjectServer | undefined = Subje
    * Whether the destination refuses a row that holds this value, in a column that it accepts. Left out: it refuses none.
    */
   readonly refuses?: (type: LogicalType, text: string) => boolean
-  /** What streams of the system do not have. */
-  readonly lacks?: readonly ('keys' | 'comments')[]
+  /** Whether the server of the tests cannot be sent this value, though the system has it: it is left out. */
+  readonly spares?: (type: LogicalType, text: string) => boolean
+  /** What streams of the system do not have; and whether its server is somebody's own, which nobody may kill. */
+  readonly lacks?: readonly ('keys' | 'comments' | 'kills')[]
+  /**
+   * A stream has the columns of which its rows have values, each of a type that most of them have, and some of the
+   * system's own. A column without a value reads as null; a value of another type is kept aside, which is counted, and is
+   * looked up by `contents`, whose rows are then in the order in which they are read.
+   */
+  readonly schemaless?: boolean
   /** Columns that a table of the system can have. Default: 1600. */
   readonly maxColumns?: number
 }

@@ -1,5 +1,5 @@
-import type { Mode, ReadBack, StreamDefinition } from '@nebula/core'
-import { BaseConfig } from '@nebula/core'
+import type { Field, LogicalType, Mode, ReadBack, StreamDefinition, StreamInfo } from '@nebula/core'
+import { BaseConfig, sameType } from '@nebula/core'
 import type { Endpoint, Pipeline, Report, StreamOptions } from '@nebula/runtime'
 import { openPipeline, runPipeline } from '@nebula/runtime'
 import type { Faults, Row } from '../memory/memory-connector.ts'
@@ -11,6 +11,7 @@ import { expectDone } from './expect-done.ts'
 import type { Place } from './place.ts'
 import type { Keys, Subject } from './subject.ts'
 import type { Table } from './table.ts'
+import { rowsAt } from './table-rows.ts'
 
 /** How tables are moved between memory and a place. */
 export interface Transfer {
@@ -77,11 +78,10 @@ export async function reading(
   }
   const sought = tables.map(({ name }) => sourceStream(place, name, transfer.mode))
   const defined = sought.flatMap(({ stream, path }) => (path === undefined ? [] : [{ stream, path }]))
-  const declares = transfer.asFound ? undefined : (await isUntyped(place.subject, whole, defined)) ? 'types' : 'cast'
+  const typesOf = transfer.asFound ? () => ({}) : await typing(place.subject, whole, defined)
   const streams = tables.map(({ name, fields }, i): [string, StreamOptions] => {
     const { stream, path } = sought[i] as ReadBack
-    const types = Object.fromEntries(fields.map((field) => [field.name, field.type]))
-    const declared = declares ? { columns: Object.keys(types), [declares]: types } : {}
+    const declared = typesOf(stream, fields)
     const options = { mode: 'overwrite' as const, target: name, ...(path === undefined ? {} : { path }) }
     return [stream, { ...options, ...declared, ...transfer.stream }]
   })
@@ -91,19 +91,45 @@ export async function reading(
 /** Subjects whose streams are texts, which take any type, or not. */
 const untyped = new WeakMap<Subject, boolean>()
 
-/** Asks the source once. */
-async function isUntyped(subject: Subject, whole: Pipeline, defined: readonly StreamDefinition[]): Promise<boolean> {
-  const known = untyped.get(subject)
-  if (known !== undefined) return known
+/** How a pipeline says that the columns of a stream have the types of a table. */
+type Typing = (stream: string, fields: readonly Field[]) => Pick<StreamOptions, 'columns' | 'types' | 'cast'>
+
+/** Asks the source; one whose streams have a schema only once. */
+async function typing(subject: Subject, whole: Pipeline, defined: readonly StreamDefinition[]): Promise<Typing> {
+  const { schemaless } = subject
+  const known = schemaless ? undefined : untyped.get(subject)
+  const streams = known === undefined ? await discover(whole, defined) : []
+  if (schemaless)
+    return (name, fields) => ({
+      cast: castsOf(
+        streams.find((stream) => stream.name === name),
+        fields,
+      ),
+    })
+  const isUntyped = known ?? streams.some((stream) => stream.untyped)
+  if (streams.length > 0) untyped.set(subject, isUntyped)
+  return (_, fields) => {
+    const types = Object.fromEntries(fields.map(({ name, type }) => [name, type]))
+    return { columns: Object.keys(types), [isUntyped ? 'types' : 'cast']: types }
+  }
+}
+
+async function discover(whole: Pipeline, defined: readonly StreamDefinition[]): Promise<readonly StreamInfo[]> {
   const open = await openPipeline(whole, {})
   try {
-    const { streams } = await open.drivers.source.discover(open.contexts.source, defined)
-    const found = streams.some((stream) => stream.untyped)
-    if (streams.length > 0) untyped.set(subject, found)
-    return found
+    return (await open.drivers.source.discover(open.contexts.source, defined)).streams
   } finally {
     await open.close()
   }
+}
+
+/** Columns that are there, and not as they should be; JSON, whatever it is kept as, is compared as it is. */
+function castsOf(info: StreamInfo | undefined, fields: readonly Field[]): { [column: string]: LogicalType } {
+  const wrong = fields.filter(({ name, type }) => {
+    const found = info?.schema.fields.find((field) => field.name === name)
+    return found && type.kind !== 'json' && !sameType(found.type, type)
+  })
+  return Object.fromEntries(wrong.map(({ name, type }) => [name, type]))
 }
 
 /** The rows of tables of the place, as the connector reads them where it can: by name, as canonical texts. */
@@ -119,8 +145,35 @@ export async function readAll(
     return (table) => rows.get(table) ?? []
   }
   const target = new MemoryTarget()
-  expectDone(await runPipeline(await reading(place, tables, { target }, transfer)))
-  return (table) => target.rows(table)
+  const report = await runPipeline(await reading(place, tables, { target }, transfer))
+  expectDone(report)
+  const rows = new Map<string, readonly Row[]>()
+  for (const table of tables) {
+    const found = rowsAt(place.subject, target, table)
+    const { overflowed = 0 } = report.streams.find((stream) => stream.target === table.name) ?? {}
+    rows.set(table.name, overflowed > 0 ? await withOverflow(place, table, found, overflowed) : found)
+  }
+  return (table) => rows.get(table) ?? []
+}
+
+/** Looks values up that are kept aside; as many as the report counts. */
+async function withOverflow(
+  place: Place,
+  table: Pick<Table, 'name' | 'fields'>,
+  rows: readonly Row[],
+  overflowed: number,
+): Promise<readonly Row[]> {
+  const whole = (await place.subject.contents?.(place.keys, { ...table, rows: [] })) ?? []
+  let missing = 0
+  const filled = rows.map((row, i) =>
+    row.map((text, column) => {
+      const kept = whole[i]?.[column] ?? null
+      if (text === null && kept !== null) missing++
+      return text ?? kept
+    }),
+  )
+  if (missing === overflowed) return filled
+  throw new Error(`${table.name}: ${missing} values are in no column, and ${overflowed} are told to be kept aside.`)
 }
 
 /** The rows of one table. */

@@ -129,7 +129,8 @@ function described(target: MemoryTarget, name: string): TargetInfo | undefined {
 function acceptance(options: MemoryDestination, schema: Schema, takesWire: boolean): Acceptance {
   return {
     columns: schema.fields.map((field) => ({
-      as: field.type,
+      // Rows are texts: of what has none, it takes what is offered in its place.
+      as: (field.type.kind === 'native' && field.offers?.find(({ kind }) => kind !== 'native')) || field.type,
       type: field.type.kind,
       fidelity: 'exact',
       ...options.accepts?.(field),

@@ -97,7 +97,7 @@ export const commitChecks: readonly Check[] = [
     exempt: needsDestination,
     run: async (place) => {
       const code = await overtaken(place, method)
-      if (exactlyOnce(place)) expectThat(code === 'fenced', `The first runner ended as ${code ?? 'done'}.`)
+      if (await exactlyOnce(place)) expectThat(code === 'fenced', `The first runner ended as ${code ?? 'done'}.`)
       await expectTable(place, 'A second runner took over')
     },
   })),
@@ -195,13 +195,13 @@ function lose(what: string, holds: boolean): void {
 /** As the guarantee says: each row once, or at least once. */
 async function expectTable(place: Place, what: string): Promise<void> {
   const rows = await rowsOf(place, TABLE)
-  if (exactlyOnce(place)) return expectRows(rows, TABLE.rows, what)
+  if (await exactlyOnce(place)) return expectRows(rows, TABLE.rows, what)
   const once = [...new Map(rows.map((row) => [JSON.stringify(row), row])).values()]
   expectRows(once, TABLE.rows, what)
 }
 
-function exactlyOnce(place: Place): boolean {
-  return acceptanceOf(place, TABLE).guarantee === 'exactly_once'
+async function exactlyOnce(place: Place): Promise<boolean> {
+  return (await acceptanceOf(place, TABLE)).guarantee === 'exactly_once'
 }
 
 /**

@@ -12,6 +12,7 @@ import { needsDestination, needsSource } from '../needs.ts'
 import type { Place } from '../place.ts'
 import type { Subject } from '../subject.ts'
 import type { Table } from '../table.ts'
+import { rowsAt } from '../table-rows.ts'
 import { field } from '../tables.ts'
 import { reading, rowsOf, write, writeAll } from '../transfer.ts'
 
@@ -32,7 +33,7 @@ export const deadLetterChecks: readonly Check[] = [
       const target = new MemoryTarget()
       const stream = { maxErrors: BAD.length }
       const report = await runPipeline(await reading(place, [declared], { target }, { stream }))
-      expectRows(target.rows(declared.name), declared.rows, 'The other rows')
+      expectRows(rowsAt(place.subject, target, declared), declared.rows, 'The other rows')
       await expectLetters(report, (letter) => /\brow-(\d+)\b/.exec(JSON.stringify(letter))?.[1])
     },
   },

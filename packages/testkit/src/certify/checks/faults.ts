@@ -12,9 +12,10 @@ import { expectRows } from '../expect-rows.ts'
 import { noServer } from '../needs.ts'
 import type { Move, Place } from '../place.ts'
 import { sampleTable } from '../sample-table.ts'
-import type { Keys } from '../subject.ts'
+import type { Keys, Subject } from '../subject.ts'
 import { Tap } from '../tap.ts'
 import type { TapHooks } from '../tap.ts'
+import { rowsAt } from '../table-rows.ts'
 import { within } from '../within.ts'
 
 const TABLE = sampleTable('faulty', 4_000, 100)
@@ -50,7 +51,7 @@ async function reading(place: Place): Promise<Route> {
   const to = { connector, config: BaseConfig.parse({}) }
   return {
     move: (move) => place.readInto(to, TABLE, move),
-    rows: async () => target.rows(place.streamOf(TABLE.name)),
+    rows: async () => rowsAt(place.subject, target, TABLE, place.streamOf(TABLE.name)),
   }
 }
 
@@ -83,7 +84,7 @@ export const faultChecks: readonly Check[] = [
       }
     },
   },
-  ...both('loses and doubles nothing when connections are cut', (what) => async (place) => {
+  ...both('loses and doubles nothing when connections are cut', noServer, (what) => async (place) => {
     const { route, proxy, keys } = await through(place, what)
     await using _proxy = proxy
     const before = { toClient: proxy.toClient.bytes, toServer: proxy.toServer.bytes }
@@ -103,7 +104,7 @@ export const faultChecks: readonly Check[] = [
       } else await expectAllThere(route, doing)
     }
   }),
-  ...both('gives up a server that is silent, and goes on when it answers', (what) => async (place) => {
+  ...both('gives up a server that is silent, and goes on when it answers', noServer, (what) => async (place) => {
     const { route, proxy, keys } = await through(place, what)
     await using _proxy = proxy
     const before = proxy.toClient.bytes
@@ -127,7 +128,7 @@ export const faultChecks: readonly Check[] = [
       await expectArrival(route, { keys, pipeline: move.pipeline, batchRows: BATCH_ROWS }, doing)
     }
   }),
-  ...both('gets through a slow network', (what) => async (place) => {
+  ...both('gets through a slow network', noServer, (what) => async (place) => {
     const { route, proxy, keys } = await through(place, what)
     await using _proxy = proxy
     proxy.toClient.latencyMs = 5
@@ -135,7 +136,7 @@ export const faultChecks: readonly Check[] = [
     expectDone(await route.move({ batchRows: BATCH_ROWS, keys }))
     expectRows(await route.rows(), TABLE.rows)
   }),
-  ...both('loses and doubles nothing when the server is killed and starts again', (what) => async (place) => {
+  ...both('loses and doubles nothing when the server is killed and starts again', noKills, (what) => async (place) => {
     const route = await (what === 'reading' ? reading(place) : writing(place))
     for (const point of what === 'reading' ? ['read next'] : ['write', 'commit', 'finish']) {
       const hooks: TapHooks = {
@@ -156,8 +157,13 @@ export const faultChecks: readonly Check[] = [
 
 type What = 'reading' | 'writing'
 
+/** ... whose server may not be killed. */
+function noKills(subject: Subject): string | undefined {
+  return subject.lacks?.includes('kills') ? 'its server may not be killed' : noServer(subject)
+}
+
 /** The same check for each end. */
-function both(name: string, run: (what: What) => Check['run']): readonly Check[] {
+function both(name: string, exempt: typeof noServer, run: (what: What) => Check['run']): readonly Check[] {
   return (['reading', 'writing'] as const).map((what) => ({
     group: 'faults',
     name: `${name}: ${what}`,
@@ -165,7 +171,7 @@ function both(name: string, run: (what: What) => Check['run']): readonly Check[]
       const { source, destination } = subject.connector
       if (!(what === 'reading' ? source : destination))
         return `it is no ${what === 'reading' ? 'source' : 'destination'}`
-      return noServer(subject)
+      return exempt(subject)
     },
     run: run(what),
   }))

@@ -90,7 +90,7 @@ export const modeChecks: readonly Check[] = [
 /** Checks a mode that the destination accepts; one that it does not has to be refused, before anything is written. */
 function whereAccepted(mode: Mode, run: (place: Place) => Promise<void>): (place: Place) => Promise<void> {
   return async (place) => {
-    const { problems } = acceptanceOf(place, FIRST, mode)
+    const { problems } = await acceptanceOf(place, FIRST, mode)
     if (problems.length === 0) return run(place)
     const outcome = await write(place, { streams: [FIRST] }, { mode }).catch((error: unknown) => error)
     const [problem] = problems

@@ -13,6 +13,7 @@ import { needsSource } from '../needs.ts'
 import type { Place } from '../place.ts'
 import { Reading, WIDE_LIMITS } from '../reading.ts'
 import type { Table } from '../table.ts'
+import { rowsAt } from '../table-rows.ts'
 import { wide } from '../tables.ts'
 import { IMPATIENT, reading } from '../transfer.ts'
 
@@ -97,7 +98,7 @@ export const partitionChecks: readonly Check[] = [
         isDone = (await killedRun(place, table, target)).status === 'done'
       // A source that cannot prove anything begins again each time.
       if (!isDone) expectDone(await runPipeline(await cutReading(place, table, { target })))
-      expectRows(target.rows(table.name), table.rows, 'Killed behind each commit')
+      expectRows(rowsAt(place.subject, target, table), table.rows, 'Killed behind each commit')
     },
   },
   {
@@ -118,10 +119,19 @@ export const partitionChecks: readonly Check[] = [
       if (update) await update(place.keys, changed)
       else await place.create(changed)
       expectDone(await runPipeline(await cutReading(place, changed, { target })))
-      expectRows(target.rows(table.name), changed.rows, 'Rows moved')
+      const rows = rowsAt(place.subject, target, table)
+      expectRows(rows.map(idOf), changed.rows.map(idOf), 'Rows moved')
+      // As they were when they were read; where they may have moved, all of them were read again.
+      const known = new Set([...table.rows, ...changed.rows].map((row) => JSON.stringify(row)))
+      expectThat(
+        rows.every((row) => known.has(JSON.stringify(row))),
+        'A row is as it never was.',
+      )
     },
   },
 ]
+
+const idOf = ([id]: Row): Row => [id ?? null]
 
 async function created(place: Place): Promise<Table> {
   const table = wide('cut', ROWS, ROW_BYTES)

@@ -11,6 +11,7 @@ import { killedAt } from '../kill.ts'
 import { needsDestination, needsSource } from '../needs.ts'
 import type { Place } from '../place.ts'
 import type { Table } from '../table.ts'
+import { rowsAt } from '../table-rows.ts'
 import { field } from '../tables.ts'
 import { IMPATIENT, reading, rowsOf, write, writeAll } from '../transfer.ts'
 
@@ -130,5 +131,5 @@ async function resumeReading(place: Place, { before, after }: Change): Promise<v
   await runPipeline(await reading(place, [before], { target, faults }, how))
   await place.create(after)
   expectDone(await runPipeline(await reading(place, [after], { target }, how)))
-  expectRows(target.rows(after.name), after.rows, 'Begun again')
+  expectRows(rowsAt(place.subject, target, after), after.rows, 'Begun again')
 }

@@ -9,6 +9,7 @@ import type { Check } from '../check.ts'
 import { expectDone } from '../expect-done.ts'
 import { expectRows } from '../expect-rows.ts'
 import { expectThat } from '../expect-that.ts'
+import { jsonValue } from '../json-value.ts'
 import { keptLetters } from '../kept-letters.ts'
 import { needsDestination } from '../needs.ts'
 import type { Place } from '../place.ts'
@@ -33,7 +34,7 @@ export const valueChecks: readonly Check[] = [
     name: 'keeps every value of the torture set, or names the row that it refuses',
     exempt: needsDestination,
     run: async (place) => {
-      const tables = tortureTypes.flatMap((hard, i) => valueTable(place, hard, i))
+      const tables = await valueTables(place)
       expectThat(tables.length > 0, 'No type of the torture set is accepted.')
       const report = await write(place, { streams: tables }, { stream: { maxErrors: 1000, allowLoss: lossy(tables) } })
       const refused = await refusedRows(place, tables, report)
@@ -42,7 +43,7 @@ export const valueChecks: readonly Check[] = [
         const arriving = table.rows.filter(([id]) => !refused.has(`${table.name} ${id}`))
         const found = rows(table.name)
         if (table.fidelity === 'lossy') expectRows(found.map(idOf), arriving.map(idOf), typeName(table.type))
-        else expectRows(found, arriving, `${typeName(table.type)}, ${table.fidelity}`)
+        else await expectSame(place, table, found, arriving)
         if (table.fidelity === 'exact' && place.subject.contents)
           expectRows(await place.contents(table), arriving, `${typeName(table.type)}, by the system's own means`)
       }
@@ -53,9 +54,9 @@ export const valueChecks: readonly Check[] = [
     name: 'keeps one row of every type, and null in each of them',
     exempt: needsDestination,
     run: async (place) => {
-      const types = tortureTypes.filter(({ type }) => isExact(place, type))
+      const types = await exactTypes(place, tortureTypes)
       const most = Math.max(...types.map(({ values }) => values.length))
-      const taken = types.map(({ type, values }) => values.filter(({ text }) => !isRefused(place, type, text)))
+      const taken = types.map(({ type, values }) => values.filter(({ text }) => isTaken(place, type, text)))
       const texts = (row: number): Row => taken.map((list) => list[row % list.length]?.text ?? null)
       const nulls = types.map((_, column) => texts(0).map((text, i) => (i === column ? null : text)))
       const empty = types.map(() => null)
@@ -71,9 +72,9 @@ export const valueChecks: readonly Check[] = [
     run: async (place) => {
       const seed = Number(process.env['NEBULA_SEED'] ?? Math.floor(Math.random() * 2 ** 31))
       const { generatedColumns } = await import('../../values/generated-texts.ts')
-      const columns = generatedColumns(GENERATED_ROWS, seed).filter(({ type }) => isExact(place, type))
+      const columns = await exactTypes(place, generatedColumns(GENERATED_ROWS, seed))
       const texts = columns.map(({ type, texts: all }) => {
-        return all.map((text) => (text !== null && isRefused(place, type, text) ? null : text))
+        return all.map((text) => (text !== null && isTaken(place, type, text) ? text : null))
       })
       const rows = Array.from({ length: GENERATED_ROWS }, (_, row) => texts.map((column) => column[row] ?? null))
       const fields = columns.map(({ type }, i) => field(`c${i}`, type))
@@ -89,9 +90,9 @@ export const valueChecks: readonly Check[] = [
     name: 'says what a column loses, before anything is written',
     exempt: needsDestination,
     run: async (place) => {
-      for (const table of tortureTypes.flatMap((hard, i) => valueTable(place, hard, i))) {
+      for (const table of await valueTables(place)) {
         if (table.fidelity !== 'lossy') continue
-        const why = acceptanceOf(place, table).columns[1]?.why ?? ''
+        const why = (await acceptanceOf(place, table)).columns[1]?.why ?? ''
         const outcome = await write(place, { streams: [table] }).catch((error: unknown) => error)
         const named = isNebulaError(outcome, 'loss_refused') && outcome.message.includes('value')
         expectThat(named && why !== '', `${typeName(table.type)} loses something, and it is not said what.`)
@@ -105,7 +106,7 @@ export const valueChecks: readonly Check[] = [
     run: async (place) => {
       const strange: LogicalType = { kind: 'native', vendor: 'nobody', type: 'thing' }
       const table: Table = { name: 'strange', fields: [ID, field('thing', strange)], rows: [] }
-      const { problems, columns } = acceptanceOf(place, table)
+      const { problems, columns } = await acceptanceOf(place, table)
       expectThat(
         problems.length > 0 || columns[1]?.as.kind !== 'native',
         'Values of a system that nobody knows are accepted as they are.',
@@ -125,21 +126,30 @@ export const valueChecks: readonly Check[] = [
   },
 ]
 
-/** The table of a type that the destination accepts, with a row of null behind the values. */
-function valueTable(place: Place, { type, values }: TortureType, index: number): ValueTable[] {
+/** The tables of all types that the destination accepts. */
+async function valueTables(place: Place): Promise<ValueTable[]> {
+  return (await Promise.all(tortureTypes.map((hard, i) => valueTable(place, hard, i)))).flat()
+}
+
+/** The table of a type, if the destination accepts it, with a row of null behind the values. */
+async function valueTable(place: Place, { type, values }: TortureType, index: number): Promise<ValueTable[]> {
   const name = `values_${index}`
   const fields = [ID, field('value', type)]
-  const { problems, columns } = acceptanceOf(place, { name, fields })
+  const { problems, columns } = await acceptanceOf(place, { name, fields })
   if (problems.length > 0) return []
-  const texts = [...values.map(({ text }) => text), null]
+  const sent = values.filter(({ text }) => !place.subject.spares?.(type, text))
+  const texts = [...sent.map(({ text }) => text), null]
   const fidelity = columns[1]?.fidelity ?? 'exact'
   return [{ name, fields, type, fidelity, rows: texts.map((text, row) => [String(row), text]) }]
 }
 
-/** True when nothing is lost of a type that is accepted. */
-function isExact(place: Place, type: LogicalType): boolean {
-  const [table] = valueTable(place, { type, values: [] }, 0)
-  return table !== undefined && table.fidelity !== 'lossy'
+/** Those types that are accepted, and of which nothing is lost. */
+async function exactTypes<Typed extends { readonly type: LogicalType }>(
+  place: Place,
+  all: readonly Typed[],
+): Promise<Typed[]> {
+  const tables = await Promise.all(all.map(({ type }) => valueTable(place, { type, values: [] }, 0)))
+  return all.filter((_, i) => (tables[i]?.[0]?.fidelity ?? 'lossy') !== 'lossy')
 }
 
 function lossy(tables: readonly ValueTable[]): string[] {
@@ -148,6 +158,10 @@ function lossy(tables: readonly ValueTable[]): string[] {
 
 function isRefused({ subject }: Place, type: LogicalType, text: string): boolean {
   return subject.refuses?.(type, text) ?? false
+}
+
+function isTaken(place: Place, type: LogicalType, text: string): boolean {
+  return !isRefused(place, type, text) && !place.subject.spares?.(type, text)
 }
 
 /** `TABLE ID` of the rows that were kept as dead letters: those that the subject says, and no others. */
@@ -170,10 +184,24 @@ const idOf = ([id]: Row): Row => [id ?? null]
 async function writeAndRead(place: Place, table: Table): Promise<void> {
   expectDone(await writeAll(place, [table]))
   const rows = await readAll(place, [table])
-  const found = rows(table.name)
-  for (const [i, column] of table.fields.entries()) {
-    const values = (all: readonly Row[]): Row[] => all.map((row) => [row[i] ?? null])
-    expectRows(values(found), values(table.rows), `${column.name}, ${typeName(column.type)}`)
+  await expectSame(place, table, rows(table.name), table.rows)
+}
+
+/** Column by column, so that the one that differs is named. JSON that is not kept as a text is the same where its value is. */
+async function expectSame(
+  place: Place,
+  table: Pick<Table, 'name' | 'fields'>,
+  found: readonly Row[],
+  wanted: readonly Row[],
+): Promise<void> {
+  const { columns } = await acceptanceOf(place, table)
+  const isValue = table.fields.map(({ type }, i) => type.kind === 'json' && columns[i]?.fidelity !== 'exact')
+  const compared = (rows: readonly Row[]): Row[] =>
+    rows.map((row) => row.map((text, i) => (text !== null && isValue[i] ? jsonValue(text) : text)))
+  const [left, right] = [compared(found), compared(wanted)]
+  for (const [i, { name, type }] of table.fields.entries()) {
+    const values = (rows: readonly Row[]): Row[] => rows.map((row) => [row[i] ?? null])
+    expectRows(values(left), values(right), `${table.name}.${name}, ${typeName(type)}, ${columns[i]?.fidelity}`)
   }
-  expectRows(found, table.rows)
+  expectRows(left, right, table.name)
 }
