@@ -54,7 +54,7 @@ const SYSTEM_DATABASES = ['admin', 'config', 'local']
 async function allCollections(end: MongoEnd, context: Context): Promise<CollectionInfo[]> {
   if (end.database !== undefined) return listCollections(end, end.database, {}, context)
   const list = { listDatabases: 1, nameOnly: true, authorizedDatabases: true }
-  const answer = await end.command(list, context, { doing: 'Listing databases' })
+  const answer = await end.command(list, context)
   const names = (answer['databases'] as Document[]).map(({ name }) => String(name))
   const found: CollectionInfo[] = []
   for (const name of names.filter((one) => !SYSTEM_DATABASES.includes(one)))
@@ -70,9 +70,7 @@ export async function listCollections(
   context: Context,
 ): Promise<CollectionInfo[]> {
   const list = (options: object): Promise<CollectionInfo[]> =>
-    end.use(context, (link) => collectionsIn(link, database, filter, options), {
-      doing: `Listing the collections of ${database}`,
-    })
+    end.use(context, `Listing the collections of ${database}`, (link) => collectionsIn(link, database, filter, options))
   return list({}).catch((error: unknown) => {
     if (isNebulaError(error, 'permission_denied')) return list({ nameOnly: true, authorizedCollections: true })
     throw error
@@ -106,7 +104,7 @@ export async function collectionSize(
   context: Context,
 ): Promise<CollectionSize | undefined> {
   try {
-    const { count, size } = await end.command({ collStats: collection }, context, { database })
+    const { count, size } = await end.command({ collStats: collection }, context, database)
     return { rows: Number(count), bytes: Number(size) }
   } catch (error) {
     if (isNebulaError(error) && !error.retryable && error.code !== 'aborted') return undefined
@@ -122,9 +120,7 @@ async function streamInfo(
 ): Promise<StreamInfo> {
   const name = end.streamName(found)
   const size = await collectionSize(end, found, context)
-  const sample = await end.use(context, (link) => takeSample(link, found, size, config.sample), {
-    doing: `Looking at ${name}`,
-  })
+  const sample = await end.use(context, `Looking at ${name}`, (link) => takeSample(link, found, size, config.sample))
   return {
     name,
     schema: { fields: fieldsOf(name, sample, config) },

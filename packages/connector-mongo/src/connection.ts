@@ -89,7 +89,12 @@ export class MongoEnd implements Lifecycle {
    * Runs work with the driver, one request or several that make one, by `context.call`, which may repeat it. The signal
    * goes into every call that takes one; `doing` begins the message of its errors. The client lives at least until it ends.
    */
-  async use<T>(context: Context, work: (link: Link) => Promise<T>, { doing, ...options }: UseOptions = {}): Promise<T> {
+  async use<T>(
+    context: Context,
+    doing: string | undefined,
+    work: (link: Link) => Promise<T>,
+    options?: CallOptions,
+  ): Promise<T> {
     return context.call(async (signal) => {
       const { release, ...link } = await this.lend(context)
       try {
@@ -115,14 +120,9 @@ export class MongoEnd implements Lifecycle {
     }
   }
 
-  /** Runs a command in the database of the url, else in admin; numbers and texts of the answer are the language's. */
-  async command(
-    command: Document,
-    context: Context,
-    options?: UseOptions & { readonly database?: string },
-  ): Promise<Document> {
-    const database = options?.database ?? this.database ?? 'admin'
-    return this.use(context, ({ client, signal }) => client.db(database).command(command, { signal }), options)
+  /** Runs a command, in the database of the url, else in admin; numbers and texts of the answer are the language's. */
+  async command(command: Document, context: Context, database = this.database ?? 'admin'): Promise<Document> {
+    return this.use(context, undefined, ({ client, signal }) => client.db(database).command(command, { signal }))
   }
 
   async #connected({ clock }: Context): Promise<Connection> {
@@ -164,11 +164,6 @@ export async function write({ client, signal, session }: Link, database: string,
 
 /** Durable at most members before it is answered. */
 export const DURABLE = { w: 'majority', j: true } as const
-
-export interface UseOptions extends CallOptions {
-  /** What for, as it begins a message: `Reading shop.orders`. */
-  readonly doing?: string
-}
 
 /** Nothing is repeated by the driver: `context.call` does. What the url says wins, but for that. */
 function clientOptions(config: MongoConfig): MongoClientOptions {

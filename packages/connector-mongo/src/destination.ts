@@ -80,30 +80,26 @@ export class MongoDestination extends MongoEnd implements DestinationDriver {
 
   async check(requests: readonly TargetRequest[], context: Context): Promise<TargetCheck[]> {
     const targets = requests.map((request) => ({ ...request, ...this.locate(request.target) }))
-    return this.use(context, (link) => checkTargets(link, targets, this.#checkpoints.database), {
-      doing: 'Looking at the targets',
-    })
+    return this.use(context, 'Looking at the targets', (link) =>
+      checkTargets(link, targets, this.#checkpoints.database),
+    )
   }
 
   async describe(targets: readonly string[], context: Context): Promise<(TargetInfo | undefined)[]> {
     const namespaces = targets.map((target) => this.locate(target))
-    return this.use(
-      context,
-      async (link) => {
-        const owned = await this.#checkpoints.owned(link)
-        const standing = await findNamed(link, namespaces)
-        const infos: (TargetInfo | undefined)[] = []
-        for (const [i, { database, collection }] of namespaces.entries()) {
-          const found = standing[i]
-          const ours = found === undefined || owned.get(spell(found)) === found.uuid
-          const options = { projection: { _id: 1 }, signal: link.signal }
-          const first = ours ? null : await link.client.db(database).collection(collection).findOne({}, options)
-          infos.push(found && { schema: { fields: [] }, foreignRows: first !== null })
-        }
-        return infos
-      },
-      { doing: 'Looking at the targets' },
-    )
+    return this.use(context, 'Looking at the targets', async (link) => {
+      const owned = await this.#checkpoints.owned(link)
+      const standing = await findNamed(link, namespaces)
+      const infos: (TargetInfo | undefined)[] = []
+      for (const [i, { database, collection }] of namespaces.entries()) {
+        const found = standing[i]
+        const ours = found === undefined || owned.get(spell(found)) === found.uuid
+        const options = { projection: { _id: 1 }, signal: link.signal }
+        const first = ours ? null : await link.client.db(database).collection(collection).findOne({}, options)
+        infos.push(found && { schema: { fields: [] }, foreignRows: first !== null })
+      }
+      return infos
+    })
   }
 
   accept(request: StreamRequest, schema: Schema, wire: readonly string[], target?: TargetInfo): Acceptance {
@@ -112,35 +108,27 @@ export class MongoDestination extends MongoEnd implements DestinationDriver {
   }
 
   async recall(pipeline: string, context: Context): Promise<Recalled | undefined> {
-    return this.use(
-      context,
-      async (link) => {
-        const recalled = await this.#checkpoints.recall(link, pipeline)
-        return recalled && this.#withoutLost(link, recalled)
-      },
-      { doing: 'Looking for the last run' },
-    )
+    return this.use(context, 'Looking for the last run', async (link) => {
+      const recalled = await this.#checkpoints.recall(link, pipeline)
+      return recalled && this.#withoutLost(link, recalled)
+    })
   }
 
   async prepare(run: Run, context: Context): Promise<void> {
-    await this.use(
-      context,
-      async (link) => {
-        const before = await this.#checkpoints.current(link, run)
-        const staged = await this.#staged(link, run, before?.run)
-        const finished = before?.run.id === run.id ? this.#arrived(before, staged) : []
-        await this.#checkpoints.store(link, { run, finished, ended: false, moving: [] }, before)
-        await this.#checkpoints.raise(link, run)
-        const kept = new Set<string>()
-        for (const stream of run.streams) {
-          if (finished.includes(stream.request.stream)) continue
-          kept.add(spell(await this.#stage(link, run, stream, this.#latest(staged, run, stream))))
-        }
-        const left = await this.#staged(link, run, before?.run)
-        for (const collection of left) if (!kept.has(spell(collection))) await drop(link, collection)
-      },
-      { doing: 'Preparing' },
-    )
+    await this.use(context, 'Preparing', async (link) => {
+      const before = await this.#checkpoints.current(link, run)
+      const staged = await this.#staged(link, run, before?.run)
+      const finished = before?.run.id === run.id ? this.#arrived(before, staged) : []
+      await this.#checkpoints.store(link, { run, finished, ended: false, moving: [] }, before)
+      await this.#checkpoints.raise(link, run)
+      const kept = new Set<string>()
+      for (const stream of run.streams) {
+        if (finished.includes(stream.request.stream)) continue
+        kept.add(spell(await this.#stage(link, run, stream, this.#latest(staged, run, stream))))
+      }
+      const left = await this.#staged(link, run, before?.run)
+      for (const collection of left) if (!kept.has(spell(collection))) await drop(link, collection)
+    })
   }
 
   async writer(task: WriteTask, context: Context): Promise<Writer> {
@@ -172,35 +160,27 @@ export class MongoDestination extends MongoEnd implements DestinationDriver {
       await this.#checkpoints.forget(link, run.pipeline, wanted)
       await this.#dropStaging(link, run, wanted)
     }
-    await this.use(context, finish, { doing: 'Moving rows into their targets', unbounded: true })
+    await this.use(context, 'Moving rows into their targets', finish, { unbounded: true })
   }
 
   async end(run: Run, context: Context): Promise<void> {
-    await this.use(
-      context,
-      async (link) => {
-        const before = await this.#checkpoints.current(link, run)
-        if (before) await this.#checkpoints.store(link, { ...before, ended: true }, before)
-        await this.#dropStaging(link, run, run.streams)
-      },
-      { doing: 'Ending the run' },
-    )
+    await this.use(context, 'Ending the run', async (link) => {
+      const before = await this.#checkpoints.current(link, run)
+      if (before) await this.#checkpoints.store(link, { ...before, ended: true }, before)
+      await this.#dropStaging(link, run, run.streams)
+    })
   }
 
   async discard(run: Run, streams: readonly string[], context: Context): Promise<void> {
-    await this.use(
-      context,
-      async (link) => {
-        const before = await this.#checkpoints.current(link, run)
-        const dropped = run.streams.filter(({ request }) => streams.includes(request.stream))
-        await this.#dropStaging(link, run, dropped)
-        if (before?.run.id !== run.id) return
-        await this.#checkpoints.forget(link, run.pipeline, dropped)
-        // Streams that are in their targets keep the run: going on with it does not load them again.
-        if (dropped.length === run.streams.length) await this.#checkpoints.forget(link, run.pipeline)
-      },
-      { doing: 'Giving rows up' },
-    )
+    await this.use(context, 'Giving rows up', async (link) => {
+      const before = await this.#checkpoints.current(link, run)
+      const dropped = run.streams.filter(({ request }) => streams.includes(request.stream))
+      await this.#dropStaging(link, run, dropped)
+      if (before?.run.id !== run.id) return
+      await this.#checkpoints.forget(link, run.pipeline, dropped)
+      // Streams that are in their targets keep the run: going on with it does not load them again.
+      if (dropped.length === run.streams.length) await this.#checkpoints.forget(link, run.pipeline)
+    })
   }
 
   get #capability(): Deployment {

@@ -15,8 +15,8 @@ const QUERY_IDS = 1000
 /** Every value as a class of its type, so that a query asks for the very same. */
 const TYPED = { promoteValues: false, promoteBuffers: false, bsonRegExp: true, validation: { utf8: false } } as const
 
-/** A document that was not taken, by its place in the section. */
-export type Refused = Pick<Rejection, 'code' | 'reason'> & { readonly index: number }
+/** A document that was not taken. */
+export type Refused = Pick<Rejection, 'code' | 'reason'> & { readonly row: number }
 
 /**
  * Inserts documents as they are; returns those that the server refuses. A document that is there with the same bytes is
@@ -29,7 +29,7 @@ export async function insertDocuments(link: Link, to: Namespace, section: Docume
   const stored = new Set((await storedWithIds(link, to, repeated)).map(bytesKey))
   return errors
     .filter((error) => !isRepeatedId(error) || !stored.has(bytesKey(section.document(error.index))))
-    .map((error) => ({ index: error.index, ...refusalOf(error) }))
+    .map((error) => ({ row: section.row(error.index), ...refusalOf(error) }))
 }
 
 /** What a collection has under the ids of documents, as it is stored, in any order. */

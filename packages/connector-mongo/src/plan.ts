@@ -43,10 +43,9 @@ export async function planStreams(
     if (isCommitted) restart.push({ stream, reason: 'the collection was dropped and made anew' })
     const size = await collectionSize(end, found, context)
     const isWhole = request.limit !== undefined || !found.indexed
-    const doing = `Planning ${stream}`
     const ranges = isWhole
       ? [whole(found.indexed, size)]
-      : await end.use(context, (link) => cut(link, found, size, partitionBytes), { doing })
+      : await end.use(context, `Planning ${stream}`, (link) => cut(link, found, size, partitionBytes))
     partitions.push(
       ...ranges.map((range, i) => ({ id: `${stream}#${String(i).padStart(5, '0')}`, stream, range: { ...range } })),
     )

@@ -36,8 +36,9 @@ export class RangeReader {
   /** Undefined at the end. Takes as long as it needs. */
   async next(context: Context): Promise<DocumentReply | undefined> {
     const canResume = !this.#hasBegun || this.#after !== undefined
-    const options = { unbounded: true, idempotent: canResume, doing: `Reading ${this.#task.partition.stream}` }
-    const reply = await this.#end.use(context, () => this.#reply(context), options)
+    const doing = `Reading ${this.#task.partition.stream}`
+    const options = { unbounded: true, idempotent: canResume }
+    const reply = await this.#end.use(context, doing, () => this.#reply(context), options)
     if (reply) {
       this.#hasBegun = true
       this.#after = this.position(reply, reply.rows - 1)

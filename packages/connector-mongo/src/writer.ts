@@ -3,7 +3,7 @@ import { unlessAborted } from '@nebula/base'
 import type { Checkpoint, Context, RecordBatch, Rejection, Writer, WriteTask } from '@nebula/core'
 import { NebulaError } from '@nebula/core'
 import type { DocumentRange, DocumentSection, SectionLimits } from '@nebula/formats'
-import { cutDocuments, DocumentEncoder, generatedId, joinDocuments, largeDocuments } from '@nebula/formats'
+import { cutDocuments, DocumentEncoder, generatedId, keepDocuments, largeDocuments } from '@nebula/formats'
 import type { ClientSession } from 'mongodb'
 import type { CheckpointCollection } from './checkpoint-collection.ts'
 import type { Lease, Link, Namespace } from './connection.ts'
@@ -25,7 +25,7 @@ export interface WriterPorts {
 }
 
 const TRANSACTION = { readConcern: { level: 'local' }, writeConcern: DURABLE } as const
-const LANDED: Promise<readonly Rejection[]> = Promise.resolve([])
+const LANDED: Promise<readonly Refused[]> = Promise.resolve([])
 /** Of an ObjectId, before the number of the row. */
 const SEED_BYTES = 8
 
@@ -64,7 +64,7 @@ export class MongoWriter implements Writer {
         this.#flight = this.#send(section, before)
         this.#flight.catch(() => {})
         const refused = await (isolate ? this.#flight : before)
-        for (const { row = 0, ...why } of refused) rejected.push({ ...why, row, place: batch.place(row) })
+        rejected.push(...refused.map((one) => ({ ...one, place: batch.place(one.row) })))
       }
       this.#rows += to - from
       return rejected.sort((a, b) => (a.row ?? 0) - (b.row ?? 0))
@@ -140,16 +140,15 @@ export class MongoWriter implements Writer {
     return { ...this.#encoder.encode(batch, from, to), from }
   }
 
-  /** Behind the section before it. Rejections are without places; when not isolating, there are none. */
-  async #send(section: DocumentSection, before: Promise<unknown>): Promise<readonly Rejection[]> {
+  /** Behind the section before it. When not isolating, nothing is refused. */
+  async #send(section: DocumentSection, before: Promise<unknown>): Promise<readonly Refused[]> {
     const { context, transactional } = this.#ports
     const { isolate } = this.#task
     try {
       await before
       const refused = isolate && transactional ? await this.#insertAgain(section) : await this.#insert(section)
-      const rejected = refused.map(({ index, ...why }) => ({ ...why, row: section.row(index), place: '' }))
-      if (isolate || !rejected[0]) return rejected
-      throw rowRejected(rejected[0])
+      if (isolate || !refused[0]) return refused
+      throw rowRejected(refused[0])
     } finally {
       if (section.memory) context.pool.give(section.memory)
     }
@@ -162,20 +161,21 @@ export class MongoWriter implements Writer {
   /** Inserts what can be inserted into a transaction that any refused document ends, and returns what cannot. */
   async #insertAgain(section: DocumentSection): Promise<readonly Refused[]> {
     const refused: Refused[] = []
-    let places = Array.from({ length: section.count }, (_, index) => index)
-    while (places.length > 0) {
-      const left = joinDocuments(places.map((place) => section.document(place)))
+    for (;;) {
+      const gone = new Set(refused.map(({ row }) => row))
+      const left = keepDocuments(section, (row) => !gone.has(row))
+      if (left.count === 0) return refused
       const found = await this.#insert(left).catch(async (error: unknown) => {
         await this.#repeatTransaction()
         throw error
       })
-      if (found.length === 0) this.#taken.push(left)
-      if (found.length === 0) break
-      refused.push(...found.map(({ index, ...why }) => ({ ...why, index: places[index] as number })))
-      places = places.filter((_, index) => !found.some((one) => one.index === index))
+      if (found.length === 0) {
+        this.#taken.push(left)
+        return refused
+      }
+      refused.push(...found)
       await this.#repeatTransaction()
     }
-    return refused
   }
 
   async #repeatTransaction(): Promise<void> {
@@ -218,6 +218,6 @@ function tooLarge(documents: DocumentRange, batch: RecordBatch, limits: SectionL
 }
 
 /** Found too late to say which row it is; whoever isolates it says so. */
-function rowRejected({ reason }: Rejection): NebulaError {
+function rowRejected({ reason }: Pick<Rejection, 'reason'>): NebulaError {
   return new NebulaError('row_rejected', { message: reason })
 }

@@ -113,8 +113,8 @@ describe.skipIf(server.kind === 'none')('a connection', () => {
     const options = { performance: { maxConcurrency: 3 }, timeouts: { idle: '7s', connection: '4s' } }
     const { end: one, context } = end(server.url, options)
     const { end: other } = end(`${server.url}&maxPoolSize=5&appName=mine&retryWrites=true`, options)
-    await one.use(context, work)
-    await other.use(context, work)
+    await one.use(context, undefined, work)
+    await other.use(context, undefined, work)
     await Promise.all([one.close(), other.close()])
     expect(made.map((client) => client.options)).toMatchObject([
       { maxPoolSize: 3, maxIdleTimeMS: 7000, connectTimeoutMS: 4000, appName: 'nebula', retryReads: false },
@@ -127,13 +127,13 @@ describe.skipIf(server.kind === 'none')('a connection', () => {
     const { end: one, context } = end(server.url, { timeouts: { maxLifetime: '1m' } }, { clock })
     const clients: MongoClient[] = []
     const work = async ({ client }: Link): Promise<void> => void clients.push(client)
-    await one.use(context, work)
+    await one.use(context, undefined, work)
     const { release } = await one.lend(context)
     await clock.advance(60_000)
-    await one.use(context, work)
+    await one.use(context, undefined, work)
     release()
-    await one.use(context, work)
-    await one.use(context, work)
+    await one.use(context, undefined, work)
+    await one.use(context, undefined, work)
     await one.close()
     expect(clients[1]).toBe(clients[0])
     expect(clients[2]).not.toBe(clients[0])
@@ -144,7 +144,7 @@ describe.skipIf(server.kind === 'none')('a connection', () => {
   test('is closed within a second when the server has fallen silent', async () => {
     await using proxy = await FaultProxy.before(server.url)
     const { end: one, context } = end(proxy.url(server.url))
-    await one.use(context, async ({ client }) => {
+    await one.use(context, undefined, async ({ client }) => {
       const cursor = client.db('d').collection('c').find({})
       await client
         .db('d')

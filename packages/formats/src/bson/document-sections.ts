@@ -59,8 +59,17 @@ export function* cutDocuments(
   }
 }
 
-/** The section of documents that lie apart. */
-export function joinDocuments(documents: readonly Uint8Array[]): DocumentSection {
+/** A section of its own with some of the documents of another. */
+export function keepDocuments(section: DocumentSection, isKept: (row: number) => boolean): DocumentSection {
+  const kept = Array.from({ length: section.count }, (_, index) => index).filter((index) => isKept(section.row(index)))
+  return joinDocuments(
+    kept.map((index) => section.document(index)),
+    kept.map((index) => section.row(index)),
+  )
+}
+
+/** The section of documents that lie apart; `rows`: which they are. */
+export function joinDocuments(documents: readonly Uint8Array[], rows?: readonly number[]): DocumentSection {
   const bytes = new Uint8Array(documents.reduce((sum, { length }) => sum + length, HEAD.length))
   let at = HEAD.length
   for (const document of documents) {
@@ -69,7 +78,7 @@ export function joinDocuments(documents: readonly Uint8Array[]): DocumentSection
   }
   putHead(bytes)
   const document = (index: number): Uint8Array => documents[index] as Uint8Array
-  return { bytes, memory: undefined, count: documents.length, document, row: (index) => index }
+  return { bytes, memory: undefined, count: documents.length, document, row: (index) => rows?.[index] ?? index }
 }
 
 /** Behind the last document of the section that begins with `first`; `first` itself where that is too large. */
