@@ -49,7 +49,7 @@ export async function loadCatalog(end: MongoEnd, config: MongoConfig, context: C
   return { streams: streams.toSorted((a, b) => (a.name < b.name ? -1 : 1)), denied: denied.toSorted() }
 }
 
-const SYSTEM_DATABASES = ['admin', 'config', 'local']
+export const SYSTEM_DATABASES = ['admin', 'config', 'local']
 
 async function allCollections(end: MongoEnd, context: Context): Promise<CollectionInfo[]> {
   if (end.database !== undefined) return listCollections(end, end.database, {}, context)

@@ -2,14 +2,15 @@ import type { Mode, Problem, TargetCheck, TargetRequest } from '@nebula/core'
 import type { Document } from 'mongodb'
 import type { Link, Namespace } from './connection.ts'
 import type { CollectionInfo } from './catalog.ts'
+import { SYSTEM_DATABASES } from './catalog.ts'
+import { CHECKPOINTS } from './checkpoint-collection.ts'
 import { findNamed, spell } from './staging.ts'
 
 export type NamedTarget = TargetRequest & Namespace
 
 /** What is done in the database of a target, with collections of any name; and with that of checkpoints. */
 const NEEDED = 'find insert remove createCollection createIndex renameCollectionSameDB dropCollection'.split(' ')
-const CHECKPOINTS = ['find', 'insert', 'update', 'remove']
-const CHECKPOINT_COLLECTION = 'nebula_checkpoints'
+const KEPT = ['find', 'insert', 'update', 'remove']
 /** Of `database.collection`. */
 const LONGEST_NAME = 255
 const LONGEST_DATABASE = 63
@@ -34,7 +35,7 @@ export async function checkTargets(
     const message = `The target ${target.target} ${fault}.`
     const denied = missing(granted, target.database, undefined, NEEDED)
     // Of the run as a whole, so it is told once.
-    if (i === 0) denied.push(...missing(granted, checkpoints, CHECKPOINT_COLLECTION, CHECKPOINTS))
+    if (i === 0) denied.push(...missing(granted, checkpoints, CHECKPOINTS, KEPT))
     const problems = denied.map((what): Problem => ({ code: 'permission_denied', message: `The user lacks ${what}.` }))
     if (fault !== undefined) problems.unshift({ code: 'target_incompatible', message })
     return { identity: spell(target), problems }
@@ -47,7 +48,7 @@ function nameFault({ database, collection }: Namespace): string | undefined {
   if (collection === '') return 'is empty'
   if (/[/\\. "$*<>:|?\0]/.test(database)) return 'names a database with a character that MongoDB does not allow in one'
   if (Buffer.byteLength(database) > LONGEST_DATABASE) return `names a database with more than ${LONGEST_DATABASE} bytes`
-  if (['admin', 'config', 'local'].includes(database)) return 'lies in a database that MongoDB keeps for itself'
+  if (SYSTEM_DATABASES.includes(database)) return 'lies in a database that MongoDB keeps for itself'
   if (/[$\0]/.test(collection)) return 'holds a $ or a NUL, which MongoDB does not allow'
   if (collection.startsWith('system.')) return 'has a name that MongoDB keeps for itself'
   if (/^nebula_(checkpoints$|stage_)/.test(collection)) return 'has a name that Nebula keeps for itself'

@@ -6,7 +6,7 @@ import { DURABLE, write } from './connection.ts'
 
 /** Raised when what is stored changes its form: newer reads older, older refuses newer. */
 const VERSION = 1
-const NAME = 'nebula_checkpoints'
+export const CHECKPOINTS = 'nebula_checkpoints'
 
 /** A run as it is stored; without its checkpoints, which have documents of their own. */
 export interface StoredRun {
@@ -68,7 +68,7 @@ export class CheckpointCollection {
     const document = { pipeline, part: '', run, epoch, sequence: 0, content }
     const { n, writeErrors } = before
       ? await this.#update(link, { _id, run: before.run.id, epoch: before.run.epoch }, document)
-      : await write(link, this.database, { insert: NAME, documents: [{ _id, ...document }] })
+      : await write(link, this.database, { insert: CHECKPOINTS, documents: [{ _id, ...document }] })
     if (n !== 1 || writeErrors) throw fenced()
   }
 
@@ -128,7 +128,7 @@ export class CheckpointCollection {
   }
 
   #collection({ client }: Link): Collection<PartDocument> {
-    return client.db(this.database).collection(NAME)
+    return client.db(this.database).collection(CHECKPOINTS)
   }
 
   async #load(link: Link, pipeline: string): Promise<StoredRun | undefined> {
@@ -136,8 +136,8 @@ export class CheckpointCollection {
     if (!found) return undefined
     const { version, ...stored } = JSON.parse(found.content ?? '') as StoredRun & { readonly version: number }
     if (version <= VERSION) return stored
-    const message = `${NAME} has version ${version}; this Nebula reads up to ${VERSION}.`
-    throw new NebulaError('state_newer', { message, place: NAME })
+    const message = `${CHECKPOINTS} has version ${version}; this Nebula reads up to ${VERSION}.`
+    throw new NebulaError('state_newer', { message, place: CHECKPOINTS })
   }
 
   #find(link: Link, filter: Filter<PartDocument>): Promise<PartDocument[]> {
@@ -145,11 +145,11 @@ export class CheckpointCollection {
   }
 
   #update(link: Link, q: Document, set: Document, options: Document = {}): Promise<Document> {
-    return write(link, this.database, { update: NAME, updates: [{ q, u: { $set: set }, ...options }] })
+    return write(link, this.database, { update: CHECKPOINTS, updates: [{ q, u: { $set: set }, ...options }] })
   }
 
   async #delete(link: Link, q: Document): Promise<void> {
-    await write(link, this.database, { delete: NAME, deletes: [{ q, limit: 0 }] })
+    await write(link, this.database, { delete: CHECKPOINTS, deletes: [{ q, limit: 0 }] })
   }
 }
 

@@ -1,4 +1,4 @@
-import type { ErrorCode } from '@nebula/core'
+import type { Context, ErrorCode, Partition } from '@nebula/core'
 import { isNebulaError, NebulaError } from '@nebula/core'
 
 /** Codes of the server, Node's codes, labels, and the driver's classes, by ours. Others: `query_failed`. */
@@ -69,6 +69,12 @@ export function serverMessage(error: unknown): string {
   if (name === 'MongoParseError' && /:\/\/|@/.test(message)) return 'The url cannot be read'
   const text = message.replace(/ dup key:.*| *\{.*\}?/s, '').replace(/(["']).*\1/s, '…')
   return text.replace(/[.:,]?\s*$/, '')
+}
+
+/** The error of a task; what fails because the run is stopped is `aborted`. */
+export function taskError(error: unknown, { signal }: Context, partition: Partition, doing?: string): NebulaError {
+  if (signal.aborted) return new NebulaError('aborted', { message: 'The work was interrupted.', cause: error })
+  return mongoError(error, doing).at({ connector: 'mongo', stream: partition.stream, partition: partition.id })
 }
 
 /** The error as a NebulaError; `doing` says what for, as in `Reading shop.orders`. */

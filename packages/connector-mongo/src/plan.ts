@@ -7,10 +7,8 @@ import type { Link, MongoEnd } from './connection.ts'
 import type { Bson, IdRange } from './id-range.ts'
 import { BRACKETS, idType, parseFilter, sendableId } from './id-range.ts'
 
-/** What must be as it was for committed partitions to stay: the collections themselves, by uuid. JSON. */
-interface Proof {
-  readonly [stream: string]: string
-}
+/** What must be as it was for committed partitions to stay: the collections of streams themselves, by uuid. JSON. */
+type Proof = Record<string, string>
 
 /**
  * Cuts collections into ranges of `_id`. It never changes, so a document stays in its range, and the committed ranges of
@@ -24,7 +22,7 @@ export async function planStreams(
   const { BSON: bson } = await import('mongodb')
   const partitions: Partition[] = []
   const restart: { stream: string; reason: string }[] = []
-  const proof: { [stream: string]: string } = {}
+  const proof: Proof = {}
   for (const { request } of streams) {
     const { stream } = request
     if (request.nativeFilter !== undefined) parseFilter(bson, request.nativeFilter)

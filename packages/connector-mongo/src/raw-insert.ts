@@ -12,6 +12,10 @@ export interface WriteError {
   readonly errmsg?: string
 }
 
+type SectionClass = new (bytes: Uint8Array) => object
+
+let known: SectionClass | undefined
+
 /**
  * Inserts documents that are BSON already, as they are: a section of `DocumentSection`, which must not change until this
  * settles. Returns what was refused; all others are in.
@@ -21,7 +25,8 @@ export async function insertRaw(
   { database, collection }: Namespace,
   section: Uint8Array,
 ): Promise<readonly WriteError[]> {
-  const documents = new (sectionClass())(section)
+  known ??= makeSectionClass(createRequire(import.meta.url)('mongodb/lib/cmap/commands.js') as Partial<Internals>)
+  const documents = new known(section)
   const command = { insert: collection, ordered: false, bypassDocumentValidation: false, documents }
   const { writeErrors = [] } = await write(link, database, command)
   return writeErrors as WriteError[]
@@ -31,15 +36,6 @@ export async function insertRaw(
 interface Internals {
   readonly DocumentSequence: new (field: string) => { toBin(): Uint8Array }
   readonly OpMsgRequest: new (database: string, command: object, options: object) => { toBin(): Uint8Array[] }
-}
-
-type SectionClass = new (bytes: Uint8Array) => object
-
-let known: SectionClass | undefined
-
-function sectionClass(): SectionClass {
-  known ??= makeSectionClass(createRequire(import.meta.url)('mongodb/lib/cmap/commands.js') as Partial<Internals>)
-  return known
 }
 
 /** A section whose bytes the driver sends as they are. Throws `unsupported` for a driver that does not. */

@@ -1,3 +1,4 @@
+import type { BatchLimits } from '@nebula/core'
 import type { DocumentReply } from '@nebula/formats'
 import { arrayReply, joinedReply } from '@nebula/formats'
 import type { FindCursor } from 'mongodb'
@@ -9,10 +10,7 @@ interface Internals {
 }
 
 /** Documents and bytes that a reply should have. */
-export interface ReplyLimits {
-  readonly rows: number
-  readonly bytes: number
-}
+type ReplyLimits = Pick<BatchLimits, 'rows' | 'bytes'>
 
 /** Takes the replies of a raw cursor whole; the next one is under way while one is used. */
 export class ReplyCursor {

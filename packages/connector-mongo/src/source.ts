@@ -8,11 +8,10 @@ import type {
   RecordBatch,
   SourceDriver,
 } from '@nebula/core'
-import { NebulaError } from '@nebula/core'
 import { batchEnd, copyDocuments, DocumentBatches } from '@nebula/formats'
 import { loadCatalog } from './catalog.ts'
 import { MongoEnd } from './connection.ts'
-import { mongoError } from './errors.ts'
+import { taskError } from './errors.ts'
 import { planStreams } from './plan.ts'
 import { RangeReader } from './range-reader.ts'
 
@@ -49,9 +48,7 @@ export class MongoSource extends MongoEnd implements SourceDriver {
           yield batches.make({ ...documents, ...(position === undefined ? {} : { position }) })
         }
     } catch (error) {
-      if (context.signal.aborted)
-        throw new NebulaError('aborted', { message: 'Reading was interrupted.', cause: error })
-      throw mongoError(error).at({ connector: 'mongo', stream: partition.stream, partition: partition.id })
+      throw taskError(error, context, partition)
     } finally {
       batches.close()
       await reader.close()

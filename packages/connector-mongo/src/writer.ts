@@ -8,7 +8,7 @@ import type { ClientSession } from 'mongodb'
 import type { CheckpointCollection } from './checkpoint-collection.ts'
 import type { Lease, Link, Namespace } from './connection.ts'
 import { DURABLE, write } from './connection.ts'
-import { mongoError } from './errors.ts'
+import { taskError } from './errors.ts'
 import type { Refused } from './insert-documents.ts'
 import { insertDocuments } from './insert-documents.ts'
 import type { Encoding } from './types.ts'
@@ -203,10 +203,8 @@ export class MongoWriter implements Writer {
   }
 
   #failure(error: unknown): NebulaError {
-    if (this.#ports.context.signal.aborted)
-      return new NebulaError('aborted', { message: 'Writing was interrupted.', cause: error })
     const { stream, partition } = this.#task
-    return mongoError(error, `Writing ${stream.target}`).at({ stream: partition.stream, partition: partition.id })
+    return taskError(error, this.#ports.context, partition, `Writing ${stream.target}`)
   }
 }
 
