@@ -72,6 +72,8 @@ export class MongoWriter implements Writer {
         for (const { row = 0, ...why } of refused) rejected.push({ ...why, row, place: batch.place(row) })
       }
       this.#rows += to - from
+      // What it keeps for the next batch must not keep that one from being read.
+      if (context.pool.statistics.used >= context.pool.limit) this.#encoder?.free()
       return rejected.sort((a, b) => (a.row ?? 0) - (b.row ?? 0))
     } catch (error) {
       // Whoever isolates tries fewer rows; else nothing is written behind what failed.
@@ -119,7 +121,6 @@ export class MongoWriter implements Writer {
 
   async #release(): Promise<void> {
     this.#encoder?.free()
-    this.#encoder = undefined
     this.#flight = LANDED
     this.#taken = []
     this.#rows = 0
