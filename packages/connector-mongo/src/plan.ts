@@ -1,5 +1,6 @@
 import type { Context, Partition, Plan, PreviousPlan, ReadStream } from '@nebula/core'
 import { NebulaError } from '@nebula/core'
+import { aliasCode } from '@nebula/formats'
 import type { Collection } from 'mongodb'
 import type { CollectionInfo, CollectionSize } from './catalog.ts'
 import { collectionSize, idEnds, listCollections } from './catalog.ts'
@@ -25,7 +26,8 @@ export async function planStreams(
   const partitions: Partition[] = []
   const restart: { stream: string; reason: string }[] = []
   const proof: { [stream: string]: string | null } = {}
-  for (const { request } of streams) {
+  for (const read of streams) {
+    const { request } = read
     const { stream } = request
     if (request.nativeFilter !== undefined) parseFilter(bson, request.nativeFilter)
     const place = end.locate(stream)
@@ -41,9 +43,8 @@ export async function planStreams(
       continue
     }
     if (isCommitted) restart.push({ stream, reason: 'the collection was dropped and made anew' })
-    const size = await collectionSize(end, found, context)
-    const isWhole = request.limit !== undefined || !found.indexed
-    const ranges = isWhole ? [whole(found, size)] : await cut(end, { found, size, partitionBytes, bson }, context)
+    const size = (await collectionSize(end, found, context)) ?? { rows: 0, bytes: 0 }
+    const ranges = await cut(end, { read, found, size, partitionBytes, bson }, context)
     partitions.push(
       ...ranges.map((range, i) => ({ id: `${stream}#${String(i).padStart(5, '0')}`, stream, range: { ...range } })),
     )
@@ -57,41 +58,40 @@ export interface PlanQuestion {
   readonly previous: PreviousPlan | undefined
 }
 
-function whole({ indexed }: CollectionInfo, size: CollectionSize | undefined): IdRange {
-  return { ordered: indexed, ...documentBytes(size) }
-}
-
-function documentBytes(size: CollectionSize | undefined): Pick<IdRange, 'documentBytes'> {
-  return size && size.rows > 0 ? { documentBytes: Math.ceil(size.bytes / size.rows) } : {}
-}
-
 interface Cut {
+  readonly read: ReadStream
   readonly found: CollectionInfo
-  readonly size: CollectionSize | undefined
+  readonly size: CollectionSize
   readonly partitionBytes: number
   readonly bson: Bson
 }
 
 /** All ranges together are the collection, whatever is written to it. */
-async function cut(end: MongoEnd, { found, size, partitionBytes, bson }: Cut, context: Context): Promise<IdRange[]> {
-  const { rows = 0, bytes = 0 } = size ?? {}
+async function cut(
+  end: MongoEnd,
+  { read, found, size: { rows, bytes }, partitionBytes, bson }: Cut,
+  context: Context,
+): Promise<IdRange[]> {
+  const whole: IdRange = { ordered: found.indexed, ...(rows > 0 ? { documentBytes: Math.ceil(bytes / rows) } : {}) }
+  if (read.request.limit !== undefined || !found.indexed) return [whole]
   const count = Math.max(1, Math.min(rows, Math.ceil(bytes / partitionBytes)))
-  const [ends, between] = await end.use(
+  // Where all `_id`s are of one type, their column says so.
+  const code = aliasCode(read.schema.fields.find(({ name }) => name === '_id')?.declared ?? '')
+  const [[first = 0, last = first], between] = await end.use(
     context,
     async (client, signal) => {
       const collection = client.db(found.database).collection(found.collection)
-      return [await idEnds(collection, signal), count > 1 ? await sampleIds(collection, { rows, count }, signal) : []]
+      const types = code < 0 ? (await idEnds(collection, signal)).map(idType) : [code & 0xff]
+      return [types, count > 1 ? await sampleIds(collection, { rows, count }, signal) : []]
     },
     { doing: `Planning ${end.streamName(found)}` },
   )
-  const [first = 0, last = first] = ends.map(idType)
   const bracket = BRACKETS.find((types) => types.includes(first))
-  if (first === last && !bracket) return [whole(found, size)]
+  if (first === last && !bracket) return [whole]
   const brackets = bracket?.includes(last) ? [bracket] : BRACKETS
-  const range = { ordered: true, ...documentBytes(size) }
-  const others = brackets.length > 1 ? [{ ...range, types: BRACKETS.flat(), others: true } as const] : []
+  const others = brackets.length > 1 ? [{ ...whole, types: BRACKETS.flat(), others: true } as const] : []
   return [
-    ...brackets.flatMap((types) => rangesOf({ ...range, types }, boundaries(bson, types, between, count))),
+    ...brackets.flatMap((types) => rangesOf({ ...whole, types }, boundaries(bson, types, between, count))),
     ...others,
   ]
 }
