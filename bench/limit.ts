@@ -4,7 +4,7 @@ import { pipeline } from 'node:stream/promises'
 import { Client } from 'pg'
 import { from as copyFrom, to as copyTo } from 'pg-copy-streams'
 
-const [route, a = '', b = '', table = ''] = process.argv.slice(2)
+const [route, a = '', b = '', table = '', columns = ''] = process.argv.slice(2)
 
 async function connect(url: string): Promise<Client> {
   const client = new Client({ connectionString: url })
@@ -28,6 +28,15 @@ async function fileToDatabase(file: string, target: string): Promise<void> {
   await writer.end()
 }
 
+/** Rows of binary COPY, into a table of its own. */
+async function copyToDatabase(file: string, target: string): Promise<void> {
+  const writer = await connect(target)
+  await writer.query(`CREATE TABLE ${table} (${columns})`)
+  const rows = createReadStream(file, { highWaterMark: 1 << 18 })
+  await pipeline(rows, writer.query(copyFrom(`COPY ${table} FROM STDIN (FORMAT binary)`)))
+  await writer.end()
+}
+
 async function databaseToFile(source: string, file: string): Promise<void> {
   const reader = await connect(source)
   const rows = reader.query(copyTo(`COPY ${table} TO STDOUT (FORMAT csv, HEADER)`))
@@ -37,5 +46,6 @@ async function databaseToFile(source: string, file: string): Promise<void> {
 
 if (route === 'pg-pg') await databaseToDatabase(a, b)
 else if (route === 'csv-pg') await fileToDatabase(a, b)
+else if (route === 'copy-pg') await copyToDatabase(a, b)
 else if (route === 'pg-csv') await databaseToFile(a, b)
 else throw new Error(`no limit ${route}`)

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 export interface Usage {
+  /** Without those in which it prepared something, as `preparedSeconds` of the JSON that it printed. */
   readonly seconds: number
   readonly cpuSeconds: number
   readonly peakBytes: number
@@ -50,5 +51,6 @@ export async function measure(command: Command): Promise<Usage> {
     throw new Error(`${command.args.join(' ')} exited with ${code}:\n${stderr}${stdout}`)
   const { cpuSeconds, peakBytes } = JSON.parse(await readFile(usageFile, 'utf8')) as Usage
   await rm(folder, { recursive: true })
-  return { seconds, cpuSeconds, peakBytes, stdout }
+  const prepared = Number(/"preparedSeconds":([\d.]+)/.exec(stdout)?.[1] ?? 0)
+  return { seconds: seconds - prepared, cpuSeconds, peakBytes, stdout }
 }

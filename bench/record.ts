@@ -10,6 +10,8 @@ export interface Result {
   readonly bar: number
   readonly goal: number
   readonly rows: number
+  /** Of the performance page. */
+  readonly table: 'bench' | 'bench-mongo'
   /** Seconds; empty where the bar is rows a second. */
   readonly limits: readonly number[]
   readonly runs: readonly Usage[]
@@ -79,10 +81,10 @@ export async function belowBaseline(results: readonly Result[]): Promise<string[
   })
 }
 
-/** Writes the medians as the new baseline and, for a full run, the table of the performance page. */
+/** Writes the medians as the new baseline and, for a full run, the tables of the performance page. */
 export async function record(
   results: readonly Result[],
-  { rows, smoke, heap }: { rows: number; smoke: boolean; heap: number | undefined },
+  { smoke, heap }: { smoke: boolean; heap: number | undefined },
 ): Promise<void> {
   const machine = `${cpus().length} cores, ${cpus()[0]?.model ?? 'unknown'}, Node ${process.version}`
   const date = new Date().toISOString().slice(0, 10)
@@ -94,17 +96,14 @@ export async function record(
   const next: Baseline = { ...known, machine, date, [kind]: { ...known[kind], ...medians } }
   await writeFile(BASELINE, `${JSON.stringify(next, null, 2)}\n`)
   if (smoke) return
-  const page = await readFile(PAGE, 'utf8')
-  const table = [
-    `${rows.toLocaleString('en-US')} rows, ${machine}, ${date}.`,
-    '',
-    TABLE_HEAD,
-    ...results.map(resultLine),
-    '',
-    `Heap bytes allocated per row of fixed-width columns, decoded and encoded: ${heap?.toFixed(2) ?? '-'}.`,
-  ].join('\n')
-  await writeFile(
-    PAGE,
-    page.replace(/(<!-- bench -->\n)[\s\S]*(<!-- \/bench -->)/, (_, open, close) => `${open}${table}\n${close}`),
-  )
+  let page = await readFile(PAGE, 'utf8')
+  for (const [table, own] of Map.groupBy(results, (result) => result.table)) {
+    const rows = own[0]?.rows.toLocaleString('en-US')
+    const lines = [`${rows} rows, ${machine}, ${date}.`, '', TABLE_HEAD, ...own.map(resultLine)]
+    if (table === 'bench' && heap !== undefined)
+      lines.push('', `Heap bytes allocated per row of fixed-width columns, decoded and encoded: ${heap.toFixed(2)}.`)
+    const block = new RegExp(`(<!-- ${table} -->\\n)[\\s\\S]*(<!-- /${table} -->)`)
+    page = page.replace(block, (_, open, close) => `${open}${lines.join('\n')}\n${close}`)
+  }
+  await writeFile(PAGE, page)
 }

@@ -1,6 +1,8 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { MongoServer } from '@nebula/testkit'
 import { Client } from 'pg'
+import type { DocumentSet } from './documents.ts'
 import type { Command } from './measure.ts'
 import { benchFile } from './measure.ts'
 import {
@@ -20,6 +22,22 @@ export interface Ground {
   readonly rows: number
   /** `lineitem` as PostgreSQL writes it, with a header. */
   readonly lineitemCsv: string
+  /** Left out where no route needs it. */
+  readonly mongo?: MongoGround
+}
+
+/** What a MongoDB of its own, with documents in it, adds to a ground. */
+export interface MongoGround {
+  readonly server: MongoServer
+  readonly documents: DocumentSet
+  /** Of the database that holds the documents, and of the one that is written. */
+  readonly sourceUrl: string
+  readonly targetUrl: string
+  /** The documents as lines; `written` as Nebula writes them, with the overflow column. */
+  readonly csv: string
+  readonly written: string
+  /** The same as PostgreSQL's binary COPY. */
+  readonly copy: string
 }
 
 export interface Route {
@@ -31,7 +49,10 @@ export interface Route {
   readonly rows: (ground: Ground) => number
   /** Made anew before every measured run. */
   readonly reset: (ground: Ground) => Promise<void>
-  readonly limit?: (ground: Ground) => Command
+  /** Of several the slowest. */
+  readonly limit?: (ground: Ground) => Command | readonly Command[]
+  /** Or all their CPU seconds, and those of the servers, over the cores, where that is longer. */
+  readonly sharesCores?: true
   readonly nebula: (ground: Ground) => Promise<Command>
   /** Throws when what arrived is not what was sent. */
   readonly check: (ground: Ground) => Promise<void>
@@ -182,7 +203,7 @@ async function compareTables({ sourceUrl, targetUrl }: Ground, columns: string):
   }
 }
 
-async function compareFiles(expected: string, actual: string): Promise<void> {
+export async function compareFiles(expected: string, actual: string): Promise<void> {
   const [a, b] = await Promise.all([fileChecksum(expected), fileChecksum(actual)])
   if (a !== b) throw new Error(`${actual} differs from ${expected}`)
 }

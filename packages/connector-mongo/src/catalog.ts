@@ -5,6 +5,7 @@ import { BSON_WIRE, collectionFields, documentFields, FieldSampler, idAlias } fr
 import type { Collection, Document } from 'mongodb'
 import type { MongoConfig } from './config.ts'
 import type { Link, MongoEnd, Namespace } from './connection.ts'
+import { batchSize } from './reply-cursor.ts'
 
 /** What `listCollections` says of a collection, a view or a time series. */
 export interface CollectionInfo extends Namespace {
@@ -146,14 +147,16 @@ async function takeSample(
   const limit = isWhole ? wanted : Math.ceil(wanted / 4)
   const order = found.indexed ? { sort: { _id: 1 } as const } : {}
   const sampler = new FieldSampler()
-  const observe = (documents: readonly Document[]): void => {
-    for (const document of documents) sampler.observe(document as Uint8Array)
+  // Twenty documents may be 320 MB.
+  const reply = { raw: true, batchSize: batchSize({ rows: wanted, bytes: SAMPLE_BYTES / 2 }, average), signal }
+  const observe = async (documents: AsyncIterable<Document>): Promise<void> => {
+    for await (const document of documents) sampler.observe(document as Uint8Array)
   }
-  observe(await collection.find({}, { raw: true, limit, batchSize: limit, signal, ...order }).toArray())
+  await observe(collection.find({}, { ...reply, limit, ...order }))
   const steady = sampler.fields().map(({ name }) => name)
   if (!isWhole) {
     const random = [{ $sample: { size: wanted - limit } }]
-    observe(await collection.aggregate(random, { raw: true, batchSize: wanted, signal }).toArray())
+    await observe(collection.aggregate(random, reply))
   }
   const ends = found.indexed ? await idEnds(collection, signal) : []
   const idTypes = ends.map((document) => idAlias(document, 0, document.length))

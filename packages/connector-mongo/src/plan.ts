@@ -1,5 +1,6 @@
 import type { Context, Partition, Plan, PreviousPlan, ReadStream } from '@nebula/core'
 import { NebulaError } from '@nebula/core'
+import { aliasCode } from '@nebula/formats'
 import type { Collection } from 'mongodb'
 import type { CollectionInfo, CollectionSize } from './catalog.ts'
 import { collectionSize, idEnds, listCollections } from './catalog.ts'
@@ -23,7 +24,7 @@ export async function planStreams(
   const partitions: Partition[] = []
   const restart: { stream: string; reason: string }[] = []
   const proof: Proof = {}
-  for (const { request } of streams) {
+  for (const { request, schema } of streams) {
     const { stream } = request
     if (request.nativeFilter !== undefined) parseFilter(bson, request.nativeFilter)
     const place = end.locate(stream)
@@ -41,9 +42,11 @@ export async function planStreams(
     if (isCommitted) restart.push({ stream, reason: 'the collection was dropped and made anew' })
     const size = await collectionSize(end, found, context)
     const isWhole = request.limit !== undefined || !found.indexed
+    const declared = schema.fields.find(({ name }) => name === '_id')?.declared
+    const question = { found, size, partitionBytes, declared }
     const ranges = isWhole
       ? [whole(found.indexed, size)]
-      : await end.use(context, `Planning ${stream}`, (link) => cut(link, found, size, partitionBytes))
+      : await end.use(context, `Planning ${stream}`, (link) => cut(link, question))
     partitions.push(
       ...ranges.map((range, i) => ({ id: `${stream}#${String(i).padStart(5, '0')}`, stream, range: { ...range } })),
     )
@@ -61,20 +64,28 @@ function whole(ordered: boolean, size: CollectionSize | undefined): IdRange {
   return size && size.rows > 0 ? { ordered, documentBytes: Math.ceil(size.bytes / size.rows) } : { ordered }
 }
 
+interface CutQuestion {
+  readonly found: CollectionInfo
+  readonly size: CollectionSize | undefined
+  readonly partitionBytes: number
+  /** Of the column `_id`, if it is read. */
+  readonly declared: string | undefined
+}
+
 /** All ranges together are the collection, whatever is written to it. */
 async function cut(
   { client, signal }: Link,
-  { database, collection: name }: CollectionInfo,
-  size: CollectionSize | undefined,
-  partitionBytes: number,
+  { found, size, partitionBytes, declared = '' }: CutQuestion,
 ): Promise<IdRange[]> {
   const { BSON: bson } = await import('mongodb')
   const { rows = 0, bytes = 0 } = size ?? {}
   const count = Math.max(1, Math.min(rows, Math.ceil(bytes / partitionBytes)))
-  const collection = client.db(database).collection(name)
-  const ends = await idEnds(collection, signal)
+  const collection = client.db(found.database).collection(found.collection)
+  // Where all `_id`s are of one type, their column says so.
+  const code = aliasCode(declared)
+  const ends = code < 0 ? (await idEnds(collection, signal)).map(idType) : [code & 0xff]
   const between = count > 1 ? await sampleIds(collection, { rows, count }, signal) : []
-  const [first = 0, last = first] = ends.map(idType)
+  const [first = 0, last = first] = ends
   const bracket = BRACKETS.find((types) => types.includes(first))
   const range = whole(true, size)
   if (first === last && !bracket) return [range]

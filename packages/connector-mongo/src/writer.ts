@@ -67,6 +67,8 @@ export class MongoWriter implements Writer {
         rejected.push(...refused.map((one) => ({ ...one, place: batch.place(one.row) })))
       }
       this.#rows += to - from
+      // What it keeps for the next batch must not keep that one from being read.
+      if (context.pool.statistics.used >= context.pool.limit) this.#encoder?.free()
       return rejected.sort((a, b) => (a.row ?? 0) - (b.row ?? 0))
     } catch (error) {
       // Whoever isolates tries fewer rows; else nothing is written behind what failed.
@@ -112,7 +114,6 @@ export class MongoWriter implements Writer {
 
   async #release(): Promise<void> {
     this.#encoder?.free()
-    this.#encoder = undefined
     this.#flight = LANDED
     this.#taken = []
     this.#rows = 0

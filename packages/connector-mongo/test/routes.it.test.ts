@@ -1,41 +1,16 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Report } from '@nebula/runtime'
-import { loadPipeline, runPipeline } from '@nebula/runtime'
-import { createDatabase, query } from '@nebula/testkit'
+import { query } from '@nebula/testkit'
 import type { Document } from 'mongodb'
-import { BSON, MongoClient } from 'mongodb'
-import { expect, inject, onTestFinished, test } from 'vitest'
-import '../src/index.ts'
+import { BSON } from 'mongodb'
+import { expect, test } from 'vitest'
+import { RoutePlace } from './route-place.ts'
 
 /** Every value as a class of its type. */
 const TYPED = { promoteValues: false, promoteBuffers: false } as const
 
-async function place(): Promise<{ folder: string; url: string; client: MongoClient; name: string }> {
-  const folder = await mkdtemp(join(tmpdir(), 'nebula-mongo-'))
-  const name = `nebula_route_${crypto.randomUUID().slice(0, 12)}`
-  const url = new URL(inject('mongo').url)
-  url.pathname = `/${name}`
-  const client = new MongoClient(inject('mongo').url)
-  onTestFinished(async () => {
-    await client.db(name).dropDatabase()
-    await client.close()
-    await rm(folder, { recursive: true, force: true })
-  })
-  return { folder, url: url.href, client, name }
-}
-
-async function run(folder: string, pipeline: object): Promise<Report> {
-  const file = join(folder, 'pipeline.yaml')
-  await writeFile(file, JSON.stringify(pipeline))
-  const report = await runPipeline(await loadPipeline(file, { environment: {} }))
-  expect(report.streams.flatMap(({ error }) => error ?? [])).toEqual([])
-  return report
-}
-
 /** Documents by a field, each value as `EJSON` has it. */
-async function documents(client: MongoClient, name: string, collection: string): Promise<Document[]> {
+async function documents({ client, name }: RoutePlace, collection: string): Promise<Document[]> {
   const found = await client
     .db(name)
     .collection(collection)
@@ -48,11 +23,12 @@ async function documents(client: MongoClient, name: string, collection: string):
 }
 
 test('CSV becomes documents, and what no document holds is a dead letter', async () => {
-  const { folder, url, client, name } = await place()
+  const place = await RoutePlace.create()
+  const { folder, url, client, name } = place
   const rows = Array.from({ length: 5000 }, (_, id) => `${id},${id / 4},${id % 2 === 0},name ${id},`).join('\n')
   await writeFile(join(folder, 'people.csv'), `id,score,even,name,nothing\n${rows}\n`)
   await writeFile(join(folder, 'keyed.csv'), '_id,j\n1,"{""a"": [1, 2.5]}"\n2,broken\n1,"{}"\n3,\n')
-  const report = await run(folder, {
+  const report = await place.run({
     source: { connector: 'csv', path: folder },
     destination: { connector: 'mongo', url },
     defaults: { max_errors: 5, mode: 'overwrite' },
@@ -62,7 +38,7 @@ test('CSV becomes documents, and what no document holds is a dead letter', async
   expect(counts).toHaveLength(2)
   expect(counts).toContainEqual(['keyed', 4, 2, 2])
   expect(counts).toContainEqual(['people', 5000, 5000, 0])
-  const people = await documents(client, name, 'people')
+  const people = await documents(place, 'people')
   expect(people).toHaveLength(5000)
   expect(people[4999]).toEqual({
     id: { $numberLong: '4999' },
@@ -75,8 +51,9 @@ test('CSV becomes documents, and what no document holds is a dead letter', async
 })
 
 test('every type of PostgreSQL arrives as the plan says', async () => {
-  const { folder, url, client, name } = await place()
-  const from = await createDatabase({ url: inject('postgres')['18'] })
+  const place = await RoutePlace.create()
+  const { url } = place
+  const from = await place.postgres()
   await query(
     from,
     `CREATE TABLE t (id int4 PRIMARY KEY, i2 int2, i8 int8, f4 float4, f8 float8, n numeric, d numeric(10,2),
@@ -89,12 +66,12 @@ test('every type of PostgreSQL arrives as the plan says', async () => {
     '2024-01-01 00:00:00+01', '1 mon 2 days 3.5 sec', '{"b": {"$oid": "00112233445566778899aabb"}, "a": 1}', true, '{1,2}'),
     (2, null, null, null, 'NaN', 'NaN', null, '', null, null, null, null, null, null, null, null, null, null)`,
   )
-  await run(folder, {
+  await place.run({
     source: { connector: 'postgres', url: from },
     destination: { connector: 'mongo', url },
     streams: { 'public.t': { target: 't', allow_loss: ['ts', 'tz'] } },
   })
-  expect(await documents(client, name, 't')).toEqual([
+  expect(await documents(place, 't')).toEqual([
     {
       id: { $numberInt: '1' },
       i2: { $numberInt: '-5' },
@@ -120,18 +97,20 @@ test('every type of PostgreSQL arrives as the plan says', async () => {
 })
 
 test('timestamps need consent, because documents keep milliseconds', async () => {
-  const { folder, url } = await place()
+  const place = await RoutePlace.create()
+  const { folder, url } = place
   await writeFile(join(folder, 'times.csv'), 'at\n2024-01-01 00:00:00.000001\n')
   const pipeline = {
     source: { connector: 'csv', path: folder },
     destination: { connector: 'mongo', url },
     streams: { times: { types: { at: 'timestamp' } } },
   }
-  await expect(run(folder, pipeline)).rejects.toMatchObject({ code: 'loss_refused' })
+  await expect(place.run(pipeline)).rejects.toMatchObject({ code: 'loss_refused' })
 })
 
 test('MongoDB to MongoDB is byte for byte', async () => {
-  const { folder, url, client, name } = await place()
+  const place = await RoutePlace.create()
+  const { url, client, name } = place
   const values = [
     1,
     1.5,
@@ -145,18 +124,10 @@ test('MongoDB to MongoDB is byte for byte', async () => {
   ]
   const made = values.map((v, i) => ({ _id: new BSON.ObjectId(), id: i, v })) as Document[]
   await client.db(name).collection('from').insertMany(made)
-  await run(folder, {
+  await place.run({
     source: { connector: 'mongo', url },
     destination: { connector: 'mongo', url },
     streams: { from: { target: 'to' } },
   })
-  const raw = async (collection: string): Promise<string[]> => {
-    const found = await client
-      .db(name)
-      .collection(collection)
-      .find({}, { raw: true, sort: { _id: 1 } })
-      .toArray()
-    return (found as unknown as Buffer[]).map((document) => document.toString('hex'))
-  }
-  expect(await raw('to')).toEqual(await raw('from'))
+  expect(await place.raw('to')).toEqual(await place.raw('from'))
 })

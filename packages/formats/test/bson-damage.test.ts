@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { binary, document, element, int32, rawDocument, string } from './bson-arbitraries.ts'
+import { binary, document, element, int32, string } from '@nebula/testkit/raw-bson'
+import { rawDocument } from './bson-arbitraries.ts'
 import { batchOf, fieldsOf, rowsOf } from './bson-batches.ts'
 
 const UUID = Buffer.from('000102030405060708090a0b0c0d0e0f', 'hex')

@@ -2,19 +2,9 @@ import type { Field, Value } from '@nebula/core'
 import { BufferPool, valueAt } from '@nebula/core'
 import { expect, test } from 'vitest'
 import { BSON_WIRE } from '../src/bson/document-batches.ts'
-import type { RawElement } from './bson-arbitraries.ts'
-import {
-  array,
-  binary,
-  decimal128,
-  document,
-  double,
-  element,
-  int32,
-  int64,
-  SPECIAL_DECIMALS,
-  string,
-} from './bson-arbitraries.ts'
+import type { RawElement } from '@nebula/testkit/raw-bson'
+import { array, binary, decimal128, document, double, element, int32, int64, string } from '@nebula/testkit/raw-bson'
+import { SPECIAL_DECIMALS } from './bson-arbitraries.ts'
 import { batchesOf, batchOf, fieldsOf, laidOut, rowsOf } from './bson-batches.ts'
 
 const NOTHING = Buffer.alloc(0)

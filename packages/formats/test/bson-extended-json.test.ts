@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { extendedJson, idAlias, idText } from '../src/bson/extended-json.ts'
 import type { ExtendedJsonStyle } from '../src/bson/extended-json-writer.ts'
-import type { RawElement } from './bson-arbitraries.ts'
+import type { RawElement } from '@nebula/testkit/raw-bson'
 import {
   array,
   binary,
@@ -15,10 +15,9 @@ import {
   element,
   int32,
   int64,
-  rawDocument,
-  SPECIAL_DECIMALS,
   string,
-} from './bson-arbitraries.ts'
+} from '@nebula/testkit/raw-bson'
+import { rawDocument, SPECIAL_DECIMALS } from './bson-arbitraries.ts'
 
 const NOTHING = Buffer.alloc(0)
 const ID = Buffer.from('00112233445566778899aabb', 'hex')

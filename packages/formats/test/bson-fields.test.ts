@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { documentFields, FieldSampler } from '../src/bson/field-sampler.ts'
-import type { RawElement } from './bson-arbitraries.ts'
-import { binary, document, double, element, int32, string } from './bson-arbitraries.ts'
+import type { RawElement } from '@nebula/testkit/raw-bson'
+import { binary, document, double, element, int32, string } from '@nebula/testkit/raw-bson'
 
 const NOTHING = Buffer.alloc(0)
 const int = (name: string): RawElement => element(name, 0x10, int32(1))

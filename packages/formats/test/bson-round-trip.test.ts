@@ -12,8 +12,9 @@ import {
   parseExtendedJson,
 } from '../src/index.ts'
 import { pool } from './bson-columns.ts'
-import type { RawElement } from './bson-arbitraries.ts'
-import { document, element, int32, int64, rawDocument, rawElements, string } from './bson-arbitraries.ts'
+import type { RawElement } from '@nebula/testkit/raw-bson'
+import { document, element, int32, int64, string } from '@nebula/testkit/raw-bson'
+import { rawDocument, rawElements } from './bson-arbitraries.ts'
 
 test.each([true, false])('a value is the same bytes after a text of either style (usual: %s)', (usual) => {
   const out = new BsonOutput(pool)

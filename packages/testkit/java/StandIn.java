@@ -63,7 +63,8 @@ public final class StandIn {
     int port = firstPort;
     Backend backend = new Backend();
     backend.version(VERSION);
-    backend.enableOplog();
+    // In it every insert stays in memory for ever.
+    if (!Boolean.getBoolean("standin.nooplog")) backend.enableOplog();
     MongoServer server = null;
     BufferedReader orders = new BufferedReader(new InputStreamReader(System.in));
     for (String order = "up"; order != null; order = orders.readLine()) {

@@ -126,7 +126,7 @@ export class DocumentEncoder {
     return { row, column, code: 'row_rejected', reason: `Column ${column} holds ${reason}.`, place: batch.place(row) }
   }
 
-  /** Gives all memory back. */
+  /** Gives all memory back; it may go on encoding, with memory that it takes then. */
   free(): void {
     this.#fields = []
     this.#out.free()
