@@ -196,6 +196,22 @@ test('bytes for which a batch has no room wait until it was taken', () => {
   expect(taken(framer).map((row) => row.equals(large))).toEqual([true])
 })
 
+test('the first batch begins with a small buffer, and has as many rows as any other', () => {
+  const { framer, pool } = create('text', { rows: 100, bytes: 1_000_000 })
+  const row = frame('d', Buffer.alloc(50_000, 7))
+  for (const first of [true, false]) {
+    framer.begin()
+    expect(pool.statistics.used < 200_000).toBe(first)
+    for (let rows = 0; rows < 20; rows++) {
+      expect(framer.scan()).toBe('more')
+      expect(framer.push(row)).toBe(true)
+    }
+    expect(framer.scan()).toBe('full')
+    expect(taken(framer).map((found) => found.equals(row))).toEqual(Array.from({ length: 20 }, () => true))
+  }
+  expect(pool.statistics.used).toBe(0)
+})
+
 test('one batch has the rows that lie around another message, without gaps', () => {
   const rows = ['a', 'bc'].map((text) => frame('d', Buffer.from(text)))
   const { batches, others } = collect('text', ROOMY, [Buffer.concat([...rows, NOTICE, ...rows, DONE])])

@@ -11,6 +11,8 @@ const TRAILER = -1
 const NOTHING = new Uint8Array(0)
 /** Room behind the limit of a batch, for its last row. */
 const SLACK = 65_536
+/** Of the first batch: most tables are small, and their batches as large as they may be would be memory for nothing. */
+const FIRST_BYTES = 65_536
 
 export interface FramerOptions {
   /** Binary and text rows keep their message; csv rows are the lines alone. */
@@ -32,6 +34,8 @@ export class CopyFramer {
   #view: DataView = new DataView(new ArrayBuffer(0))
   #offsets: Int32Array = new Int32Array(0)
   #rows = 0
+  /** More has come than the buffer of a first batch holds. */
+  #large = false
   /** The batch ends with the first row that it has. */
   #due = false
   /** Up to where `#data` is filled, framed, and kept. */
@@ -53,7 +57,9 @@ export class CopyFramer {
   begin(): void {
     const { pool, limits } = this.#options
     this.#end = this.#tailEnd
-    this.#hold(pool.take(Math.max(limits.bytes, this.#end) + SLACK)).set(this.#tail.subarray(0, this.#end))
+    this.#large ||= limits.bytes <= FIRST_BYTES
+    const bytes = this.#large ? limits.bytes : FIRST_BYTES
+    this.#hold(pool.take(Math.max(bytes, this.#end) + SLACK)).set(this.#tail.subarray(0, this.#end))
     this.#dropTail()
     this.#offsets = new Int32Array(pool.take((limits.rows + 1) * 4).buffer)
     this.#rows = this.#at = this.#kept = 0
@@ -64,7 +70,7 @@ export class CopyFramer {
   push(chunk: Uint8Array): boolean {
     if (!this.#data) this.#wait(chunk)
     const needed = this.#end + chunk.length
-    if (this.#data && needed > this.#data.length && this.#rows === 0) this.#grow(this.#data, needed)
+    if (this.#data && needed > this.#data.length && (this.#rows === 0 || !this.#large)) this.#grow(this.#data, needed)
     if (!this.#data || needed > this.#data.length) return !this.#data
     this.#data.set(chunk, this.#end)
     this.#end = needed
@@ -175,11 +181,12 @@ export class CopyFramer {
     throw new NebulaError('data_invalid', { message })
   }
 
-  /** Room for a row that is larger than the buffer. */
+  /** Room for a whole batch, and for a row that is larger. */
   #grow(small: Uint8Array, needed: number): void {
-    const { pool } = this.#options
+    const { pool, limits } = this.#options
+    this.#large = true
     const row = this.#end - this.#at < FRAME_HEAD ? 0 : this.#at + 1 + this.#view.getInt32(this.#at + 1)
-    this.#hold(pool.take(Math.max(needed, row) + SLACK)).set(small.subarray(0, this.#end))
+    this.#hold(pool.take(Math.max(needed, row, limits.bytes) + SLACK)).set(small.subarray(0, this.#end))
     pool.give(small)
   }
 
