@@ -6,7 +6,7 @@ import { TABLES } from './certify-route.ts'
 import type { Findings } from './findings.ts'
 import { root, routeName } from './findings.ts'
 
-const TITLES = { csv: 'CSV', postgres: 'PostgreSQL' } as const
+const TITLES = { csv: 'CSV', mongo: 'MongoDB', postgres: 'PostgreSQL' } as const
 const number = new Intl.NumberFormat('en')
 
 export function certificatePath({ from, to, mode }: Route): string {

@@ -5,6 +5,7 @@ import { syncBuiltinESMExports } from 'node:module'
 import { basename } from 'node:path'
 import type { DestinationDriver, Writer } from '@nebula/core'
 import type { Pipeline } from '@nebula/runtime'
+import type { Db, Document } from 'mongodb'
 
 /** The steps of a destination behind which something is durable. */
 const STEPS = ['prepare', 'finish', 'discard', 'end'] as const satisfies (keyof DestinationDriver)[]
@@ -65,6 +66,27 @@ export function addFilePoints(points: CrashPoints): void {
   promises.rename = (from, to) =>
     NEWS.test(String(to)) ? rename(from, to) : points.around(storing(to), () => rename(from, to))
   syncBuiltinESMExports()
+}
+
+type Command = (this: Db, asked: Document, options?: object) => Promise<Document>
+/** What changes a database of documents. */
+const WRITES = ['create', 'createIndexes', 'insert', 'update', 'delete', 'drop', 'renameCollection']
+
+/** From now on every command by which the driver of MongoDB is told to change something has points. */
+export async function addCommandPoints(points: CrashPoints): Promise<void> {
+  const driver = await import('mongodb')
+  const prototype: { command: Command } = driver.Db.prototype
+  const original = prototype.command
+  prototype.command = function (asked, options) {
+    const verb = WRITES.find((name) => Object.hasOwn(asked, name))
+    const run = (): Promise<Document> => original.call(this, asked, options)
+    return verb === undefined ? run() : points.around(`${verb} ${withoutHash(String(asked[verb]))}`, run)
+  }
+}
+
+/** What stands for a run differs from run to run, and the name of a database from scene to scene. */
+function withoutHash(name: string): string {
+  return name.replace(/^nebula_scene_[^.]*\./, '').replace(/_[0-9a-f]{12}/g, '_*')
 }
 
 const storing = (path: PathLike): string => `storing ${withoutRun(basename(String(path)))}`

@@ -171,15 +171,25 @@ function killAt(child: ChildProcess, moment: number, { startMs, runMs }: Window,
   timers.push(poll)
 }
 
+/** Which of the named points, counted from 0. */
+export interface Stride {
+  readonly first: number
+  readonly every: number
+}
+
 /**
- * Kills the command at each named point, from the first on, until a run ends without reaching one; each is run again to
- * its end and compared. Returns the points in order. Throws when a run fails by itself.
+ * Kills the command at named points, each of them or as `stride` says, until a run ends without reaching one; each is run
+ * again to its end and compared. Returns these points in order. Throws when a run fails by itself.
  */
-export async function crashAtPoints(subject: CrashSubject, tally: CrashTally): Promise<string[]> {
+export async function crashAtPoints(
+  subject: CrashSubject,
+  tally: CrashTally,
+  { first, every }: Stride = { first: 0, every: 1 },
+): Promise<string[]> {
   const points: string[] = []
   for (;;) {
     await subject.reset()
-    const outcome = await runCommand(commandAt(subject, points.length), HANGING_MS)
+    const outcome = await runCommand(commandAt(subject, first + points.length * every), HANGING_MS)
     if (outcome.signal === null) {
       await account(subject, tally, expectEnd(subject, outcome), 'no point')
       return points

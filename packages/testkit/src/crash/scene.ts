@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import type { ChildProcess } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Mode, Recalled } from '@nebula/core'
@@ -9,22 +9,27 @@ import { toNebulaError } from '@nebula/core'
 import type { Pipeline, Report } from '@nebula/runtime'
 import { loadPipeline, openPipeline, runPipeline } from '@nebula/runtime'
 import { createDatabase } from '../create-database.ts'
-import { query } from '../query.ts'
 import type { RowDifference, TextRow } from './compare-rows.ts'
 import { compareRows, isEqual } from './compare-rows.ts'
 import type { CrashSubject } from './crash.ts'
-import { eventually } from './eventually.ts'
+import { CsvEnd } from './csv-end.ts'
+import { MongoEnd, newMongoDatabase } from './mongo-end.ts'
+import { PostgresEnd } from './postgres-end.ts'
 import type { Outcome, RunCommand } from './run-command.ts'
 import { runCommand } from './run-command.ts'
-import { COLUMNS, fromCsv, NAMES, sceneRows, toCsv, TYPES } from './scene-table.ts'
+import type { SceneEnd } from './scene-end.ts'
+import { DOCUMENTS, PLAIN, sceneDocuments, sceneRows, TYPES } from './scene-table.ts'
 
 /** No fault may hold a run up for longer; the limits that tests set are far below. */
 const HANGING_MS = 30_000
-/** Rows that stand at the target before the run. */
-const EXISTING = sceneRows(-100, 100)
-const TARGET = 'orders'
+/** Of the rows that stand at the target before the run: the key of the first, and how many there are. */
+const EXISTING = [-100, 100] as const
+/** The last row of a file, which cannot be read. */
+const FAULTY_ROW = 'no number,"x",1.00,2000-01-01'
 
-export type SceneConnector = 'csv' | 'postgres'
+const ENDS = { csv: CsvEnd, mongo: MongoEnd, postgres: PostgresEnd } as const
+
+export type SceneConnector = keyof typeof ENDS
 
 export interface Route {
   readonly from: SceneConnector
@@ -36,7 +41,7 @@ export interface Route {
 export type Program = Pick<RunCommand, 'command' | 'env'>
 
 export interface SceneOptions {
-  /** URLs of the servers on which the two databases are made. */
+  /** URLs of the servers on which the two databases are made; beside files, any server will do. */
   readonly servers: { readonly source: string; readonly target: string }
   /** The `nebula` command. */
   readonly nebula: Program
@@ -79,10 +84,14 @@ export interface SceneRun extends Outcome {
 export class Scene implements AsyncDisposable {
   readonly route: Route
   readonly folder: string
-  /** The database of the source; where the rows come from a file, the same rows are in it. */
+  /** The databases of the two ends; beside files, one that is empty. */
   readonly source: string
   readonly target: string
   readonly #options: Required<Omit<SceneOptions, 'child' | 'servers'>> & Pick<SceneOptions, 'child'>
+  readonly #from: SceneEnd
+  readonly #to: SceneEnd
+  /** What stands at the target before the run, if anything does, and what the run brings. */
+  readonly #existing: readonly TextRow[]
   readonly #rows: readonly TextRow[]
 
   private constructor(route: Route, folder: string, urls: SceneOptions['servers'], options: SceneOptions) {
@@ -90,38 +99,32 @@ export class Scene implements AsyncDisposable {
     this.folder = folder
     this.source = urls.source
     this.target = urls.target
-    const existing = route.mode === 'append' && route.to === 'postgres'
+    const existing = route.mode === 'append' && route.to !== 'csv'
     this.#options = { rows: 12_000, partitionBytes: 200_000, existing, faultyRow: false, ...options }
-    this.#rows = sceneRows(1, this.#options.rows)
+    const [shape, rowsOf] = route.from === 'mongo' ? [DOCUMENTS, sceneDocuments] : [PLAIN, sceneRows]
+    this.#from = new ENDS[route.from]({ role: 'source', folder, url: urls.source, shape })
+    this.#to = new ENDS[route.to]({ role: 'target', folder, url: urls.target, shape })
+    this.#existing = this.#options.existing ? rowsOf(...EXISTING) : []
+    this.#rows = rowsOf(1, this.#options.rows)
   }
 
   static async create(route: Route, options: SceneOptions): Promise<Scene> {
     const folder = await mkdtemp(join(tmpdir(), 'nebula-scene-'))
-    const source = await createDatabase({ url: options.servers.source })
-    const target = await createDatabase({ url: options.servers.target })
+    const source = await newDatabase(options.servers.source)
+    const target = await newDatabase(options.servers.target)
     const scene = new Scene(route, folder, { source, target }, options)
-    await createTable(source, scene.#rows)
-    if (route.from === 'csv') {
-      await mkdir(join(folder, 'in'))
-      const faulty = scene.#faulty.map(([, line]) => `${line}\n`).join('')
-      await writeFile(join(folder, 'in', 'orders.csv'), toCsv(scene.#rows) + faulty)
-    }
+    await scene.#from.clear()
+    await scene.#from.put(scene.#rows)
+    if (scene.#from instanceof CsvEnd) for (const [, line] of scene.#faulty) await scene.#from.add(line ?? '')
     await scene.reset()
     return scene
   }
 
   /** Everything as it was before the first run. */
   async reset(): Promise<void> {
-    await rm(join(this.folder, 'out'), { recursive: true, force: true })
     await rm(join(this.folder, '.nebula'), { recursive: true, force: true })
-    await mkdir(join(this.folder, 'out'))
-    const { existing } = this.#options
-    if (this.route.to === 'csv') {
-      if (existing) await writeFile(join(this.folder, 'out', 'orders.csv'), toCsv(EXISTING))
-      return
-    }
-    await query(this.target, 'DROP SCHEMA public CASCADE; CREATE SCHEMA public')
-    if (existing) await createTable(this.target, EXISTING)
+    await this.#to.clear()
+    if (this.#existing.length > 0) await this.#to.put(this.#existing)
   }
 
   /** Writes the pipeline file that the command runs. */
@@ -176,24 +179,21 @@ export class Scene implements AsyncDisposable {
   }
 
   async compare(): Promise<RowDifference> {
-    const actual = [...(await this.#targetRows()), ...(await this.#deadLetters())]
-    return compareRows([...this.#wanted, ...this.#faulty], actual)
+    const actual = [...(await this.#to.rows()), ...(await this.#deadLetters())]
+    return compareRows([...(await this.#asRead(this.#wanted)), ...this.#faulty], actual)
   }
 
   /** True when a reader of the target sees what was there before the run, or all that is to be there. */
   async isWhole(): Promise<boolean> {
-    const actual = await this.#targetRows()
-    return isEqual(compareRows(this.#before, actual)) || isEqual(compareRows(this.#wanted, actual))
+    const actual = await this.#to.rows()
+    for (const rows of [this.#existing, this.#wanted])
+      if (isEqual(compareRows(await this.#asRead(rows), actual))) return true
+    return false
   }
 
   /** No session, staging, lock or temporary file of a run that is over. */
   async expectNothingLeft(): Promise<void> {
-    for (const url of [this.source, this.target]) await noSessions(url)
-    const tables = await query(
-      this.target,
-      `SELECT relname FROM pg_class WHERE relname LIKE 'nebula%' AND relkind = 'r'`,
-    )
-    assert.deepEqual(tables, this.route.to === 'csv' ? [] : [{ relname: 'nebula_checkpoints' }])
+    for (const end of [this.#from, this.#to]) await end.expectNothingLeft()
     const files = await readdir(this.folder, { recursive: true })
     assert.deepEqual(
       files.filter((name) => /\.(lock|takeover|tmp|staged|run)\b/.test(name)),
@@ -248,20 +248,18 @@ export class Scene implements AsyncDisposable {
     }
   }
 
-  /** What the target holds before the run, and what it should hold behind it. */
-  get #before(): readonly TextRow[] {
-    return this.#options.existing ? EXISTING : []
+  /** What the target should hold behind the run. */
+  get #wanted(): readonly TextRow[] {
+    return this.route.mode === 'append' ? [...this.#existing, ...this.#rows] : this.#rows
   }
 
-  get #wanted(): readonly TextRow[] {
-    return this.route.mode === 'append' ? [...this.#before, ...this.#rows] : this.#rows
+  async #asRead(rows: readonly TextRow[]): Promise<readonly TextRow[]> {
+    return (await this.#to.asRead?.(rows)) ?? rows
   }
 
   /** Dead letters that the run should keep, as rows of their own. */
   get #faulty(): readonly TextRow[] {
-    return this.#options.faultyRow && this.route.from === 'csv'
-      ? [['a dead letter', 'no number,"x",1.00,2000-01-01']]
-      : []
+    return this.#options.faultyRow && this.route.from === 'csv' ? [['a dead letter', FAULTY_ROW]] : []
   }
 
   get #exitCode(): number {
@@ -269,15 +267,15 @@ export class Scene implements AsyncDisposable {
   }
 
   #pipeline({ source, destination, pipeline }: SceneSettings): object {
-    const { from, to, mode } = this.route
+    const { from, mode } = this.route
     const advanced = { partition_bytes: this.#options.partitionBytes }
     return {
-      source: { ...endOf(from, 'in', 'SOURCE_URL'), advanced, ...source },
-      destination: { ...endOf(to, 'out', 'TARGET_URL'), ...destination },
+      source: { ...this.#from.keys, advanced, ...source },
+      destination: { ...this.#to.keys, ...destination },
       streams: {
-        [from === 'csv' ? 'orders' : 'public.orders']: {
+        [this.#from.stream]: {
           mode,
-          target: to === 'csv' ? TARGET : `public.${TARGET}`,
+          target: this.#to.stream,
           ...(this.#faulty.length > 0 ? { max_errors: 1 } : {}),
           ...(from === 'csv' ? { types: TYPES } : {}),
         },
@@ -285,14 +283,6 @@ export class Scene implements AsyncDisposable {
       parallel: 1,
       ...pipeline,
     }
-  }
-
-  async #targetRows(): Promise<TextRow[]> {
-    if (this.route.to === 'postgres') return tableRows(this.target)
-    const out = join(this.folder, 'out')
-    const files = (await readdir(out)).filter((name) => name.endsWith('.csv'))
-    const texts = await Promise.all(files.map((name) => readFile(join(out, name), 'utf8')))
-    return texts.flatMap(fromCsv)
   }
 
   async #deadLetters(): Promise<TextRow[]> {
@@ -305,38 +295,13 @@ export class Scene implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await rm(this.folder, { recursive: true, force: true })
+    for (const end of [this.#from, this.#to]) await end.drop?.()
   }
 }
 
-function endOf(connector: SceneConnector, path: string, variable: string): object {
-  return connector === 'csv' ? { connector, path: `./${path}` } : { connector, url: `\${${variable}}` }
-}
-
-async function createTable(url: string, rows: readonly TextRow[]): Promise<void> {
-  await query(url, `CREATE TABLE ${TARGET} (${COLUMNS})`)
-  const columns = NAMES.map((_, i) => rows.map((row) => row[i]))
-  const arrays = COLUMNS.split(', ').map((column, i) => `$${i + 1}::${column.slice(column.indexOf(' ') + 1)}[]`)
-  await query(url, `INSERT INTO ${TARGET} SELECT * FROM unnest(${arrays.join(', ')})`, columns)
-  await query(url, `ANALYZE ${TARGET}`)
-}
-
-/** All rows of the target as texts; none where it is not there. */
-async function tableRows(url: string): Promise<TextRow[]> {
-  const there = await query(url, `SELECT to_regclass('public.${TARGET}') AS name`)
-  if (there[0]?.['name'] === null) return []
-  const texts = NAMES.map((name) => `${name}::text`).join(', ')
-  const rows = await query(url, `SELECT ${texts} FROM public.${TARGET}`)
-  return rows.map((row) => NAMES.map((name) => row[name] as string | null))
-}
-
-/** Resolves when no client is connected to the database of a URL: a server may need a while to notice. */
-async function noSessions(url: string): Promise<void> {
-  const sessions = `SELECT pid, state, query FROM pg_stat_activity WHERE datname = current_database()
-    AND pid <> pg_backend_pid() AND backend_type = 'client backend'`
-  await eventually(async () => {
-    const open = await query(url, sessions)
-    return open.length === 0 ? undefined : open
-  })
+/** At the server of a URL. */
+function newDatabase(url: string): Promise<string> {
+  return url.startsWith('mongodb') ? Promise.resolve(newMongoDatabase(url)) : createDatabase({ url })
 }
 
 function failureOf(report: Report | undefined): Failure | undefined {
