@@ -3,33 +3,39 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Route, SceneConnector } from '@nebula/testkit'
-import { chooseSeed, postgres } from '@nebula/testkit'
+import { chooseSeed, mongo, postgres } from '@nebula/testkit'
 import { certificate, certificatePath, isSound, summary } from './certify/certificate.ts'
 import type { Servers } from './certify/certify-route.ts'
 import { benchRoute, certifyRoute } from './certify/certify-route.ts'
 import type { Findings } from './certify/findings.ts'
 import { newFindings, readFindings, root, routeName, writeFindings } from './certify/findings.ts'
 
-const CONNECTORS: readonly SceneConnector[] = ['csv', 'postgres']
+const CONNECTORS: readonly SceneConnector[] = ['csv', 'postgres', 'mongo']
 /** Those that both ends of every route declare. */
 const MODES: readonly Route['mode'][] = ['overwrite', 'append']
 const ROUTES = CONNECTORS.flatMap((from) =>
   CONNECTORS.flatMap((to) => MODES.map((mode): Route => ({ from, to, mode }))),
 )
-const KILLS = 20
+const KILLS = 8
 const FULL_KILLS = 1_000
+/** Of routes of MongoDB. */
+const FULL_MONGO_KILLS = 200
+/** Of the named points one in so many is tried, from a random one on; in the long form each. */
+const EVERY_POINT = 4
 /** Routes at a time; each waits for disks and servers as long as it computes. */
 const LANES = 2
 
+const ROUTE_NAMES = [...new Set(ROUTES.map(routeName))]
 const HELP = `Usage: npm run certify -- [options]
 
-Kills every route between the connectors of this repository at random moments and at each named point, lets it meet
-faults, and compares source and destination row by row.
+Kills every route between the connectors of this repository at random moments and at named points, lets it meet faults,
+and compares source and destination row by row. Routes of MongoDB need a JDK and Maven, Docker, or MONGO_URL.
 
-  --full           ${FULL_KILLS.toLocaleString('en')} kills at random moments for each route, and its certificate in docs/certificates;
-                   another call goes on where this one was stopped, unless the sources or the seed changed
+  --full           ${FULL_KILLS.toLocaleString('en')} kills at random moments for each route, ${FULL_MONGO_KILLS} for those of MongoDB, one at each
+                   named point, and certificates in docs/certificates; another call goes on where this one was stopped,
+                   unless the sources or the seed changed
   --kills <n>      kills at random moments for each route (default: ${KILLS})
-  --routes <a,b>   only these, such as csv-postgres
+  --routes <a,b>   only these: ${ROUTE_NAMES.join(', ')}
   --modes <a,b>    only these: ${MODES.join(', ')}
   --seed <n>       the moments of an earlier call, in relation to how long a run takes (default: any)
   --help           this text
@@ -37,7 +43,8 @@ faults, and compares source and destination row by row.
 
 interface Wish {
   readonly full: boolean
-  readonly kills: number
+  /** Undefined: as many as are usual. */
+  readonly kills: number | undefined
   readonly routes: readonly Route[]
   readonly seed: number | undefined
 }
@@ -48,11 +55,11 @@ function wishOf(args: string[]): Wish | undefined {
   const options = { full: flag, help: flag, kills: text, routes: text, modes: text, seed: text }
   const { values } = parseArgs({ args, options })
   if (values.help) return undefined
-  const names = chosen('routes', values.routes, [...new Set(ROUTES.map(routeName))])
+  const names = chosen('routes', values.routes, ROUTE_NAMES)
   const modes = chosen('modes', values.modes, MODES)
   return {
     full: values.full,
-    kills: integer('kills', values.kills) ?? (values.full ? FULL_KILLS : KILLS),
+    kills: integer('kills', values.kills),
     routes: ROUTES.filter((route) => names.includes(routeName(route)) && modes.includes(route.mode)),
     seed: integer('seed', values.seed),
   }
@@ -73,8 +80,8 @@ function integer(option: string, text: string | undefined): number | undefined {
 
 async function certifyAll({ full, kills, routes, seed }: Wish): Promise<boolean> {
   const began = performance.now()
-  const [sound, mortal] = await Promise.all([postgres(), postgres({ flags: ['-c', 'log_connections=off'] })])
-  const servers: Servers = { sound, mortal, alone: oneAtATime() }
+  await using stack = new AsyncDisposableStack()
+  const servers = await startServers(routes, stack)
   const save = full ? writeFindings : () => {}
   const done: Findings[] = []
   let failures = 0
@@ -83,8 +90,9 @@ async function certifyAll({ full, kills, routes, seed }: Wish): Promise<boolean>
     for (let route = queue.shift(); route; route = queue.shift()) {
       const started = performance.now()
       const found = (full && readFindings(route, seed)) || newFindings(route, seed ?? chooseSeed())
+      const effort = { kills: kills ?? usualKills(route, full), every: full ? 1 : EVERY_POINT }
       try {
-        await certifyRoute(found, kills, servers, save)
+        await certifyRoute(found, effort, servers, save)
         done.push(found)
         console.log(summary(found, (performance.now() - started) / 1000))
       } catch (error) {
@@ -94,16 +102,34 @@ async function certifyAll({ full, kills, routes, seed }: Wish): Promise<boolean>
       }
     }
   }
-  try {
-    await Promise.all(Array.from({ length: LANES }, work))
-    for (const found of full ? done : []) await conclude(found, servers)
-  } finally {
-    await Promise.all([sound.stop(), mortal.stop()])
-  }
+  await Promise.all(Array.from({ length: LANES }, work))
+  for (const found of full ? done : []) await conclude(found, servers)
   const bad = failures + done.filter((found) => !isSound(found)).length
   const seconds = ((performance.now() - began) / 1000).toFixed(0)
   console.log(`${routes.length} routes, ${bad} of them unsound, in ${seconds} s`)
   return bad === 0
+}
+
+function usualKills({ from, to }: Route, full: boolean): number {
+  if (!full) return KILLS
+  return [from, to].includes('mongo') ? FULL_MONGO_KILLS : FULL_KILLS
+}
+
+/** Those that the routes need; they stop with the stack. */
+async function startServers(routes: readonly Route[], stack: AsyncDisposableStack): Promise<Servers> {
+  const started = async <T extends { stop(): Promise<void> }>(server: Promise<T>): Promise<T> =>
+    stack.adopt(await server, (running) => running.stop())
+  const needs = (end: SceneConnector): boolean => routes.some(({ from, to }) => from === end || to === end)
+  const quiet = { flags: ['-c', 'log_connections=off'] }
+  return {
+    ...(needs('postgres')
+      ? { postgres: { sound: await started(postgres()), mortal: await started(postgres(quiet)) } }
+      : {}),
+    ...(needs('mongo')
+      ? { mongo: { sound: await started(mongo()), mortal: await started(mongo({ own: true })) } }
+      : {}),
+    alone: oneAtATime(),
+  }
 }
 
 /** Benchmarks by itself, and writes the certificate. */

@@ -1,6 +1,14 @@
 import { cpus } from 'node:os'
 import { join } from 'node:path'
-import type { PostgresServer, Program, Route, SceneOptions } from '@nebula/testkit'
+import type {
+  FaultGround,
+  MongoServer,
+  PostgresServer,
+  Program,
+  Route,
+  SceneConnector,
+  SceneOptions,
+} from '@nebula/testkit'
 import { calibrate, CRASH_CHILD, crashAtPoints, crashAtRandom, faultsOf, newTally, query, Scene } from '@nebula/testkit'
 import type { Findings } from './findings.ts'
 import { root } from './findings.ts'
@@ -18,43 +26,79 @@ const nebula = program(join(root, 'packages', 'cli', 'dist', 'bin.js'))
 const child = program(CRASH_CHILD)
 
 /** A server that is never killed, and one that is: faults of it happen one after the other. */
+interface Pair<T> {
+  readonly sound: T
+  readonly mortal: T
+}
+
 export interface Servers {
-  readonly sound: PostgresServer
-  readonly mortal: PostgresServer
-  /** Runs work that may kill the mortal server. */
+  readonly postgres?: Pair<PostgresServer>
+  readonly mongo?: Pair<MongoServer>
+  /** Runs work that may kill the mortal servers. */
   alone<T>(work: () => Promise<T>): Promise<T>
+}
+
+/** What is asked of a route. */
+export interface Effort {
+  /** At random moments. */
+  readonly kills: number
+  /** Of the named points one in so many. */
+  readonly every: number
 }
 
 /** Called whenever something more is known. */
 type Save = (findings: Findings) => void
 
-/** Kills a route until it was killed so often at random moments, once at each named point, and let it meet each fault. */
-export async function certifyRoute(found: Findings, kills: number, servers: Servers, save: Save): Promise<void> {
-  const { route } = found
-  const { url } = servers.sound
-  if (route.from === 'postgres' || route.to === 'postgres') {
-    const [row] = await query(url, 'SHOW server_version')
-    found.server = `PostgreSQL ${String(row?.['server_version'])}`
-  }
-  if (found.random.kills < kills) await randomCrashes(found, kills, url, save)
+/**
+ * Kills a route until it was killed so often at random moments and at its named points, and lets it meet each fault.
+ */
+export async function certifyRoute(found: Findings, effort: Effort, servers: Servers, save: Save): Promise<void> {
+  const { route, seed } = found
+  found.server = await productsOf(route, servers)
+  if (found.random.kills < effort.kills) await randomCrashes(found, effort.kills, servers, save)
   if (!found.points) {
-    await using scene = await createScene(route, url, { rows: POINT_ROWS })
+    await using scene = await createScene(route, servers, { rows: POINT_ROWS })
     const tally = newTally()
-    found.points = await crashAtPoints(await scene.subject(), tally)
+    const stride = { first: seed % effort.every, every: effort.every }
+    found.points = await crashAtPoints(await scene.subject(), tally, stride)
     found.atPoints = tally
     save(found)
   }
   for (const fault of faultsOf(route)) {
     if (found.faults[fault.name] !== undefined) continue
-    const ground = { server: servers.mortal, sound: url, scenes: { nebula } }
+    const ground = { servers: groundOf(servers), scenes: { nebula } }
     const { skipped } = await servers.alone(() => fault.survive(route, ground))
     found.faults[fault.name] = skipped === undefined ? 'survived' : `not tried: ${skipped}`
     save(found)
   }
 }
 
-async function randomCrashes(found: Findings, kills: number, url: string, save: Save): Promise<void> {
-  await using scene = await createScene(found.route, url, { rows: RANDOM_ROWS })
+/** The products at the ends of a route, and their versions. */
+async function productsOf({ from, to }: Route, { postgres, mongo }: Servers): Promise<string> {
+  const products: string[] = []
+  if (postgres && [from, to].includes('postgres')) {
+    const [row] = await query(postgres.sound.url, 'SHOW server_version')
+    products.push(`PostgreSQL ${String(row?.['server_version'])}`)
+  }
+  if (mongo && [from, to].includes('mongo')) products.push(mongoProduct(mongo.sound))
+  return products.join(', ')
+}
+
+function mongoProduct({ kind, version, replicaSet }: MongoServer): string {
+  if (kind === 'stand-in') return `mongo-java-server, which stands in for MongoDB ${version} and has no transactions`
+  return `MongoDB ${version}, ${replicaSet ? 'a replica set' : 'no replica set'}`
+}
+
+function groundOf({ postgres, mongo }: Servers): FaultGround['servers'] {
+  return {
+    ...(postgres ? { postgres: { mortal: postgres.mortal, sound: postgres.sound.url } } : {}),
+    ...(mongo ? { mongo: { mortal: mongo.mortal, sound: mongo.sound.url } } : {}),
+  }
+}
+
+async function randomCrashes(found: Findings, kills: number, servers: Servers, save: Save): Promise<void> {
+  await using scene = await createScene(found.route, servers, { rows: RANDOM_ROWS })
+  found.guarantee ??= await scene.guarantee()
   const subject = await scene.subject({ pipeline: { parallel: 2 } })
   found.window ??= await calibrate(subject, found.random)
   const { seed, window, random: tally } = found
@@ -62,9 +106,9 @@ async function randomCrashes(found: Findings, kills: number, url: string, save: 
 }
 
 /** Moves a larger table without any kill, by itself on this machine. The median of some runs. */
-export async function benchRoute(found: Findings, { sound }: Servers): Promise<void> {
+export async function benchRoute(found: Findings, servers: Servers): Promise<void> {
   await using scene = await Scene.create(found.route, {
-    servers: { source: sound.url, target: sound.url },
+    servers: urlsOf(found.route, servers),
     nebula,
     rows: BENCH_ROWS,
     partitionBytes: 4_000_000,
@@ -83,9 +127,14 @@ export async function benchRoute(found: Findings, { sound }: Servers): Promise<v
   found.bench = { rows: BENCH_ROWS, rowsPerSecond, machine, date: new Date().toISOString().slice(0, 10) }
 }
 
-function createScene(route: Route, url: string, options: Pick<SceneOptions, 'rows'>): Promise<Scene> {
+function createScene(route: Route, servers: Servers, options: Pick<SceneOptions, 'rows'>): Promise<Scene> {
   const shape = { partitionBytes: PARTITION_BYTES, existing: true, faultyRow: true }
-  return Scene.create(route, { servers: { source: url, target: url }, nebula, child, ...shape, ...options })
+  return Scene.create(route, { servers: urlsOf(route, servers), nebula, child, ...shape, ...options })
+}
+
+function urlsOf({ from, to }: Route, servers: Servers): SceneOptions['servers'] {
+  const urlOf = (end: SceneConnector): string => (end === 'csv' ? '' : (servers[end]?.sound.url ?? ''))
+  return { source: urlOf(from), target: urlOf(to) }
 }
 
 /** What every certificate says of the tables. */

@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto'
 import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import type { Guarantee } from '@nebula/core'
 import type { CrashTally, Route, Window } from '@nebula/testkit'
 import { newTally } from '@nebula/testkit'
 
 export const root = dirname(dirname(import.meta.dirname))
 /** Raised when the file changes its form: what an older one found is not gone on with. */
-const VERSION = 1
+const VERSION = 2
 
 /** How fast a larger table moves when nobody kills it. */
 interface Bench {
@@ -31,8 +32,10 @@ export interface Findings {
   points?: readonly string[]
   /** By name: survived, or why it could not be had. */
   faults: { [name: string]: string }
-  /** Product and version of the server; undefined for a route without one. */
+  /** Products and versions of the servers; empty for a route without one. */
   server?: string
+  /** What the plan promises of the rows. */
+  guarantee?: Guarantee
   bench?: Bench
 }
 

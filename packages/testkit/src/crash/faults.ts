@@ -1,21 +1,30 @@
 import { statSync } from 'node:fs'
 import { mkdtemp } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { PostgresServer } from '../postgres.ts'
 import { query } from '../query.ts'
 import { smallDisk } from '../small-disk.ts'
 import { FaultyScene, NO_RETRY, SHORT } from './faulty-scene.ts'
-import type { Route, SceneOptions, SceneRun } from './scene.ts'
+import type { Route, SceneConnector, SceneOptions, SceneRun } from './scene.ts'
 import { Scene } from './scene.ts'
 
 /** Of what a scene writes, less than a half. */
 const SMALL_BYTES = 900_000
 const LARGE_BYTES = 8_000_000
 
-/** What a fault may use: a server that may be killed, and another one for the sound end. */
+/** A server that may be killed, and starts again with its data. */
+export interface MortalServer {
+  readonly url: string
+  /** Undefined where its data lies on no disk of this machine. */
+  readonly dataDir?: string | undefined
+  kill(signal: NodeJS.Signals): void
+  restart(): Promise<void>
+}
+
+/** What a fault may use: for each system of the route that has servers, one that may be killed, and the URL of a sound one. */
 export interface FaultGround {
-  readonly server: PostgresServer
-  readonly sound: string
+  readonly servers: {
+    readonly [connector in SceneConnector]?: { readonly mortal: MortalServer; readonly sound: string }
+  }
   readonly scenes: Omit<SceneOptions, 'servers' | 'existing'>
 }
 
@@ -30,7 +39,7 @@ export interface RouteFault {
   readonly survive: (route: Route, ground: FaultGround) => Promise<Survival>
 }
 
-type Middle = (faulty: FaultyScene, server: PostgresServer) => Promise<SceneRun>
+type Middle = (faulty: FaultyScene, server: MortalServer) => Promise<SceneRun>
 
 /** What happens to the connections and the server of an end, and which run meets it. */
 const CONNECTION_FAULTS: { readonly [name: string]: Middle } = {
@@ -57,10 +66,7 @@ const CONNECTION_FAULTS: { readonly [name: string]: Middle } = {
 
 /** The faults that a route can meet; each survives in a scene of its own. */
 export function faultsOf({ from, to }: Route): readonly RouteFault[] {
-  const ends = [
-    ...(from === 'postgres' ? ['source' as const] : []),
-    ...(to === 'postgres' ? ['destination' as const] : []),
-  ]
+  const ends = [...(from === 'csv' ? [] : ['source' as const]), ...(to === 'csv' ? [] : ['destination' as const])]
   const connections = ends.flatMap((faulty) =>
     Object.entries(CONNECTION_FAULTS).map(([name, middle]): RouteFault => {
       return {
@@ -74,24 +80,39 @@ export function faultsOf({ from, to }: Route): readonly RouteFault[] {
 
 async function surviveCut(
   route: Parameters<typeof FaultyScene.create>[0],
-  { server, sound, scenes }: FaultGround,
+  ground: FaultGround,
   middle: Middle,
 ): Promise<Survival> {
-  const servers =
-    route.faulty === 'source' ? { source: server.url, target: sound } : { source: sound, target: server.url }
-  await using faulty = await FaultyScene.create(route, { ...scenes, servers })
+  const { server, servers } = placesOf(route, route.faulty, ground)
+  if (!server) throw new Error(`There is no server of ${route.faulty === 'source' ? route.from : route.to}.`)
+  await using faulty = await FaultyScene.create(route, { ...ground.scenes, servers })
   expectFailed(await middle(faulty, server))
   await faulty.rerun()
   return {}
 }
 
-async function surviveFullDisk(route: Route, { server, sound, scenes }: FaultGround): Promise<Survival> {
-  const servers = { source: sound, target: server.url }
-  await using scene = await Scene.create(route, { ...scenes, servers, existing: false })
-  const folder = route.to === 'csv' ? join(scene.folder, 'out') : await mkdtemp(`${server.dataDir}-small-`)
-  using disk = smallDisk(folder, SMALL_BYTES, statSync(route.to === 'csv' ? folder : (server.dataDir ?? '')))
+/** The server of the faulty end, and the URLs of both ends; files have none. */
+function placesOf(
+  { from, to }: Route,
+  faulty: 'source' | 'destination',
+  { servers }: FaultGround,
+): { readonly server: MortalServer | undefined; readonly servers: SceneOptions['servers'] } {
+  const [source, target] = [servers[from], servers[to]]
+  const server = (faulty === 'source' ? source : target)?.mortal
+  const [ours, other] = [server?.url ?? '', (faulty === 'source' ? target : source)?.sound ?? '']
+  const urls = faulty === 'source' ? { source: ours, target: other } : { source: other, target: ours }
+  return { server, servers: urls }
+}
+
+async function surviveFullDisk(route: Route, ground: FaultGround): Promise<Survival> {
+  const { server, servers } = placesOf(route, 'destination', ground)
+  const data = server?.dataDir
+  if (server && data === undefined) return { skipped: 'its server keeps no data on a disk of this machine' }
+  await using scene = await Scene.create(route, { ...ground.scenes, servers, existing: false })
+  const folder = data === undefined ? join(scene.folder, 'out') : await mkdtemp(`${data}-small-`)
+  using disk = smallDisk(folder, SMALL_BYTES, statSync(data ?? folder))
   if (!disk) return { skipped: 'this user may not mount a small disk' }
-  await using _ = route.to === 'csv' ? undefined : await useTablespace(server.url, scene.target, folder)
+  await using _ = server && (await useTablespace(server.url, scene.target, folder))
   expectFailed(await scene.run())
   disk.resize(LARGE_BYTES)
   await scene.rerun()

@@ -4,10 +4,10 @@ import { readFileSync } from 'node:fs'
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Mode, Recalled } from '@nebula/core'
+import type { Guarantee, Mode, Recalled } from '@nebula/core'
 import { toNebulaError } from '@nebula/core'
 import type { Pipeline, Report } from '@nebula/runtime'
-import { loadPipeline, openPipeline, runPipeline } from '@nebula/runtime'
+import { agreePipeline, loadPipeline, openPipeline, runPipeline } from '@nebula/runtime'
 import { createDatabase } from '../create-database.ts'
 import type { RowDifference, TextRow } from './compare-rows.ts'
 import { compareRows, isEqual } from './compare-rows.ts'
@@ -41,7 +41,7 @@ export interface Route {
 export type Program = Pick<RunCommand, 'command' | 'env'>
 
 export interface SceneOptions {
-  /** URLs of the servers on which the two databases are made; beside files, any server will do. */
+  /** URLs of the servers on which the two databases are made; '' where rows lie in files. */
   readonly servers: { readonly source: string; readonly target: string }
   /** The `nebula` command. */
   readonly nebula: Program
@@ -84,7 +84,7 @@ export interface SceneRun extends Outcome {
 export class Scene implements AsyncDisposable {
   readonly route: Route
   readonly folder: string
-  /** The databases of the two ends; beside files, one that is empty. */
+  /** URLs of the databases of the two ends; '' where it has none. */
   readonly source: string
   readonly target: string
   readonly #options: Required<Omit<SceneOptions, 'child' | 'servers'>> & Pick<SceneOptions, 'child'>
@@ -143,6 +143,21 @@ export class Scene implements AsyncDisposable {
     const outcome = await runCommand(run, HANGING_MS, started)
     if (outcome.milliseconds >= HANGING_MS) throw new Error(`The run hangs. ${outcome.stderr}`)
     return { ...outcome, failure: failureOf(outcome.report) }
+  }
+
+  /** What the plan promises of the rows, now. Writes the pipeline file. */
+  async guarantee(settings: SceneSettings = {}): Promise<Guarantee> {
+    await this.writePipeline(settings)
+    const pipeline = await this.#load(settings)
+    const open = await openPipeline(pipeline, {})
+    try {
+      const { agreed, problems } = await agreePipeline(pipeline, open.drivers, open.contexts)
+      const [stream] = agreed
+      if (!stream) throw new Error(`Nothing can be planned: ${JSON.stringify(problems)}`)
+      return stream.accepted.guarantee
+    } finally {
+      await open.close()
+    }
   }
 
   /** Runs the pipeline in this process, which is quicker: for runs to which nothing happens. */
@@ -300,8 +315,9 @@ export class Scene implements AsyncDisposable {
 }
 
 /** At the server of a URL. */
-function newDatabase(url: string): Promise<string> {
-  return url.startsWith('mongodb') ? Promise.resolve(newMongoDatabase(url)) : createDatabase({ url })
+async function newDatabase(url: string): Promise<string> {
+  if (url === '') return ''
+  return url.startsWith('mongodb') ? newMongoDatabase(url) : createDatabase({ url })
 }
 
 function failureOf(report: Report | undefined): Failure | undefined {
