@@ -8,6 +8,7 @@ import type {
   Route,
   SceneConnector,
   SceneOptions,
+  Window,
 } from '@nebula/testkit'
 import { calibrate, CRASH_CHILD, crashAtPoints, crashAtRandom, faultsOf, newTally, query, Scene } from '@nebula/testkit'
 import type { Findings } from './findings.ts'
@@ -102,7 +103,11 @@ async function randomCrashes(found: Findings, kills: number, servers: Servers, s
   const subject = await scene.subject({ pipeline: { parallel: 2 } })
   found.window ??= await calibrate(subject, found.random)
   const { seed, window, random: tally } = found
-  await crashAtRandom(subject, { seed, kills, window, tally, onCycle: () => save(found) })
+  const onCycle = (_: unknown, shorter: Window): void => {
+    found.window = shorter
+    save(found)
+  }
+  await crashAtRandom(subject, { seed, kills, window, tally, onCycle })
 }
 
 /** Moves a larger table without any kill, by itself on this machine. The median of some runs. */

@@ -86,11 +86,12 @@ export interface RandomCrashes {
   readonly seed: number
   /** So many kills in all, those of `tally` among them; every eighth in a row is followed by a run to the end. */
   readonly kills: number
+  /** It becomes shorter when a whole run that no kill met took less: a machine may be slow while one measures. */
   readonly window: Window
   /** To go on with; it is changed. */
   readonly tally: CrashTally
   /** Called behind every run that came to its end and was compared. */
-  readonly onCycle?: (tally: CrashTally) => void | Promise<void>
+  readonly onCycle?: (tally: CrashTally, window: Window) => void | Promise<void>
 }
 
 /** Runs a pipeline file and dies at a named point: `node CRASH_CHILD FILE [POINT]`, from 0. */
@@ -110,8 +111,12 @@ export async function calibrate(subject: CrashSubject, tally: CrashTally): Promi
   const outcome = await runCommand(subject.command, HANGING_MS)
   const report = expectEnd(subject, outcome)
   await account(subject, tally, report, 'the first run')
-  const began = Date.parse(report.startedAt) - outcome.startedAt
-  return { startMs: began, runMs: Math.round(outcome.milliseconds - began) }
+  return windowOf(report, outcome)
+}
+
+function windowOf({ startedAt }: Report, { startedAt: started, milliseconds }: Outcome): Window {
+  const startMs = Date.parse(startedAt) - started
+  return { startMs, runMs: Math.round(milliseconds - startMs) }
 }
 
 /**
@@ -120,23 +125,26 @@ export async function calibrate(subject: CrashSubject, tally: CrashTally): Promi
  * fails by itself.
  */
 export async function crashAtRandom(subject: CrashSubject, crashes: RandomCrashes): Promise<CrashTally> {
-  const { seed, kills, window, tally, onCycle } = crashes
+  const { seed, kills, tally, onCycle } = crashes
+  let { window } = crashes
   while (tally.kills < kills) {
     await subject.reset()
     const last = Math.min(kills, tally.kills + KILLS_OF_A_CYCLE)
-    await cycle(subject, tally, window, () => (tally.kills < last ? draw(seed, tally.index++) : undefined))
-    await onCycle?.(tally)
+    const next = (): number | undefined => (tally.kills < last ? draw(seed, tally.index++) : undefined)
+    const whole = await cycle(subject, tally, window, next)
+    if (whole && whole.runMs < window.runMs) window = whole
+    await onCycle?.(tally, window)
   }
   return tally
 }
 
-/** One run, killed at each moment that `next` gives. */
+/** One run, killed at each moment that `next` gives; returns how long it took, where no kill met it. */
 async function cycle(
   subject: CrashSubject,
   tally: CrashTally,
   window: Window,
   next: () => number | undefined,
-): Promise<void> {
+): Promise<Window | undefined> {
   for (let before: Recalled | undefined; ;) {
     const moment = next()
     const outcome = await runCommand(subject.command, HANGING_MS, (child) => {
@@ -144,13 +152,20 @@ async function cycle(
     })
     const after = `moment ${tally.index - 1}`
     const hangs = outcome.milliseconds >= HANGING_MS
-    if (outcome.signal !== 'SIGKILL' || hangs) return account(subject, tally, expectEnd(subject, outcome), after)
+    if (outcome.signal !== 'SIGKILL' || hangs) {
+      const report = expectEnd(subject, outcome)
+      await account(subject, tally, report, after)
+      return report.resumed ? undefined : windowOf(report, outcome)
+    }
     tally.kills++
     const now = await subject.recall?.()
     tally.phases[phaseOf(before, now)]++
     before = now
     // Who saw the report does not run it again.
-    if (outcome.report) return compare(subject, tally, after)
+    if (outcome.report) {
+      await compare(subject, tally, after)
+      return undefined
+    }
     await expectWhole(subject, tally, after)
   }
 }

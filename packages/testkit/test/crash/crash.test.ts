@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import type { CrashSubject, CrashTally, RunCommand, TextRow } from '../../src/index.ts'
+import type { CrashSubject, CrashTally, RunCommand, TextRow, Window } from '../../src/index.ts'
 import { compareRows, CRASH_CHILD, crashAtPoints, crashAtRandom, draw, isClean, newTally } from '../../src/index.ts'
 
 let folder = ''
@@ -123,6 +123,18 @@ describe('killed at random moments', () => {
       [11, 3, 6],
     ])
     expect(tally.index).toBe(11)
+  }, 60_000)
+
+  test('the window becomes shorter when a whole run is: a machine may have been slow while it was measured', async () => {
+    const script = `const startedAt = new Date().toISOString()
+      setTimeout(() => console.log(JSON.stringify({ startedAt, streams: [], restarted: [], resumed: false })), 300)`
+    const subject = { ...stubborn(), command: { command: [process.execPath, '-e', script], cwd: folder } }
+    const runs: number[] = []
+    const window = { startMs: 0, runMs: 10_000_000 }
+    const onCycle = (_: CrashTally, { runMs }: Window): void => void runs.push(runMs)
+    await crashAtRandom(subject, { seed: 1, kills: 2, window, tally: newTally(), onCycle })
+    expect(runs.at(-1)).toBeLessThan(window.runMs)
+    expect(runs).toEqual(runs.toSorted((a, b) => b - a))
   }, 60_000)
 
   test('a run that fails by itself is no kill', async () => {
