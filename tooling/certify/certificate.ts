@@ -50,8 +50,12 @@ export function summary(found: Findings, seconds: number): string {
     `lost ${counts.lost}, doubled ${counts.doubled}, changed ${counts.changed}, foreign ${counts.foreign}, torn ${counts.torn};`,
     `${survived} faults survived${skipped > 0 ? `, ${skipped} not tried` : ''}; seed ${found.seed}; ${seconds.toFixed(0)} s`,
     `\n     ${phases(random)}`,
-    ...[...random.examples, ...(found.atPoints?.examples ?? [])].slice(0, 10).map((example) => `\n     ${example}`),
+    ...(isSound(found) ? [] : examplesOf(found)).map((example) => `\n     ${example}`),
   ].join(' ')
+}
+
+function examplesOf({ random, atPoints }: Findings): readonly string[] {
+  return [...random.examples, ...(atPoints?.examples ?? [])].slice(0, 10)
 }
 
 function phases(tally: CrashTally): string {

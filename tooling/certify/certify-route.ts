@@ -61,7 +61,9 @@ export async function certifyRoute(found: Findings, effort: Effort, servers: Ser
     await using scene = await createScene(route, servers, { rows: POINT_ROWS })
     const tally = newTally()
     const stride = { first: seed % effort.every, every: effort.every }
-    found.points = await crashAtPoints(await scene.subject(), tally, stride)
+    // In this process everything is loaded: it goes on in a tenth of the time.
+    const subject = { ...(await scene.subject()), complete: () => scene.runHere() }
+    found.points = await crashAtPoints(subject, tally, stride)
     found.atPoints = tally
     save(found)
   }
