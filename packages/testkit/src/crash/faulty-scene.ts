@@ -76,11 +76,18 @@ export class FaultyScene implements AsyncDisposable {
     return this.scene.run(this.settings(keys, login))
   }
 
-  /** Runs, and does something in the middle of the rows; they wait for it. */
+  /** Runs, and does something in the middle of the rows; they wait for it. Throws where no run comes so far. */
   async runUntil(keys: object, act: Act, login?: Login): Promise<SceneRun> {
     const running = Promise.withResolvers<ChildProcess>()
-    const done = this.rows.after(MIDDLE_BYTES, async (connection) => act(connection, await running.promise))
-    const [outcome] = await Promise.all([this.scene.run(this.settings(keys, login), running.resolve), done])
+    let happens = false
+    const done = this.rows.after(MIDDLE_BYTES, async (connection) => {
+      happens = true
+      await act(connection, await running.promise)
+    })
+    done.catch(() => {})
+    const outcome = await this.scene.run(this.settings(keys, login), running.resolve)
+    if (!happens) throw new Error(`The run ended before the middle of its rows: ${JSON.stringify(outcome.failure)}`)
+    await done
     return outcome
   }
 
