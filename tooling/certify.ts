@@ -115,8 +115,9 @@ function usualKills({ from, to }: Route, full: boolean): number {
   return [from, to].includes('mongo') ? FULL_MONGO_KILLS : FULL_KILLS
 }
 
-/** Those that the routes need; they stop with the stack. */
+/** Those that the routes need; they stop with the stack. The stand-in for MongoDB would keep all that ever was in its oplog. */
 async function startServers(routes: readonly Route[], stack: AsyncDisposableStack): Promise<Servers> {
+  process.env['_JAVA_OPTIONS'] ??= '-Dstandin.nooplog=true'
   const started = async <T extends { stop(): Promise<void> }>(server: Promise<T>): Promise<T> =>
     stack.adopt(await server, (running) => running.stop())
   const needs = (end: SceneConnector): boolean => routes.some(({ from, to }) => from === end || to === end)
