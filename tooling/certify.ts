@@ -16,12 +16,12 @@ const MODES: readonly Route['mode'][] = ['overwrite', 'append']
 const ROUTES = CONNECTORS.flatMap((from) =>
   CONNECTORS.flatMap((to) => MODES.map((mode): Route => ({ from, to, mode }))),
 )
-const KILLS = 8
+const KILLS = 5
 const FULL_KILLS = 1_000
 /** Of routes of MongoDB. */
 const FULL_MONGO_KILLS = 200
 /** Of the named points one in so many is tried, from a random one on; in the long form each. */
-const EVERY_POINT = 8
+const EVERY_POINT = 12
 /** Routes at a time; each waits for disks and servers as long as it computes. */
 const LANES = 2
 
