@@ -30,13 +30,19 @@ async function cpuSeconds(mode: string, route: Route, ground: Ground): Promise<n
   return (JSON.parse(stdout) as { readonly cpuSeconds: number }).cpuSeconds
 }
 
-export const OVERHEAD_HEAD = `| route | drivers alone, CPU s | with base and runtime, CPU s | overhead |
-|---|---|---|---|`
+export const OVERHEAD_HEAD = `| route | drivers alone, CPU s | with base and runtime, CPU s | overhead | of the pairs |
+|---|---|---|---|---|`
 
-/** Medians, and the median of the pairs' shares. */
+/** The least of each, which other work on the machine disturbed least, and their share; and the median of the pairs' shares. */
 export function overheadLine({ title }: Route, { bare, runtime }: Overhead): string {
-  const shares = runtime.map((seconds, i) => 100 * (seconds / (bare[i] ?? Number.NaN) - 1))
-  return `| ${title} | ${median(bare).toFixed(2)} | ${median(runtime).toFixed(2)} | ${median(shares).toFixed(1)} % |`
+  const [alone, around] = [Math.min(...bare), Math.min(...runtime)]
+  const shares = runtime.map((seconds, i) => share(seconds, bare[i] ?? Number.NaN))
+  const [least, pairs] = [share(around, alone), median(shares)].map((percent) => `${percent.toFixed(1)} %`)
+  return `| ${title} | ${alone.toFixed(2)} | ${around.toFixed(2)} | ${least} | ${pairs} |`
+}
+
+function share(seconds: number, of: number): number {
+  return 100 * (seconds / of - 1)
 }
 
 function median(numbers: readonly number[]): number {
