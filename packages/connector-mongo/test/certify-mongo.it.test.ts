@@ -1,3 +1,4 @@
+import { GROUPS } from '@nebula/testkit'
 import { describe, inject } from 'vitest'
 import { certifyMongo } from './certify-mongo.ts'
 
@@ -7,6 +8,6 @@ const { kind } = inject('mongo')
 describe.skipIf(kind === 'none')(
   `the suite on a ${kind === 'real' ? 'real MongoDB' : 'stand-in, without transactions'}`,
   () => {
-    certifyMongo()
+    certifyMongo(GROUPS.filter((group) => group !== 'faults'))
   },
 )

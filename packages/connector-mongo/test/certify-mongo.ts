@@ -1,5 +1,5 @@
 import type { LogicalType } from '@nebula/core'
-import type { Keys, MongoServer, Table } from '@nebula/testkit'
+import type { Group, Keys, MongoServer, SubjectOptions, Table } from '@nebula/testkit'
 import { columnTexts, mongo as startServer } from '@nebula/testkit'
 import { certify } from '@nebula/testkit/certify'
 import { BSON, type Collection, type Document } from 'mongodb'
@@ -121,8 +121,8 @@ function spares({ kind }: LogicalType, text: string): boolean {
 }
 
 /** The suite of the testkit on a server of its own, or on that of `MONGO_URL`, which has to be on the loopback interface. */
-export function certifyMongo(): void {
-  certify(mongo, {
+export function certifyMongo(groups: readonly Group[]): void {
+  const options: SubjectOptions<MongoServer> = {
     server: () => startServer(),
     config: ({ server }) => place(server),
     through: (keys, port) => {
@@ -141,5 +141,6 @@ export function certifyMongo(): void {
     lacks: ['keys', 'comments', ...(process.env['MONGO_URL'] ? (['kills'] as const) : [])],
     // With `_id` there are 1,000.
     maxColumns: 999,
-  })
+  }
+  certify(mongo, options, groups)
 }

@@ -1,12 +1,11 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { joinDocuments } from '@nebula/formats'
 import type { PipelinePlan } from '@nebula/inspect'
 import { planPipeline } from '@nebula/inspect'
 import type { Pipeline, Report } from '@nebula/runtime'
 import { loadPipeline, runPipeline } from '@nebula/runtime'
-import { createDatabase } from '@nebula/testkit'
+import { createDatabase, memoryFolder } from '@nebula/testkit'
 import { MongoClient } from 'mongodb'
 import { inject, onTestFinished } from 'vitest'
 import '../src/index.ts'
@@ -32,7 +31,7 @@ export class RoutePlace {
   }
 
   static async create(): Promise<RoutePlace> {
-    const folder = await mkdtemp(join(tmpdir(), 'nebula-mongo-'))
+    const folder = await mkdtemp(join(memoryFolder(), 'nebula-mongo-'))
     const place = new RoutePlace(folder, `nebula_route_${crypto.randomUUID().slice(0, 12)}`)
     onTestFinished(async () => {
       await place.client.db(place.name).dropDatabase()

@@ -1,10 +1,10 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { Socket } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createContext } from '@nebula/base'
 import type { Pipeline, Report } from '@nebula/runtime'
 import { runPipeline } from '@nebula/runtime'
+import { memoryFolder } from '@nebula/testkit'
 import { afterEach, beforeEach, describe, expect, inject, test, vi } from 'vitest'
 import { PostgresConfig } from '../src/config.ts'
 import { sessionPool } from '../src/connection.ts'
@@ -15,7 +15,7 @@ import { Database, NOWHERE, Route } from './harness.ts'
 
 let folder = ''
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'nebula-resilience-'))
+  folder = await mkdtemp(join(memoryFolder(), 'nebula-resilience-'))
 })
 afterEach(async () => {
   await rm(folder, { recursive: true, force: true })

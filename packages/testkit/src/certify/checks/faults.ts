@@ -18,8 +18,8 @@ import type { TapHooks } from '../tap.ts'
 import { rowsAt } from '../table-rows.ts'
 import { within } from '../within.ts'
 
-const TABLE = sampleTable('faulty', 4_000, 100)
-const BATCH_ROWS = 500
+const TABLE = sampleTable('faulty', 2_000, 100)
+const BATCH_ROWS = 250
 /** Places in the stream of bytes, one way, at which a connection is cut. */
 const CUTS = 4
 /** For everything that has a limit; a system that does not answer is given up after it. */
