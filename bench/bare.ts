@@ -1,4 +1,4 @@
-// Moves lineitem by the drivers alone, or by the runtime around them. Arguments: bare | runtime, ROUTE, a folder.
+// Moves a route's table by the drivers alone, or by the runtime around them. Arguments: bare | runtime, ROUTE, a folder.
 // Prints the CPU seconds between the loaded modules and the closed connections.
 import { enableCompileCache } from 'node:module'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -16,13 +16,20 @@ import type {
 import { BufferPool, parseType, utf8 } from '@nebula/core'
 import type { Endpoint, Pipeline } from '@nebula/runtime'
 import { loadEndpoint, runPipeline } from '@nebula/runtime'
-import { LINEITEM_TYPES } from './tables.ts'
+import { LINEITEM_TYPES, TYPED_CSV_TYPES } from './tables.ts'
 
 const WORKERS = 2
 const TASK_BYTES = 16_000_000
 const [mode = '', route = '', folder = ''] = process.argv.slice(2)
 
-const types = Object.fromEntries(Object.entries(LINEITEM_TYPES).map(([name, type]) => [name, parseType(type) ?? utf8]))
+// As the routes of the benchmark have it.
+const table = route === 'csv-csv' ? 'typed' : 'lineitem'
+const types = Object.fromEntries(
+  Object.entries(route === 'csv-csv' ? TYPED_CSV_TYPES : LINEITEM_TYPES).map(([name, type]) => [
+    name,
+    parseType(type) ?? utf8,
+  ]),
+)
 
 async function endpoint(system: string | undefined, database: string, path: string): Promise<Endpoint> {
   const keys =
@@ -31,14 +38,14 @@ async function endpoint(system: string | undefined, database: string, path: stri
 }
 
 async function pipelineOf([from, to]: readonly string[]): Promise<Pipeline> {
-  const stream = from === 'pg' ? 'public.lineitem' : 'lineitem'
+  const stream = from === 'pg' ? `public.${table}` : table
   return {
     name: 'overhead',
     stateFolder: join(folder, '.nebula'),
-    source: await endpoint(from, 'SOURCE_URL', join(folder, 'lineitem.csv')),
+    source: await endpoint(from, 'SOURCE_URL', join(folder, `${table}.csv`)),
     destination: await endpoint(to, 'TARGET_URL', join(folder, 'out')),
     parallel: WORKERS,
-    streams: { [stream]: { mode: 'overwrite', target: 'lineitem', ...(from === 'pg' ? {} : { types }) } },
+    streams: { [stream]: { mode: 'overwrite', target: table, ...(from === 'pg' ? {} : { types }) } },
   }
 }
 
@@ -86,10 +93,10 @@ async function agree(
   context: Context,
 ): Promise<{ readonly stream: StreamPlan; readonly read: ReadStream }> {
   const { streams } = await source.discover(context, [])
-  const info = streams.find(({ name }) => name.endsWith('lineitem'))
-  if (!info) throw new Error('no lineitem')
-  await destination.check?.([{ target: 'lineitem', mode: 'overwrite' }], context)
-  const [standing] = (await destination.describe?.(['lineitem'], context)) ?? []
+  const info = streams.find(({ name }) => name.endsWith(table))
+  if (!info) throw new Error(`no ${table}`)
+  await destination.check?.([{ target: table, mode: 'overwrite' }], context)
+  const [standing] = (await destination.describe?.([table], context)) ?? []
   const typed = (field: Field): Field => ({ ...field, type: types[field.name] ?? utf8 })
   const offered = info.untyped ? info.schema.fields.map(typed) : info.schema.fields
   const request = { stream: info.name, mode: 'overwrite', columns: offered.map(({ name }) => name), key: [] } as const
@@ -100,7 +107,7 @@ async function agree(
   const { wire } = accepted
   const decode = wire === undefined ? fields.map((_, i) => i) : []
   const read = { request, schema, decode, ...(wire === undefined ? {} : { wire }) }
-  return { stream: { request, target: 'lineitem', schema, accepted, generation: 0 }, read }
+  return { stream: { request, target: table, schema, accepted, generation: 0 }, read }
 }
 
 function bareContext(): Context {

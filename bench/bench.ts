@@ -16,7 +16,8 @@ import { heapBytesPerRow } from './heap.ts'
 import type { Command } from './measure.ts'
 import { measure } from './measure.ts'
 import { MONGO_ROUTES, prepareMongo, startMongo } from './mongo-routes.ts'
-import { measureOverhead, OVERHEAD_HEAD, overheadLine } from './overhead.ts'
+import type { Overhead } from './overhead.ts'
+import { measureOverhead, OVERHEAD_HEAD, overheadLine, overheadTotal } from './overhead.ts'
 import type { Result } from './record.ts'
 import { belowBaseline, record, resultLine, TABLE_HEAD } from './record.ts'
 import type { Ground, Route } from './routes.ts'
@@ -165,10 +166,15 @@ async function limitSeconds({ sharesCores }: Route, commands: readonly Command[]
 
 async function printOverhead(routes: readonly Route[], ground: Ground): Promise<number> {
   console.log(OVERHEAD_HEAD)
+  const measured: Overhead[] = []
   for (const route of routes) {
-    if (!['pg-pg', 'csv-pg', 'pg-csv'].includes(route.name)) continue
-    console.log(overheadLine(route, await measureOverhead(route, ground, Number(values.pairs))))
+    // What changes values is neither base nor runtime.
+    if (!ROUTES.includes(route) || route.name === 'pg-pg-changed') continue
+    const overhead = await measureOverhead(route, ground, Number(values.pairs))
+    measured.push(overhead)
+    console.log(overheadLine(route, overhead))
   }
+  console.log(overheadTotal(measured))
   return 0
 }
 

@@ -33,6 +33,14 @@ async function cpuSeconds(mode: string, route: Route, ground: Ground): Promise<n
 export const OVERHEAD_HEAD = `| route | drivers alone, CPU s | with base and runtime, CPU s | overhead | of the pairs |
 |---|---|---|---|---|`
 
+/** Of all routes together, the least of each. */
+export function overheadTotal(routes: readonly Overhead[]): string {
+  const sum = (of: (route: Overhead) => readonly number[]): number =>
+    routes.reduce((seconds, route) => seconds + Math.min(...of(route)), 0)
+  const [alone, around] = [sum(({ bare }) => bare), sum(({ runtime }) => runtime)]
+  return `| together | ${alone.toFixed(2)} | ${around.toFixed(2)} | ${share(around, alone).toFixed(1)} % | |`
+}
+
 /** The least of each, which other work on the machine disturbed least, and their share; and the median of the pairs' shares. */
 export function overheadLine({ title }: Route, { bare, runtime }: Overhead): string {
   const [alone, around] = [Math.min(...bare), Math.min(...runtime)]

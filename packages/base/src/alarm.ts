@@ -1,6 +1,9 @@
 import type { Clock } from '@nebula/core'
 import { LONGEST_TIMER_MS } from './timeout.ts'
 
+/** A reason of its own: the one that `abort` makes is an error with a stack, dear where alarms are many. */
+const NOT_NEEDED = 'The alarm is set anew, or closed.'
+
 /**
  * Rings once, at the time that was set last. Setting and clearing costs a look at the clock: a sleep that is under way
  * is left alone, and only looks again when it ends. To be closed, or the process waits for the sleep.
@@ -10,7 +13,7 @@ export class Alarm {
   readonly #ring: () => void
   #at = Infinity
   #wakesAt = Infinity
-  #sleep = new AbortController()
+  #sleep: AbortController | undefined
 
   constructor(clock: Clock, ring: () => void) {
     this.#clock = clock
@@ -29,11 +32,11 @@ export class Alarm {
   /** Nothing rings any more. */
   close(): void {
     this.clear()
-    this.#sleep.abort()
+    this.#sleep?.abort(NOT_NEEDED)
   }
 
   async #sleepAnew(): Promise<void> {
-    this.#sleep.abort()
+    this.#sleep?.abort(NOT_NEEDED)
     const { signal } = (this.#sleep = new AbortController())
     while (this.#at !== Infinity) {
       const ms = Math.min(LONGEST_TIMER_MS, Math.max(0, this.#at - this.#clock.now()))

@@ -8,7 +8,7 @@ interface Waiter {
  * A first-in first-out queue that is bounded by bytes: `push` waits while more than the bound is queued and never drops,
  * so that the last item alone may pass it. With a bound of 0 one item waits at a time. One producer and one consumer.
  */
-export class ByteQueue<T> implements AsyncIterable<T> {
+export class ByteQueue<T> {
   readonly #maxBytes: number
   readonly #sizeOf: (item: T) => number
   readonly #items: T[] = []
@@ -60,22 +60,21 @@ export class ByteQueue<T> implements AsyncIterable<T> {
     return this.#items.splice(0)
   }
 
-  async *[Symbol.asyncIterator](): AsyncIterator<T> {
-    for (;;) {
-      const item = this.#items.shift()
-      if (item !== undefined) {
-        this.#bytes -= this.#sizeOf(item)
-        this.#wake('producer')
-        yield item
-      } else if (this.#ended) {
-        if (this.#error !== undefined) throw this.#error
-        return
-      } else {
-        await new Promise<void>((resolve) => {
-          this.#consumer = { wake: resolve }
-        })
-      }
+  /** Takes the next item, once there is one; undefined behind the last. */
+  async next(): Promise<T | undefined> {
+    while (this.#items.length === 0 && !this.#ended) {
+      await new Promise<void>((resolve) => {
+        this.#consumer = { wake: resolve }
+      })
     }
+    const item = this.#items.shift()
+    if (item === undefined) {
+      if (this.#error !== undefined) throw this.#error
+      return undefined
+    }
+    this.#bytes -= this.#sizeOf(item)
+    this.#wake('producer')
+    return item
   }
 
   #wake(side: 'producer' | 'consumer'): void {

@@ -30,7 +30,7 @@ export function createContext(options: ContextOptions): Context {
   const breaker = enabled ? new CircuitBreaker(thresholds, clock, name) : undefined
   if (breaker) breaker.onState = options.onBreaker
   const call: Context['call'] = (request, { idempotent = true, unbounded = false, signal: more } = {}) => {
-    const stop = more ? AbortSignal.any([signal, more]) : signal
+    const stop = more ? either(signal, more) : signal
     const bounded = unbounded ? { ...limit, ms: Infinity } : limit
     const once = (): ReturnType<typeof request> => withTimeout(bounded, stop, request)
     // The breaker judges every try, and an open one keeps the retry waiting instead of asking.
@@ -51,15 +51,23 @@ export function createContext(options: ContextOptions): Context {
   }
 }
 
-/** The same context, which another signal stops, too. */
-export function withSignal(context: Context, signal: AbortSignal): Context {
+/** The same context, which other signals stop, too. */
+export function withSignal(context: Context, ...signals: readonly AbortSignal[]): Context {
+  const signal = AbortSignal.any([context.signal, ...signals])
+  followed.set(signal, context.signal)
   return {
     ...context,
     signal,
     call: (request, options) =>
-      context.call(request, {
-        ...options,
-        signal: options?.signal ? AbortSignal.any([signal, options.signal]) : signal,
-      }),
+      context.call(request, { ...options, signal: options?.signal ? either(signal, options.signal) : signal }),
   }
+}
+
+/** By a context's signal: the one of the context that it was made of, with which it fires. */
+const followed = new WeakMap<AbortSignal, AbortSignal>()
+
+/** Fires with either. Requests are many and signals dear: no new one where the second fires with the first. */
+function either(signal: AbortSignal, more: AbortSignal): AbortSignal {
+  for (let one: AbortSignal | undefined = more; one; one = followed.get(one)) if (one === signal) return more
+  return AbortSignal.any([signal, more])
 }

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { readFileSync } from 'node:fs'
-import { link, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { link, readFile, rename } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { NebulaError } from '@nebula/core'
 import { fileError } from './file-error.ts'
@@ -19,24 +19,32 @@ interface Holder {
 export async function takeLock(path: string): Promise<() => Promise<void>> {
   const mine = `${path}.${process.pid}.${randomUUID().slice(0, 8)}`
   try {
-    await mkdir(dirname(path), { recursive: true })
-    await writeFile(mine, JSON.stringify({ pid: process.pid, began: began(process.pid) ?? '' }))
+    // Each of these is quicker than handing it to a thread; nothing else is under way.
+    mkdirSync(dirname(path), { recursive: true })
+    writeFileSync(mine, JSON.stringify({ pid: process.pid, began: began(process.pid) ?? '' }))
     await place(mine, path)
   } catch (error) {
     throw fileError(error, path)
   } finally {
-    await rm(mine, { force: true }).catch(() => {})
+    quietly(() => rmSync(mine, { force: true }))
   }
-  // What cannot be removed is in nobody's way.
-  await sweep(path).catch(() => {})
-  return () => rm(path, { force: true })
+  quietly(() => sweep(path))
+  return async () => rmSync(path, { force: true })
 }
 
 /** Removes what processes that were killed while they took the lock left beside it. */
-async function sweep(path: string): Promise<void> {
-  for (const name of await readdir(dirname(path))) {
+function sweep(path: string): void {
+  for (const name of readdirSync(dirname(path))) {
     const [, pid] = (name.startsWith(basename(path)) && /\.(\d+)\.[0-9a-f]{8}$/.exec(name)) || []
-    if (pid !== undefined && began(Number(pid)) === undefined) await rm(join(dirname(path), name), { force: true })
+    if (pid !== undefined && began(Number(pid)) === undefined) rmSync(join(dirname(path), name), { force: true })
+  }
+}
+
+function quietly(remove: () => void): void {
+  try {
+    remove()
+  } catch {
+    // What cannot be removed is in nobody's way.
   }
 }
 

@@ -1,5 +1,6 @@
 import type { Counts, Logger } from '@nebula/core'
 import { NebulaError } from '@nebula/core'
+import { monotonicMs } from './clock.ts'
 import type { Recorder, Side } from './metrics.ts'
 import { silentRecorder } from './metrics.ts'
 import type { StreamProgress } from './progress.ts'
@@ -40,7 +41,7 @@ export class StreamMeter {
   /** A batch went through. */
   moved(delta: Counts): void {
     this.#underWay = addCounts(this.#underWay, delta, 1)
-    this.#oldestAt ??= performance.now()
+    this.#oldestAt ??= monotonicMs()
     this.recorder.batch(this.stream, 'source', delta.read, delta.bytes)
     this.recorder.batch(this.stream, 'destination', delta.written, delta.bytes)
     if (delta.rejected > 0) this.recorder.rejected(this.stream, delta.rejected)
@@ -50,7 +51,7 @@ export class StreamMeter {
   committed(counts: Counts): void {
     this.#underWay = addCounts(this.#underWay, counts, -1)
     this.#committed = addCounts(this.#committed, counts, 1)
-    const now = performance.now()
+    const now = monotonicMs()
     this.recorder.committed(this.stream, counts.read, now - (this.#oldestAt ?? now))
     // Other tasks may have rows under way; theirs count from now on.
     this.#oldestAt = this.#underWay.read > 0 ? now : undefined
@@ -58,7 +59,7 @@ export class StreamMeter {
 
   /** A task of the stream waited for one end until now. */
   waited(side: Side, ms: number): void {
-    this.#endedAt = performance.now()
+    this.#endedAt = monotonicMs()
     this.#beganAt ??= this.#endedAt - ms
     if (side === 'source') this.sourceMs += ms
     else this.destinationMs += ms

@@ -1,3 +1,5 @@
+import { mkdir } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import type { Clock, Logger } from '@nebula/core'
 import { toNebulaError } from '@nebula/core'
 import type { RunHistory, RunProgress, RunState, StreamProgress, StreamState } from './progress.ts'
@@ -40,9 +42,10 @@ export class ProgressKeeper {
     this.#progress = { version: 1, pid: process.pid, updatedAt: startedAt, streams: [], history, ...run } as RunProgress
   }
 
-  /** Writes that there is a run, in the place of what is known of the last one. */
-  begin(): Promise<void> {
-    return this.#write()
+  /** Writes that there is a run, in the place of what is known of the last one; makes the folder of the file. */
+  async begin(): Promise<void> {
+    await mkdir(dirname(this.#options.path), { recursive: true }).catch(() => {})
+    await this.#write()
   }
 
   /** From now on there are rows to count. */

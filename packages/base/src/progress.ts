@@ -1,5 +1,3 @@
-import { mkdir } from 'node:fs/promises'
-import { dirname } from 'node:path'
 import { NebulaError } from '@nebula/core'
 import { readJsonFile, replaceFile } from './durable-file.ts'
 
@@ -121,7 +119,6 @@ export class History {
 
 /** Replaces the progress file, so that a reader sees the old content or the new. Not durable: it is news, not state. */
 export async function writeProgress(path: string, progress: RunProgress): Promise<void> {
-  await mkdir(dirname(path), { recursive: true })
   await replaceFile(path, JSON.stringify(progress))
 }
 

@@ -21,16 +21,19 @@ export class RateLimiter {
     this.#buckets = [new Bucket(recordsPerSec, burst, now), new Bucket(bytesPerSec, burst, now)]
   }
 
-  /** Waits until a batch may pass, in the order of the calls. Throws `aborted` when the signal fires first. */
-  async take(records: number, bytes: number, signal: AbortSignal): Promise<void> {
-    if (this.#unlimited) return
+  /**
+   * Waits until a batch may pass, in the order of the calls; undefined: it may at once. Rejects with `aborted` when the
+   * signal fires first.
+   */
+  take(records: number, bytes: number, signal: AbortSignal): Promise<void> | undefined {
+    if (this.#unlimited) return undefined
     const now = this.#clock.now()
     const [rows, size] = this.#buckets
     const at = Math.max(now, this.#last, rows.paidAt, size.paidAt)
     rows.take(records, at)
     size.take(bytes, at)
     this.#last = at
-    if (at > now) await this.#clock.sleep(at - now, signal)
+    return at > now ? this.#clock.sleep(at - now, signal) : undefined
   }
 }
 

@@ -133,7 +133,7 @@ export class BaseSource extends BaseEndpoint<SourceDriver> implements Source {
     signal: AbortSignal | undefined,
     read: (driver: SourceDriver, context: Context) => AsyncIterable<RecordBatch>,
   ): AsyncGenerator<RecordBatch> {
-    const context = signal ? withSignal(this.context, AbortSignal.any([this.context.signal, signal])) : this.context
+    const context = signal ? withSignal(this.context, signal) : this.context
     const session = new Managed(this.name, this.options.driver())
     this.#sessions.add(session)
     try {

@@ -23,6 +23,14 @@ export function taskLimits({ timeouts, performance }: BaseConfig, destination: B
   }
 }
 
+/** Batches one by one: no generator, as every step of one costs, and there is one for each batch. */
+export interface TimedBatches {
+  /** Undefined behind the last. */
+  next(): Promise<RecordBatch | undefined>
+  /** Tells the source that no more are wanted, unless it is at work or at its end. */
+  leave(): Promise<void>
+}
+
 /** Both ends of one attempt at a task, whose work is bounded; a limit that is passed stops both. */
 export class WatchedEnds {
   readonly source: Context
@@ -43,26 +51,33 @@ export class WatchedEnds {
     this.#limits = limits
     this.#reading = new Deadline(ends.source.clock, expire('source'))
     this.#writing = new Deadline(ends.destination.clock, expire('destination'))
-    this.source = watched(ends.source, this.#reading, [late.signal, this.#stop.signal])
-    this.destination = watched(ends.destination, this.#writing, [late.signal])
+    this.source = watched(ends.source, this.#reading, late.signal, this.#stop.signal)
+    this.destination = watched(ends.destination, this.#writing, late.signal)
     ends.source.pool.during = (wait) => this.#reading.wait(wait)
   }
 
   /** The same batches, each in time. */
-  async *batches(from: AsyncIterable<RecordBatch>): AsyncGenerator<RecordBatch> {
-    const iterator = from[Symbol.asyncIterator]()
-    const next = (): ReturnType<typeof iterator.next> => iterator.next()
-    let taken = false
-    try {
-      let result = await this.#reading.bound(this.#limits.firstBatch, next)
-      while (result.done !== true) {
-        taken = true
-        yield result.value
-        taken = false
-        result = await this.#reading.bound(this.#limits.nextBatch, next)
-      }
-    } finally {
-      if (taken) await iterator.return?.()
+  batches(from: () => AsyncIterable<RecordBatch>): TimedBatches {
+    let iterator: AsyncIterator<RecordBatch> | undefined
+    const ask = (): Promise<IteratorResult<RecordBatch>> => (iterator ??= from()[Symbol.asyncIterator]()).next()
+    let limit = this.#limits.firstBatch
+    // The source waits behind a batch that it gave.
+    let waits = false
+    return {
+      next: async () => {
+        waits = false
+        const { done, value } = await this.#reading.bound(limit, ask)
+        limit = this.#limits.nextBatch
+        if (done === true) return undefined
+        waits = true
+        return value
+      },
+      leave: async () => {
+        if (!waits) return
+        waits = false
+        // What made us leave is the error to tell.
+        await iterator?.return?.().catch(() => {})
+      },
     }
   }
 
@@ -88,7 +103,6 @@ export class WatchedEnds {
   }
 }
 
-function watched(context: Context, deadline: Deadline, signals: readonly AbortSignal[]): Context {
-  const signal = AbortSignal.any([context.signal, ...signals])
-  return { ...withSignal(context, signal), wait: (something) => deadline.wait(something) }
+function watched(context: Context, deadline: Deadline, ...signals: readonly AbortSignal[]): Context {
+  return { ...withSignal(context, ...signals), wait: (something) => deadline.wait(something) }
 }

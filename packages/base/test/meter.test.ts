@@ -52,7 +52,7 @@ describe('StreamMeter', () => {
   })
 
   test('adds up waits and retries, and how long its tasks ran', () => {
-    vi.spyOn(performance, 'now').mockReturnValueOnce(1000).mockReturnValueOnce(2500)
+    vi.spyOn(process, 'hrtime').mockReturnValueOnce([1, 0]).mockReturnValueOnce([2, 5e8])
     const meter = new StreamMeter('orders', 'target', 4, undefined)
     expect(meter.seconds).toBe(0)
     meter.waited('source', 200)
@@ -79,7 +79,7 @@ describe('StreamMeter', () => {
       retried: tell('retried'),
     }
     meter.logger = { ...silentLogger, debug: tell('debug') }
-    vi.spyOn(performance, 'now').mockReturnValueOnce(1000).mockReturnValueOnce(1700)
+    vi.spyOn(process, 'hrtime').mockReturnValueOnce([1, 0]).mockReturnValueOnce([1, 7e8])
     meter.moved(some)
     meter.committed(some)
     meter.waited('source', 20)
@@ -99,7 +99,7 @@ describe('StreamMeter', () => {
     const lags: number[] = []
     const meter = new StreamMeter('orders', 'target', 4, undefined)
     meter.recorder = { ...silentRecorder, committed: (_stream, _rows, lagMs) => lags.push(lagMs) }
-    vi.spyOn(performance, 'now').mockReturnValueOnce(1000).mockReturnValueOnce(5000).mockReturnValueOnce(5100)
+    vi.spyOn(process, 'hrtime').mockReturnValueOnce([1, 0]).mockReturnValueOnce([5, 0]).mockReturnValueOnce([5, 1e8])
     meter.moved(some)
     meter.undone(some)
     meter.moved(some)

@@ -1,6 +1,6 @@
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { RunProgress, StreamProgress } from '../src/index.ts'
@@ -73,6 +73,7 @@ describe('the progress file', () => {
   test('is read as it was written, and leaves nothing beside', async () => {
     const path = join(folder, 'state', 'shop.progress.json')
     expect(await readProgress(path)).toBeUndefined()
+    await mkdir(dirname(path))
     await writeProgress(path, running)
     await writeProgress(path, { ...running, status: 'done' })
     expect(await readProgress(path)).toEqual({ ...running, status: 'done' })

@@ -14,7 +14,7 @@ async function passing(
   const limiter = new RateLimiter(limits, clock)
   const times: number[] = []
   for (const [records, bytes] of batches) {
-    await clock.run(limiter.take(records, bytes, signal))
+    await clock.run(Promise.resolve(limiter.take(records, bytes, signal)))
     times.push(clock.now())
   }
   return times

@@ -26,12 +26,12 @@ test('time in which a source waits for memory, or for something else of ours, do
     await clock.sleep(2999)
     yield batch
   }
-  const reading = ends.batches(source()).next()
+  const reading = ends.batches(source).next()
   await clock.advance(3000)
   await clock.advance(60_000)
   pool.give(held)
   await clock.advance(62_999)
-  expect(await reading).toEqual({ done: false, value: batch })
+  expect(await reading).toBe(batch)
   expect(ends.late).toBeUndefined()
   ends.close()
   expect(clock.sleeping).toEqual([])
@@ -43,7 +43,7 @@ test('time in which nobody asks for the next batch does not count', async () => 
     yield batch
     yield batch
   }
-  const batches = ends.batches(source())
+  const batches = ends.batches(source)
   for (let i = 0; i < 3; i++) {
     await batches.next()
     await clock.advance(90_000)
@@ -61,13 +61,17 @@ test('a source that is late stops both ends; one that is left early is told', as
       left = true
     }
   }
-  for await (const _ of ends.batches(source())) break
+  const batches = ends.batches(source)
+  await batches.leave()
+  expect(left).toBe(false)
+  await batches.next()
+  await batches.leave()
   expect(left).toBe(true)
   async function* silent(): AsyncGenerator<RecordBatch> {
     await new Promise((_, reject) => ends.source.signal.addEventListener('abort', reject))
     yield batch
   }
-  const reading = Promise.allSettled([ends.batches(silent()).next()])
+  const reading = Promise.allSettled([ends.batches(silent).next()])
   await clock.advance(6000)
   expect(await reading).toMatchObject([{ status: 'rejected' }])
   expect(ends.late).toMatchObject({ end: 'source', error: { code: 'timeout' } })

@@ -1,3 +1,4 @@
+import { monotonicMs } from '@nebula/base'
 import type { RunEvent, StreamProgress } from '@nebula/runtime'
 import { progressBlock } from './progress-block.ts'
 import { bytesText, countText, printable } from './style.ts'
@@ -36,12 +37,12 @@ export function watchRun(options: { readonly quiet: boolean }): RunView {
   const begin = (event: Extract<RunEvent, { kind: 'planned' }>): void => {
     for (const { stream, reason } of event.prepared.restarted) say(`${printable(stream)} begins again: ${reason}`)
     if (event.prepared.resumed) say('going on with an interrupted run')
-    const began = performance.now()
+    const began = monotonicMs()
     const before = event.progress()
     let last = before
     const show = (): void => {
       const streams = event.progress()
-      const elapsedMs = performance.now() - began
+      const elapsedMs = monotonicMs() - began
       const total = progressLine(streams, elapsedMs, totals(before))
       if (!terminal) return say(total)
       const size = { columns: stderr.columns ?? 80, rows: stderr.rows ?? 24 }

@@ -1,3 +1,4 @@
+import { monotonicMs } from '@nebula/base'
 import type { Catalog, Context, DestinationDriver, Lifecycle, TargetRequest } from '@nebula/core'
 import type { Endpoint, Pipeline } from '@nebula/runtime'
 import { chooseStreams, definedStreams } from '@nebula/runtime'
@@ -107,9 +108,9 @@ async function answerOf(
   driver: Lifecycle,
   context: Context,
 ): Promise<Pick<CheckedEnd, 'reachable' | 'version' | 'latencyMs'>> {
-  const began = performance.now()
+  const began = monotonicMs()
   await driver.ping?.(context)
-  const latencyMs = Math.round((performance.now() - began) * 10) / 10
+  const latencyMs = Math.round((monotonicMs() - began) * 10) / 10
   const version = await driver.version?.(context)
   return {
     reachable: true,

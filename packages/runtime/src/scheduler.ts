@@ -35,8 +35,9 @@ interface Lane {
   readonly plan: StreamPlan
   readonly meter: StreamMeter
   readonly resumed: number
-  /** Stops the tasks of this stream. */
+  /** Stops the tasks of this stream, whose contexts it is in. */
   readonly stop: AbortController
+  readonly contexts: TaskContexts
   readonly partitions: readonly Partition[]
   left: number
   status: StreamStatus | undefined
@@ -88,22 +89,21 @@ export class Scheduler {
   }
 
   async #work(poolBytes: number): Promise<void> {
-    const { contexts, observer } = this.#input
+    const { observer, drain } = this.#input
     const pool = new BufferPool(poolBytes)
     for (let next = this.#queue.shift(); next; next = this.#queue.shift()) {
       const { lane, partition, order } = next
-      if (this.#input.drain?.aborted) break
+      if (drain?.aborted) break
       if (lane.status) continue
-      const signal = AbortSignal.any([contexts.source.signal, lane.stop.signal])
-      const source = { ...withSignal(contexts.source, signal), pool }
-      const destination = { ...withSignal(contexts.destination, signal), pool }
+      const source = { ...lane.contexts.source, pool }
+      const destination = { ...lane.contexts.destination, pool }
       try {
         await this.#task(lane, partition, order, { source, destination })
         lane.meter.partitionsDone++
         lane.left--
         if (lane.left === 0) await this.#finish(lane)
       } catch (error) {
-        if (!isDrained(error, signal, this.#input.drain)) await this.#fail(lane, error, partition)
+        if (!isDrained(error, source.signal, drain)) await this.#fail(lane, error, partition)
       }
     }
     observer.recorder.pool(pool.statistics.hits, pool.statistics.misses)
@@ -231,6 +231,10 @@ function createLane(
     meter,
     resumed: meter.counts.read,
     stop,
+    contexts: {
+      source: withSignal(contexts.source, stop.signal),
+      destination: withSignal(contexts.destination, stop.signal),
+    },
     partitions,
     left: partitions.length - done,
     status: prepared.finished.has(stream) ? 'finished_before' : undefined,

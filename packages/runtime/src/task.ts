@@ -1,5 +1,12 @@
-import type { RateLimiter, Retry, StreamMeter, TaskLimits, Trace } from '@nebula/base'
-import { addCounts as add, ByteQueue, NO_COUNTS as NOTHING, throwIfAborted, WatchedEnds } from '@nebula/base'
+import type { RateLimiter, Retry, StreamMeter, TaskLimits, TimedBatches, Trace } from '@nebula/base'
+import {
+  addCounts as add,
+  ByteQueue,
+  monotonicMs,
+  NO_COUNTS as NOTHING,
+  throwIfAborted,
+  WatchedEnds,
+} from '@nebula/base'
 import type {
   BatchLimits,
   Checkpoint,
@@ -156,14 +163,15 @@ class Attempt {
     const writer = ends.writer(await this.#ports.destination.writer(task, destination))
     const batches = this.#batches(ends)
     const queue = bufferBytes > 0 ? new ByteQueue<Held>(bufferBytes, (held) => held.bytes) : undefined
-    const reading = queue && fill(queue, batches)
+    const read = (): Promise<Held | undefined> => this.#read(batches, source)
+    const reading = queue && fill(queue, read, batches)
+    const path = { writer, transformer, isolate, context: destination }
     try {
-      for await (const held of this.#timed(queue ?? batches, queue)) {
-        await this.#move(held, { writer, transformer, isolate, context: destination })
-      }
+      await this.#moveAll(queue ? () => this.#take(queue) : read, path)
       await reading
       await this.#commit(writer, undefined)
     } catch (error) {
+      if (!queue) await batches.leave()
       ends.stopReading()
       this.#ports.meter.undone(this.#counts)
       this.#counts = NOTHING
@@ -211,38 +219,57 @@ class Attempt {
     return new Transformer({ transform, readSchema: read.schema, writeSchema: write.schema, facts, code, pool })
   }
 
-  /** The source's batches, no faster than it may give them. */
-  async *#batches(ends: WatchedEnds): AsyncGenerator<Held> {
-    const { partition, read: stream, run, batch: limits } = this.#task
+  /** What the source gives behind the last commit. */
+  #batches(ends: WatchedEnds): TimedBatches {
+    const { partition, read: stream, run, batch } = this.#task
     const snapshot = run.plan.snapshot === undefined ? {} : { snapshot: run.plan.snapshot }
     const from = this.last?.position === undefined ? {} : { from: this.last.position }
-    const { rate } = this.#ports.policies.source
+    const task = { partition, stream, batch, ...snapshot, ...from }
+    return ends.batches(() => this.#ports.source.read(task, ends.source))
+  }
+
+  /** The source's next batch, no sooner than it may give it; undefined behind the last. */
+  async #read(batches: TimedBatches, { signal }: Context): Promise<Held | undefined> {
+    let batch: RecordBatch | undefined
     try {
-      const batches = this.#ports.source.read({ partition, stream, batch: limits, ...snapshot, ...from }, ends.source)
-      for await (const batch of ends.batches(batches)) yield await paced(batch, rate, ends.source)
+      batch = await batches.next()
+      if (!batch) return undefined
+      const bytes = batch.byteLength
+      const paced = this.#ports.policies.source.rate.take(batch.rows, bytes, signal)
+      if (paced) await paced
+      return { batch, bytes }
     } catch (error) {
-      if (!ends.source.signal.aborted) this.failed = 'source'
+      batch?.release()
+      if (!signal.aborted) this.failed = 'source'
       throw error
     }
   }
 
-  /** The same batches, with the time spent waiting for each counted for the source. */
-  async *#timed(batches: AsyncIterable<Held>, queue: ByteQueue<Held> | undefined): AsyncIterable<Held> {
-    let began = performance.now()
-    for await (const held of batches) {
-      this.#ports.meter.waited('source', performance.now() - began)
-      if (queue) this.#ports.meter.recorder.buffered(this.#task.partition.stream, queue.bytes / this.#task.batch.bytes)
-      yield held
-      began = performance.now()
+  async #take(queue: ByteQueue<Held>): Promise<Held | undefined> {
+    const held = await queue.next()
+    const { partition, batch } = this.#task
+    this.#ports.meter.recorder.buffered(partition.stream, queue.bytes / batch.bytes)
+    return held
+  }
+
+  /** Moves what there is; the time spent waiting for it counts for the source. */
+  async #moveAll(next: () => Promise<Held | undefined>, path: Path): Promise<void> {
+    for (;;) {
+      const began = monotonicMs()
+      const held = await next()
+      if (!held) return
+      this.#ports.meter.waited('source', monotonicMs() - began)
+      await this.#move(held, path)
     }
   }
 
   async #move({ batch, bytes }: Held, { writer, transformer, isolate, context }: Path): Promise<void> {
     const { meter, policies } = this.#ports
-    const began = performance.now()
+    const began = monotonicMs()
     try {
       throwIfAborted(context.signal)
-      await policies.destination.rate.take(batch.rows, bytes, context.signal)
+      const paced = policies.destination.rate.take(batch.rows, bytes, context.signal)
+      if (paced) await paced
       const ready = transformer ? transformer.apply(batch) : batch
       const refused = isolate
         ? await writeIsolated(writer, ready, 0, ready.rows)
@@ -260,7 +287,7 @@ class Attempt {
       await this.#keep(ready, rejected)
       if (transformer) ready.release()
     } finally {
-      meter.waited('destination', performance.now() - began)
+      meter.waited('destination', monotonicMs() - began)
       batch.release()
     }
     if (batch.position === undefined) return
@@ -301,7 +328,7 @@ class Attempt {
   async #commit(writer: Writer, behind: RecordBatch | undefined): Promise<void> {
     const { partition } = this.#task
     const { deadLetters, meter, state, trace } = this.#ports
-    const began = performance.now()
+    const began = monotonicMs()
     const sequence = (this.last?.sequence ?? 0) + 1
     await deadLetters.store(this.#task.write, partition.id, sequence, this.#letters)
     const counts = add(this.last?.counts ?? NOTHING, this.#counts, 1)
@@ -319,7 +346,7 @@ class Attempt {
     this.#pending = undefined
     await state?.commit(checkpoint)
     meter.committed(this.#counts)
-    meter.waited('destination', performance.now() - began)
+    meter.waited('destination', monotonicMs() - began)
     this.last = checkpoint
     this.#counts = NOTHING
     this.#letters = []
@@ -335,30 +362,23 @@ async function abortWriter(writer: Writer, reason: unknown, { logger }: Context)
   }
 }
 
-async function paced(batch: RecordBatch, rate: RateLimiter, { signal }: Context): Promise<Held> {
-  try {
-    const bytes = batch.byteLength
-    await rate.take(batch.rows, bytes, signal)
-    return { batch, bytes }
-  } catch (error) {
-    batch.release()
-    throw error
-  }
-}
-
 /** Reads ahead of the writer. Never rejects: an error travels through the queue. */
-async function fill(queue: ByteQueue<Held>, batches: AsyncIterable<Held>): Promise<void> {
+async function fill(
+  queue: ByteQueue<Held>,
+  read: () => Promise<Held | undefined>,
+  batches: TimedBatches,
+): Promise<void> {
   try {
-    for await (const held of batches) {
-      try {
-        await queue.push(held)
-      } catch (error) {
-        held.batch.release()
+    for (let held = await read(); held; held = await read()) {
+      const { batch } = held
+      await queue.push(held).catch((error: unknown) => {
+        batch.release()
         throw error
-      }
+      })
     }
     queue.end()
   } catch (error) {
+    await batches.leave()
     queue.fail(error)
   }
 }

@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os'
-import { createContext, Managed } from '@nebula/base'
+import { createContext, Managed, monotonicMs } from '@nebula/base'
 import type { Catalog, Logger, Plan, ReadBack, ReadStream, SourceDriver } from '@nebula/core'
 import { ERROR_CODES, NebulaError, toNebulaError } from '@nebula/core'
 import type { AgreedStream, OpenPipeline, Pipeline } from '@nebula/runtime'
@@ -133,7 +133,7 @@ async function verifyStream(
   pair: Pair | undefined,
   task: StreamTask,
 ): Promise<StreamVerification> {
-  const began = performance.now()
+  const began = monotonicMs()
   const { request, target } = agreed
   const facts = {
     stream: request.stream,
@@ -142,7 +142,7 @@ async function verifyStream(
     key: pair?.key ?? [],
     uncompared: pair?.uncompared ?? [],
   }
-  const seconds = (): number => (performance.now() - began) / 1000
+  const seconds = (): number => (monotonicMs() - began) / 1000
   try {
     const { comparison, ...rest } = await comparePair(agreed, pair, task)
     const { missing, extra, changed, differing } = comparison
