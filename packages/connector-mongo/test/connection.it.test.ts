@@ -64,7 +64,7 @@ describe('a connection that cannot be made', () => {
     const connections = (): Promise<number> => promisify(silent.getConnections.bind(silent))()
     const { port } = silent.address() as AddressInfo
     // The driver keeps a connection whose greeting is not answered until its time is over.
-    const timeouts = { connection: '2s' }
+    const timeouts = { connection: '500ms' }
     const config = MongoConfig.parse({ url: `mongodb://127.0.0.1:${port}/d`, timeouts })
     const one = new MongoEnd(config)
     const opened = failure(one.open(createContext({ signal: stop.signal, config })))

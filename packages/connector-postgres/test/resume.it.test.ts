@@ -112,81 +112,86 @@ describe('PostgreSQL 18, with a filter', () => {
   })
 })
 
+type Change = (db: Database, boundary: number) => Promise<unknown>
+
+const KEPT: readonly (readonly [what: string, change: Change])[] = [
+  ['nothing', async () => {}],
+  ['a vacuum', (db) => db.query('VACUUM FREEZE t')],
+  ['an update behind the committed pages', (db, id) => db.query('UPDATE t SET v = v WHERE id > $1', [id + 100])],
+  ['a delete behind the committed pages', (db, id) => db.query('DELETE FROM t WHERE id > $1', [id + 100])],
+  [
+    'rows added at the end',
+    (db) => db.query(`INSERT INTO t SELECT g, repeat('x', 1000) FROM generate_series(1001, 1200) g`),
+  ],
+  [
+    'an update that was rolled back',
+    async (db) => {
+      await db.query('BEGIN')
+      await db.query('DELETE FROM t')
+      await db.query('ROLLBACK')
+    },
+  ],
+  ['rows locked', (db) => db.query('SELECT * FROM t FOR UPDATE')],
+]
+
+const BEGUN_AGAIN: readonly (readonly [what: string, change: Change, reason: RegExp])[] = [
+  [
+    'an insert between them',
+    async (db) => {
+      await db.query('DELETE FROM t WHERE id = 3')
+      await db.query('VACUUM t')
+      await db.query(`INSERT INTO t VALUES (5000, repeat('y', 1000))`)
+    },
+    /changed/,
+  ],
+  ['an update', (db) => db.query(`UPDATE t SET v = 'new' WHERE id = 2`), /changed|gone/],
+  ['a delete', (db) => db.query('DELETE FROM t WHERE id = 2'), /gone/],
+  [
+    'an update in a savepoint',
+    async (db) => {
+      await db.query('BEGIN')
+      await db.query('SELECT txid_current()')
+      await db.query('SAVEPOINT s')
+      await db.query(`UPDATE t SET v = v || 'y' WHERE id < 4`)
+      await db.query('RELEASE s')
+      await db.query('COMMIT')
+    },
+    /changed|gone/,
+  ],
+  ['a row that moved behind them', (db) => db.query(`UPDATE t SET v = repeat('z', 3000) WHERE id = 1`), /changed|gone/],
+  ['VACUUM FULL', (db) => db.query('VACUUM FULL t'), /rewritten/],
+  ['TRUNCATE', (db) => db.query('TRUNCATE t'), /truncated/],
+  [
+    'TRUNCATE and the same rows',
+    async (db) => {
+      await db.query('CREATE TABLE copy AS TABLE t')
+      await db.query('TRUNCATE t')
+      await db.query('INSERT INTO t SELECT * FROM copy ORDER BY id')
+    },
+    /truncated/,
+  ],
+  ['another type', (db) => db.query('ALTER TABLE t ALTER v TYPE varchar(2000)'), /altered/],
+  ['another column', (db) => db.query('ALTER TABLE t ADD w int4'), /altered/],
+  [
+    'another table of that name',
+    async (db) => {
+      await db.query('ALTER TABLE t RENAME TO u')
+      await db.query('CREATE TABLE t (LIKE u INCLUDING ALL)')
+      await db.query('INSERT INTO t SELECT * FROM u ORDER BY id')
+    },
+    /altered/,
+  ],
+]
+
 describe.each(['18', '14'] as const)('PostgreSQL %s', (version) => {
-  test.each<[string, (db: Database, boundary: number) => Promise<unknown>]>([
-    ['nothing', async () => {}],
-    ['a vacuum', (db) => db.query('VACUUM FREEZE t')],
-    ['an update behind the committed pages', (db, id) => db.query('UPDATE t SET v = v WHERE id > $1', [id + 100])],
-    ['a delete behind the committed pages', (db, id) => db.query('DELETE FROM t WHERE id > $1', [id + 100])],
-    [
-      'rows added at the end',
-      (db) => db.query(`INSERT INTO t SELECT g, repeat('x', 1000) FROM generate_series(1001, 1200) g`),
-    ],
-    [
-      'an update that was rolled back',
-      async (db) => {
-        await db.query('BEGIN')
-        await db.query('DELETE FROM t')
-        await db.query('ROLLBACK')
-      },
-    ],
-    ['rows locked', (db) => db.query('SELECT * FROM t FOR UPDATE')],
-  ])('keeps what was read after %s', async (_, change) => {
+  // What a version tells of rows and transactions is asked of both; what is made of it, of one.
+  const [kept, begunAgain] = version === '18' ? [KEPT, BEGUN_AGAIN] : [KEPT.slice(0, 2), BEGUN_AGAIN.slice(0, 4)]
+
+  test.each(kept)('keeps what was read after %s', async (_, change) => {
     expect(await interrupted(version, change)).toEqual([])
   })
 
-  test.each<[string, (db: Database, boundary: number) => Promise<unknown>, RegExp]>([
-    [
-      'an insert between them',
-      async (db) => {
-        await db.query('DELETE FROM t WHERE id = 3')
-        await db.query('VACUUM t')
-        await db.query(`INSERT INTO t VALUES (5000, repeat('y', 1000))`)
-      },
-      /changed/,
-    ],
-    ['an update', (db) => db.query(`UPDATE t SET v = 'new' WHERE id = 2`), /changed|gone/],
-    ['a delete', (db) => db.query('DELETE FROM t WHERE id = 2'), /gone/],
-    [
-      'an update in a savepoint',
-      async (db) => {
-        await db.query('BEGIN')
-        await db.query('SELECT txid_current()')
-        await db.query('SAVEPOINT s')
-        await db.query(`UPDATE t SET v = v || 'y' WHERE id < 4`)
-        await db.query('RELEASE s')
-        await db.query('COMMIT')
-      },
-      /changed|gone/,
-    ],
-    [
-      'a row that moved behind them',
-      (db) => db.query(`UPDATE t SET v = repeat('z', 3000) WHERE id = 1`),
-      /changed|gone/,
-    ],
-    ['VACUUM FULL', (db) => db.query('VACUUM FULL t'), /rewritten/],
-    ['TRUNCATE', (db) => db.query('TRUNCATE t'), /truncated/],
-    [
-      'TRUNCATE and the same rows',
-      async (db) => {
-        await db.query('CREATE TABLE copy AS TABLE t')
-        await db.query('TRUNCATE t')
-        await db.query('INSERT INTO t SELECT * FROM copy ORDER BY id')
-      },
-      /truncated/,
-    ],
-    ['another type', (db) => db.query('ALTER TABLE t ALTER v TYPE varchar(2000)'), /altered/],
-    ['another column', (db) => db.query('ALTER TABLE t ADD w int4'), /altered/],
-    [
-      'another table of that name',
-      async (db) => {
-        await db.query('ALTER TABLE t RENAME TO u')
-        await db.query('CREATE TABLE t (LIKE u INCLUDING ALL)')
-        await db.query('INSERT INTO t SELECT * FROM u ORDER BY id')
-      },
-      /altered/,
-    ],
-  ])('begins again after %s', async (_, change, reason) => {
+  test.each(begunAgain)('begins again after %s', async (_, change, reason) => {
     const [restart] = await interrupted(version, change)
     expect(restart?.stream).toBe('public.t')
     expect(restart?.reason).toMatch(reason)

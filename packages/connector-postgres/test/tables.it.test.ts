@@ -85,25 +85,15 @@ describe.each(['18', '14'] as const)('PostgreSQL %s', (version) => {
     expect(rows).toEqual([1])
   })
 
-  // That many columns are a check of the suite on both, so only their bytes are left to look at.
-  test.for(version === '18' ? [1600] : [])(
-    '%i columns, and a row of 5 MB columns, and a row of 5 MB',
-    async (count) => {
-      const columns = Array.from({ length: count }, (_, i) => `c${i} bool`)
-      const rows = await roundTrip(
-        ['public.wide', 'public.big'],
-        [
-          `CREATE TABLE wide (${columns.join(', ')})`,
-          `INSERT INTO wide (c0, c1599) VALUES (true, false), (NULL, NULL)`,
-          'CREATE TABLE big (id int4, v text)',
-          `INSERT INTO big VALUES (1, 'a'), (2, repeat('x', 5000000)), (3, 'b')`,
-        ],
-        (name) =>
-          name === 'public.big' ? 'SELECT id, length(v), md5(v) FROM big' : 'SELECT c0, c800, c1599 FROM wide',
-      )
-      expect(rows).toEqual([2, 3])
-    },
-  )
+  // 1,600 columns are a check of the suite.
+  test('a row of 5 MB', async () => {
+    const rows = await roundTrip(
+      ['public.big'],
+      ['CREATE TABLE big (id int4, v text)', `INSERT INTO big VALUES (1, 'a'), (2, repeat('x', 5000000)), (3, 'b')`],
+      () => 'SELECT id, length(v), md5(v) FROM big',
+    )
+    expect(rows).toEqual([3])
+  })
 
   test('identity and generated columns', async () => {
     const seed = [
