@@ -81,12 +81,12 @@ function integer(option: string, text: string | undefined): number | undefined {
 async function certifyAll({ full, kills, routes, seed }: Wish): Promise<boolean> {
   const began = performance.now()
   await using stack = new AsyncDisposableStack()
-  const servers = await startServers(routes, stack)
+  const lanes = await startServers(routes, stack)
   const save = full ? writeFindings : () => {}
   const done: Findings[] = []
   let failures = 0
   const queue = [...routes]
-  const work = async (): Promise<void> => {
+  const work = async (servers: Servers): Promise<void> => {
     for (let route = queue.shift(); route; route = queue.shift()) {
       const started = performance.now()
       const found = (full && readFindings(route, seed)) || newFindings(route, seed ?? chooseSeed())
@@ -102,8 +102,8 @@ async function certifyAll({ full, kills, routes, seed }: Wish): Promise<boolean>
       }
     }
   }
-  await Promise.all(Array.from({ length: LANES }, work))
-  for (const found of full ? done : []) await conclude(found, servers)
+  await Promise.all(lanes.map(work))
+  for (const found of full ? done : []) await conclude(found, lanes[0] ?? {})
   const bad = failures + done.filter((found) => !isSound(found)).length
   const seconds = ((performance.now() - began) / 1000).toFixed(0)
   console.log(`${routes.length} routes, ${bad} of them unsound, in ${seconds} s`)
@@ -115,22 +115,25 @@ function usualKills({ from, to }: Route, full: boolean): number {
   return [from, to].includes('mongo') ? FULL_MONGO_KILLS : FULL_KILLS
 }
 
-/** Those that the routes need; they stop with the stack. The stand-in for MongoDB would keep all that ever was in its oplog. */
-async function startServers(routes: readonly Route[], stack: AsyncDisposableStack): Promise<Servers> {
+/**
+ * Those that the routes need, for each lane; they stop with the stack. The stand-in for MongoDB would keep all that ever
+ * was in its oplog.
+ */
+async function startServers(routes: readonly Route[], stack: AsyncDisposableStack): Promise<readonly Servers[]> {
   process.env['_JAVA_OPTIONS'] ??= '-Dstandin.nooplog=true'
   const started = async <T extends { stop(): Promise<void> }>(server: Promise<T>): Promise<T> =>
     stack.adopt(await server, (running) => running.stop())
   const needs = (end: SceneConnector): boolean => routes.some(({ from, to }) => from === end || to === end)
   const quiet = { flags: ['-c', 'log_connections=off'] }
-  return {
-    ...(needs('postgres')
-      ? { postgres: { sound: await started(postgres()), mortal: await started(postgres(quiet)) } }
-      : {}),
-    ...(needs('mongo')
-      ? { mongo: { sound: await started(mongo()), mortal: await started(mongo({ own: true })) } }
-      : {}),
-    alone: oneAtATime(),
+  const sound = {
+    postgres: needs('postgres') ? await started(postgres()) : undefined,
+    mongo: needs('mongo') ? await started(mongo()) : undefined,
   }
+  const lane = async (): Promise<Servers> => ({
+    ...(sound.postgres ? { postgres: { sound: sound.postgres, mortal: await started(postgres(quiet)) } } : {}),
+    ...(sound.mongo ? { mongo: { sound: sound.mongo, mortal: await started(mongo({ own: true })) } } : {}),
+  })
+  return Promise.all(Array.from({ length: Math.min(LANES, routes.length) }, lane))
 }
 
 /** Benchmarks by itself, and writes the certificate. */
@@ -143,16 +146,6 @@ async function conclude(found: Findings, servers: Servers): Promise<void> {
   mkdirSync(dirname(path), { recursive: true })
   writeFileSync(path, certificate(found))
   console.log(`wrote ${certificatePath(found.route)}`)
-}
-
-/** Runs each work when the one before has ended. */
-function oneAtATime(): Servers['alone'] {
-  let last: Promise<unknown> = Promise.resolve()
-  return (work) => {
-    const next = last.then(work, work)
-    last = next.catch(() => {})
-    return next
-  }
 }
 
 try {

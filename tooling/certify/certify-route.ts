@@ -26,7 +26,7 @@ const program = (path: string): Program => ({ command: [process.execPath, path],
 const nebula = program(join(root, 'packages', 'cli', 'dist', 'bin.js'))
 const child = program(CRASH_CHILD)
 
-/** A server that is never killed, and one that is: faults of it happen one after the other. */
+/** A server that is never killed, which others may use too, and one that is. */
 interface Pair<T> {
   readonly sound: T
   readonly mortal: T
@@ -35,8 +35,6 @@ interface Pair<T> {
 export interface Servers {
   readonly postgres?: Pair<PostgresServer>
   readonly mongo?: Pair<MongoServer>
-  /** Runs work that may kill the mortal servers. */
-  alone<T>(work: () => Promise<T>): Promise<T>
 }
 
 /** What is asked of a route. */
@@ -70,7 +68,9 @@ export async function certifyRoute(found: Findings, effort: Effort, servers: Ser
   for (const fault of faultsOf(route)) {
     if (found.faults[fault.name] !== undefined) continue
     const ground = { servers: groundOf(servers), scenes: { nebula } }
-    const { skipped } = await servers.alone(() => fault.survive(route, ground))
+    const { skipped } = await fault.survive(route, ground).catch((cause: Error) => {
+      throw new Error(`${fault.name}: ${cause.message}`, { cause })
+    })
     found.faults[fault.name] = skipped === undefined ? 'survived' : `not tried: ${skipped}`
     save(found)
   }

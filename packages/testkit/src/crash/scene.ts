@@ -177,10 +177,15 @@ export class Scene implements AsyncDisposable {
   /** The same command again: it ends well, with every row at its place once, and nothing else is left. */
   async rerun(settings: SceneSettings = {}): Promise<SceneRun> {
     const outcome = await this.runHere(settings)
+    await this.expectWhole(outcome)
+    return outcome
+  }
+
+  /** The run ended well, with every row at its place once, and nothing else is left. */
+  async expectWhole(outcome: SceneRun): Promise<void> {
     this.expectDone(outcome)
     await this.expectSame()
     await this.expectNothingLeft()
-    return outcome
   }
 
   expectDone({ code, failure, stderr }: SceneRun): void {
