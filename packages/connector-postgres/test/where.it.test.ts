@@ -138,8 +138,8 @@ const idsOf = (batch: RecordBatch): number[] =>
   Array.from({ length: batch.rows }, (_, row) => batch.record(row).get('id') as number)
 
 describe.each([
-  ['18', 600],
-  ['14', 300],
+  ['18', 400],
+  ['14', 100],
 ] as const)('PostgreSQL %s and the runtime', (version, numRuns) => {
   test('leave out the same rows, whatever the condition', async () => {
     await using db = await tableOf(version)

@@ -21,7 +21,7 @@ import { within } from '../within.ts'
 const TABLE = sampleTable('faulty', 2_000, 100)
 const BATCH_ROWS = 250
 /** Places in the stream of bytes, one way, at which a connection is cut. */
-const CUTS = 4
+const CUTS = 3
 /** For everything that has a limit; a system that does not answer is given up after it. */
 const LIMIT_MS = 300
 /** By then whoever waits has passed every limit that there is, one after the other. */
