@@ -23,6 +23,9 @@ import { PostgresConfig } from '../src/config.ts'
 import { PostgresDestination } from '../src/destination.ts'
 import { PostgresSource } from '../src/source.ts'
 
+/** Whose tables, targets and interrupted reads are tested one by one. The suite certifies both in either form. */
+export const VERSIONS: readonly ('14' | '18')[] = process.env['NEBULA_FULL'] === '1' ? ['18', '14'] : ['18']
+
 /** The password of the role that tests log in with; nobody else knows it, for the server may be the user's own. */
 export const PASSWORD = `cert/S3cret&${randomBytes(9).toString('hex')}`
 

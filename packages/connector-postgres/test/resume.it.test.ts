@@ -1,7 +1,7 @@
 import type { CommittedPartition, ReadStream, StreamRequest } from '@nebula/core'
 import { bindCondition, parseCondition } from '@nebula/core'
 import { describe, expect, inject, test } from 'vitest'
-import { Database, NOWHERE, previousOf, Route } from './harness.ts'
+import { Database, NOWHERE, previousOf, Route, VERSIONS } from './harness.ts'
 
 const SEED = [
   `CREATE TABLE t (id int4 PRIMARY KEY, v text) WITH (autovacuum_enabled = off)`,
@@ -183,15 +183,12 @@ const BEGUN_AGAIN: readonly (readonly [what: string, change: Change, reason: Reg
   ],
 ]
 
-describe.each(['18', '14'] as const)('PostgreSQL %s', (version) => {
-  // What a version tells of rows and transactions is asked of both; what is made of it, of one.
-  const [kept, begunAgain] = version === '18' ? [KEPT, BEGUN_AGAIN] : [KEPT.slice(0, 2), BEGUN_AGAIN.slice(0, 4)]
-
-  test.each(kept)('keeps what was read after %s', async (_, change) => {
+describe.each(VERSIONS)('PostgreSQL %s', (version) => {
+  test.each(KEPT)('keeps what was read after %s', async (_, change) => {
     expect(await interrupted(version, change)).toEqual([])
   })
 
-  test.each(begunAgain)('begins again after %s', async (_, change, reason) => {
+  test.each(BEGUN_AGAIN)('begins again after %s', async (_, change, reason) => {
     const [restart] = await interrupted(version, change)
     expect(restart?.stream).toBe('public.t')
     expect(restart?.reason).toMatch(reason)

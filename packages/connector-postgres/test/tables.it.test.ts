@@ -1,7 +1,7 @@
 import { describe, expect, inject, test } from 'vitest'
-import { codeOf, Database, NOWHERE, Route } from './harness.ts'
+import { codeOf, Database, NOWHERE, Route, VERSIONS } from './harness.ts'
 
-describe.each(['18', '14'] as const)('PostgreSQL %s', (version) => {
+describe.each(VERSIONS)('PostgreSQL %s', (version) => {
   const server = inject('postgres')[version]
 
   /** Moves tables as they are and as columns, and compares the text of all rows. Returns their number. */

@@ -1,12 +1,12 @@
 import type { Field } from '@nebula/core'
 import { describe, expect, inject, test } from 'vitest'
-import { codeOf, Database, Route } from './harness.ts'
+import { codeOf, Database, Route, VERSIONS } from './harness.ts'
 
 /** A column as it comes from another system. */
 const foreign = (fields: readonly Field[]): Field[] =>
   fields.map(({ name, type, nullable }) => ({ name, type, nullable }))
 
-/** What somebody may add to a table that a run made. The catalogs that tell of it are the same in all versions. */
+/** What somebody may add to a table that a run made. */
 const ATTACHED = [
   'COMMENT ON TABLE bare IS $$mine$$',
   'COMMENT ON COLUMN bare.id IS $$mine$$',
@@ -26,7 +26,7 @@ const ATTACHED = [
   'ALTER TABLE bare ALTER v SET STATISTICS 5',
 ]
 
-describe.each(['18', '14'] as const)('PostgreSQL %s', (version) => {
+describe.each(VERSIONS)('PostgreSQL %s', (version) => {
   const server = inject('postgres')[version]
 
   test('what is attached to a target stays, and its rows are replaced', async () => {
@@ -65,7 +65,7 @@ describe.each(['18', '14'] as const)('PostgreSQL %s', (version) => {
     }
     const [before, after] = await refilled('nothing_attached', 'SELECT')
     expect(after).not.toEqual(before)
-    for (const [i, attach] of (version === '18' ? ATTACHED : [ATTACHED[0] ?? '']).entries()) {
+    for (const [i, attach] of ATTACHED.entries()) {
       const [standing, refilledOne] = await refilled(`attached_${i}`, attach)
       expect([attach, refilledOne]).toEqual([attach, standing])
     }
