@@ -15,8 +15,6 @@ describe.each(TEXT_TYPES.filter(([type]) => type.kind !== 'json'))('%o', (type, 
         expect(found.rows ?? kept).toEqual(kept)
         expect(found.rejected.length).toBe(list.length - from - kept.length)
       }),
-      // Another seed, once in many runs, has a value in which this and the encoder differ: not yet understood.
-      { seed: 42 },
     )
   })
 })
