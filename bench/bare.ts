@@ -23,13 +23,9 @@ const TASK_BYTES = 16_000_000
 const [mode = '', route = '', folder = ''] = process.argv.slice(2)
 
 // As the routes of the benchmark have it.
-const table = route === 'csv-csv' ? 'typed' : 'lineitem'
-const types = Object.fromEntries(
-  Object.entries(route === 'csv-csv' ? TYPED_CSV_TYPES : LINEITEM_TYPES).map(([name, type]) => [
-    name,
-    parseType(type) ?? utf8,
-  ]),
-)
+const [table, declared] =
+  route === 'csv-csv' ? (['typed', TYPED_CSV_TYPES] as const) : (['lineitem', LINEITEM_TYPES] as const)
+const types = Object.fromEntries(Object.entries(declared).map(([name, type]) => [name, parseType(type) ?? utf8]))
 
 async function endpoint(system: string | undefined, database: string, path: string): Promise<Endpoint> {
   const keys =
