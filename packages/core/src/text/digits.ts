@@ -2,8 +2,8 @@
 export const POWERS_OF_TEN: Float64Array = Float64Array.from({ length: 23 }, (_, i) => Number(`1e${i}`))
 
 /**
- * A view of bytes: four digits are read and judged, or written, at once. Functions on the hot path take and return
- * 32-bit integers only: a double that crosses a call that the compiler does not inline is allocated.
+ * A view of the same bytes, to read and write words of them. Functions on the hot path take and return 32-bit integers
+ * only: a double that crosses a call that the compiler does not inline is allocated.
  */
 export function viewOf(data: Uint8Array): DataView {
   return new DataView(data.buffer, data.byteOffset, data.byteLength)

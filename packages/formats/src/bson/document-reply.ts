@@ -1,5 +1,5 @@
 import type { BatchLimits, BufferPool } from '@nebula/core'
-import { NebulaError } from '@nebula/core'
+import { NebulaError, viewOf } from '@nebula/core'
 import type { ReadDocuments } from './document-batches.ts'
 
 /** Documents as a server sends them: whatever lies between, `rows` of them begin at `starts` of `data`. */
@@ -78,8 +78,4 @@ export function copyDocuments(
     offsets[row - from + 1] = at
   }
   return { data: copy, offsets, rows: to - from, release: () => pool.give(copy) }
-}
-
-function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {
-  return new DataView(buffer, byteOffset, byteLength)
 }

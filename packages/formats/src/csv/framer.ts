@@ -1,9 +1,11 @@
 import type { BufferPool } from '@nebula/core'
+import { viewOf } from '@nebula/core'
 import type { CsvDialect } from './dialect.ts'
 import { CR, LF } from './dialect.ts'
+import { findByte, findControl, firstFound, fourTimes } from './words.ts'
 
-/** Bytes behind `to` that a window needs: a line end and a quote stop the loops there. */
-export const SENTINELS = 2
+/** Bytes behind `to` that a window needs: a line end and a quote stop the loops there, which read words of four bytes. */
+export const SENTINELS = 5
 
 /** The bytes to frame: `data[from] .. data[to]`. What lies behind `to` is overwritten. */
 export interface Window {
@@ -56,9 +58,9 @@ export class CsvFramer {
   readonly #dialect: CsvDialect
   readonly #columns: number
   readonly #pool: BufferPool
-  /** Every other byte above it is text. */
-  readonly #highest: number
   #data: Uint8Array = EMPTY
+  /** Of `#data`. */
+  #view = viewOf(EMPTY)
   #to = 0
   #final = false
   /** Where the next unescaped field goes. */
@@ -74,12 +76,12 @@ export class CsvFramer {
     this.#dialect = dialect
     this.#columns = columns
     this.#pool = pool
-    this.#highest = Math.max(dialect.delimiter, dialect.quote, CR)
   }
 
   /** Frames records from `window.from` on; the previous frame is lost. */
   frame(window: Window): FrameEnd {
     const { data, from, to, final } = window
+    if (this.#data !== data) this.#view = viewOf(data)
     this.#data = data
     this.#to = to
     this.#final = final
@@ -161,7 +163,6 @@ export class CsvFramer {
     const data = this.#data
     const columns = this.#columns
     const { delimiter, quote } = this.#dialect
-    const highest = this.#highest
     const hasNulls = this.#dialect.nulls.length > 0
     let at = begin
     let field = 0
@@ -176,7 +177,8 @@ export class CsvFramer {
         end = this.#end
         byte = data[at] as number
       } else {
-        while (byte > highest || (byte !== delimiter && byte !== LF && byte !== CR)) byte = data[++at] as number
+        at = this.#textEnd(at)
+        byte = data[at] as number
         end = at
         if (at === start || (hasNulls && this.#isNull(start, at))) start = -1
       }
@@ -190,6 +192,25 @@ export class CsvFramer {
     }
     this.#fields = this.#damage === '' ? field : DAMAGED
     return at
+  }
+
+  /** The first delimiter or line end from `at` on. Words in which neither can be are passed over whole. */
+  #textEnd(at: number): number {
+    const data = this.#data
+    const view = this.#view
+    const { delimiter } = this.#dialect
+    const delimiters = fourTimes(delimiter)
+    for (;;) {
+      const word = view.getInt32(at, true)
+      const found = findByte(word, delimiters) | findControl(word)
+      if (found === 0) at += 4
+      else {
+        at += firstFound(found)
+        const byte = data[at] as number
+        if (byte === delimiter || byte === LF || byte === CR) return at
+        at++
+      }
+    }
   }
 
   /** Behind the line end at `at`. */

@@ -1,8 +1,9 @@
 import type { BufferPool, Column, Kind, LogicalType, RecordBatch, Schema } from '@nebula/core'
-import { BytesBuilder, formatColumn, utf8 } from '@nebula/core'
+import { BytesBuilder, formatColumn, utf8, viewOf } from '@nebula/core'
 import type { FormatWriter } from '../format.ts'
 import type { CsvDialect } from './dialect.ts'
 import { CR, LF } from './dialect.ts'
+import { findByte, findControl, fourTimes } from './words.ts'
 
 /** Rows and bytes that are formatted at a time, so that the texts are still in the cache when rows are put together. */
 const SLICE_ROWS = 1024
@@ -19,7 +20,7 @@ const PLAIN_BYTES = /[\w+\-.:/\\ ]/
 interface Texts {
   offsets: Int32Array
   data: Uint8Array
-  /** Of `data`: texts are copied four bytes at a time, where three more can be read behind them. */
+  /** Of `data`. */
   view: DataView
   validity: Uint8Array | null
   /** The row of `offsets` and `validity` that is the first of the slice. */
@@ -30,6 +31,10 @@ interface Texts {
   readonly first: boolean
   /** A text may be a marker: see `#isMarker`. */
   readonly marked: boolean
+  /** For each row of the slice 1 when its field needs quotes; empty where all are plain. */
+  readonly quoted: Uint8Array
+  /** One of the slice needs quotes. */
+  anyQuoted: boolean
   readonly builder: BytesBuilder
 }
 
@@ -44,8 +49,8 @@ export class CsvWriter implements FormatWriter {
   #texts: readonly Texts[]
   /** 1 for bytes that need quotes around them. */
   readonly #special = new Uint8Array(256)
-  /** In each byte: one more than the highest of them. */
-  readonly #bound: number
+  /** Of each row of the slice: its size, then where its next byte goes. */
+  readonly #places = new Int32Array(SLICE_ROWS)
   /** At the begin of the file, where a byte order mark would be taken for one. */
   #atBegin: boolean
   #out: Uint8Array
@@ -56,7 +61,6 @@ export class CsvWriter implements FormatWriter {
     this.#dialect = dialect
     this.#pool = pool
     for (const byte of [dialect.delimiter, dialect.quote, CR, LF]) this.#special[byte] = 1
-    this.#bound = ((Math.max(dialect.delimiter, dialect.quote, CR) + 1) * 0x01010101) | 0
     this.#out = pool.take(SLICE_BYTES)
     this.#view = viewOf(this.#out)
     this.#atBegin = true
@@ -99,83 +103,134 @@ export class CsvWriter implements FormatWriter {
     })
   }
 
-  /** Appends `rows` rows of the texts at hand. */
+  /** Appends `rows` rows of the texts at hand: measures their fields, then puts them in place, column by column. */
   #assemble(rows: number): void {
-    const { delimiter, newline } = this.#dialect
+    const { newline } = this.#dialect
     const texts = this.#texts
-    const width = texts.length
-    this.#ensure(this.#worst(rows))
-    const out = this.#out
-    let at = this.#size
+    const places = this.#places
+    places.fill(Math.max(0, texts.length - 1) + newline.length, 0, rows)
+    for (const column of texts) this.#measure(column, rows)
+    let end = this.#size
     for (let row = 0; row < rows; row++) {
-      for (let c = 0; c < width; c++) {
-        const column = texts[c] as Texts
-        const { offsets } = column
-        const index = column.base + row
-        const from = offsets[index] as number
-        const to = offsets[index + 1] as number
-        at = column.plain ? this.#copy(column, from, to, at) : this.#text(column, index, at)
-        out[at++] = delimiter
+      const size = places[row] as number
+      places[row] = end
+      end += size
+    }
+    this.#ensure(end)
+    for (const column of texts) this.#place(column, rows)
+    this.#endLines(rows)
+    this.#size = end
+  }
+
+  /** Adds the bytes of each field of a column to `places`, and finds the fields that need quotes. */
+  #measure(column: Texts, rows: number): void {
+    const { offsets, base, plain, quoted } = column
+    const places = this.#places
+    let from = offsets[base] as number
+    const suspect = !plain && (column.marked || this.#isSpecial(column, from, offsets[base + rows] as number))
+    column.anyQuoted = false
+    for (let row = 0; row < rows; row++) {
+      const to = offsets[base + row + 1] as number
+      let size = to - from
+      if (!plain) {
+        const needed = size === 0 ? isValid(column, base + row) : suspect && this.#needsQuotes(column, from, to)
+        quoted[row] = needed ? 1 : 0
+        if (needed) {
+          column.anyQuoted = true
+          size = this.#quotedSize(column, from, to)
+        }
       }
-      if (width > 0) at--
-      for (let i = 0; i < newline.length; i++) out[at++] = newline[i] as number
+      places[row] = (places[row] as number) + size
+      from = to
     }
-    this.#size = at
   }
 
-  /** Copies bytes of a column to `at`; returns where they end. Up to three bytes behind are overwritten. */
-  #copy({ view, data }: Texts, from: number, to: number, at: number): number {
-    const out = this.#view
-    const end = at + to - from
-    if (to + 3 <= data.length) for (; from < to; from += 4, at += 4) out.setInt32(at, view.getInt32(from, true), true)
-    else this.#out.set(data.subarray(from, to), at)
-    return end
-  }
-
-  /** Bytes that the slice at hand may take: every byte doubled, every field in quotes, and what `#copy` overwrites. */
-  #worst(rows: number): number {
-    let bytes = rows * this.#dialect.newline.length + 4
-    for (const { offsets, base, plain } of this.#texts) {
-      const size = (offsets[base + rows] as number) - (offsets[base] as number)
-      bytes += (plain ? size : size * 2) + 3 * rows
+  /** Writes the fields of a column to `places`, which then lie behind them. */
+  #place(column: Texts, rows: number): void {
+    const { offsets, base, view, first, anyQuoted, quoted } = column
+    const { delimiter } = this.#dialect
+    const places = this.#places
+    const out = this.#out
+    let from = offsets[base] as number
+    for (let row = 0; row < rows; row++) {
+      const to = offsets[base + row + 1] as number
+      let at = places[row] as number
+      if (!first) out[at++] = delimiter
+      if (anyQuoted && quoted[row] === 1) at = this.#quote(column, from, to, at)
+      else {
+        this.#copy(view, from, to - from, at)
+        at += to - from
+      }
+      places[row] = at
+      from = to
     }
-    return bytes
   }
 
-  /** Writes one value of a column that may need quotes at `at`; returns where it ends. */
-  #text(column: Texts, row: number, at: number): number {
-    const { offsets } = column
-    const from = offsets[row] as number
-    const to = offsets[row + 1] as number
-    if (from === to) return isValid(column, row) ? this.#quoted(column, row, at) : at
-    if (this.#isSpecial(column, from, to) || (column.marked && this.#isMarker(column, from, to)))
-      return this.#quoted(column, row, at)
-    return this.#copy(column, from, to, at)
+  /** Copies a text to `at` in words, of which the last overlap those before: nothing around it is read or written. */
+  #copy(view: DataView, from: number, size: number, at: number): void {
+    const into = this.#view
+    if (size >= 8) {
+      const last = size - 8
+      for (let i = 0; i < last; i += 8) {
+        into.setInt32(at + i, view.getInt32(from + i, true), true)
+        into.setInt32(at + i + 4, view.getInt32(from + i + 4, true), true)
+      }
+      into.setInt32(at + last, view.getInt32(from + last, true), true)
+      into.setInt32(at + last + 4, view.getInt32(from + last + 4, true), true)
+    } else if (size >= 4) {
+      const last = size - 4
+      into.setInt32(at, view.getInt32(from, true), true)
+      into.setInt32(at + last, view.getInt32(from + last, true), true)
+    } else for (let i = 0; i < size; i++) into.setUint8(at + i, view.getUint8(from + i))
   }
 
-  /** True when a byte of a text needs quotes around it. Four bytes are passed over at once when none is low enough. */
+  #endLines(rows: number): void {
+    const { newline } = this.#dialect
+    const places = this.#places
+    const out = this.#out
+    for (let i = 0; i < newline.length; i++) {
+      const byte = newline[i] as number
+      for (let row = 0; row < rows; row++) out[(places[row] as number) + i] = byte
+    }
+  }
+
+  #needsQuotes(column: Texts, from: number, to: number): boolean {
+    return this.#isSpecial(column, from, to) || (column.marked && this.#isMarker(column, from, to))
+  }
+
+  /** True when a byte needs quotes around it. Words in which none can be are passed over whole. */
   #isSpecial({ view, data }: Texts, from: number, to: number): boolean {
-    const special = this.#special
-    const bound = this.#bound
-    const safe = to + 3 <= data.length
-    for (let at = from; at < to; at += 4) {
-      if (safe) {
-        const word = view.getInt32(at, true)
-        if (((word - bound) & ~word & 0x80808080) === 0) continue
-      }
-      const end = Math.min(to, at + 4)
-      for (let i = at; i < end; i++) if (special[data[i] as number] === 1) return true
+    const delimiters = fourTimes(this.#dialect.delimiter)
+    const quotes = fourTimes(this.#dialect.quote)
+    const words = to - 3
+    let at = from
+    for (; at < words; at += 4) {
+      const word = view.getInt32(at, true)
+      const found = findByte(word, delimiters) | findByte(word, quotes) | findControl(word)
+      if (found !== 0 && this.#isSpecialByte(data, at, at + 4)) return true
     }
+    return this.#isSpecialByte(data, at, to)
+  }
+
+  #isSpecialByte(data: Uint8Array, from: number, to: number): boolean {
+    const special = this.#special
+    for (let at = from; at < to; at++) if (special[data[at] as number] === 1) return true
     return false
   }
 
-  #quoted(column: Texts, row: number, at: number): number {
-    const { offsets, data } = column
+  #quotedSize({ data }: Texts, from: number, to: number): number {
+    const { quote, escape } = this.#dialect
+    let size = to - from + 2
+    for (let at = from; at < to; at++) if (data[at] === quote || data[at] === escape) size++
+    return size
+  }
+
+  /** Writes a text in quotes at `at`; returns where it ends. */
+  #quote({ data }: Texts, from: number, to: number, at: number): number {
     const { quote, escape } = this.#dialect
     const out = this.#out
-    const to = offsets[row + 1] as number
     out[at++] = quote
-    for (let i = offsets[row] as number; i < to; i++) {
+    for (let i = from; i < to; i++) {
       const byte = data[i] as number
       if (byte === quote || byte === escape) out[at++] = escape
       out[at++] = byte
@@ -196,8 +251,8 @@ export class CsvWriter implements FormatWriter {
     return nulls.some((text) => text.length === to - from && text.every((byte, i) => byte === data[from + i]))
   }
 
-  #ensure(bytes: number): void {
-    const needed = this.#size + bytes
+  /** Makes room for `needed` bytes of text. */
+  #ensure(needed: number): void {
     if (needed <= this.#out.length) return
     const larger = this.#pool.take(Math.max(needed, this.#out.length * 2))
     larger.set(this.#out.subarray(0, this.#size))
@@ -210,10 +265,6 @@ export class CsvWriter implements FormatWriter {
 const EMPTY = new Uint8Array(0)
 const NONE = new Int32Array(0)
 
-function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {
-  return new DataView(buffer, byteOffset, byteLength)
-}
-
 function emptyTexts(plain: boolean, index: number, { nulls }: CsvDialect, pool: BufferPool): Texts {
   const builder = new BytesBuilder(utf8, pool)
   return {
@@ -225,6 +276,8 @@ function emptyTexts(plain: boolean, index: number, { nulls }: CsvDialect, pool: 
     plain,
     first: index === 0,
     marked: index === 0 || nulls.length > 0,
+    quoted: plain ? EMPTY : new Uint8Array(SLICE_ROWS),
+    anyQuoted: false,
     builder,
   }
 }
