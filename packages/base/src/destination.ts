@@ -4,7 +4,6 @@ import type {
   CommitOptions,
   Destination,
   DestinationDriver,
-  Mode,
   PreparedStream,
   PrepareOptions,
   Problem,
@@ -16,11 +15,12 @@ import type {
   Run,
   Schema,
   StreamPlan,
+  StreamRequest,
   TargetInfo,
   WriteStream,
 } from '@nebula/core'
 import { NebulaError, parseType, Record as RecordClass, schemaFingerprint, typeNames } from '@nebula/core'
-import { acceptAsText } from './accept-as-text.ts'
+import { acceptStream, keptField } from './accept-stream.ts'
 import type { EndpointOptions } from './endpoint.ts'
 import { BaseEndpoint } from './endpoint.ts'
 import { NO_COUNTS } from './meter.ts'
@@ -238,15 +238,10 @@ function agree(
   { stream, target = stream, schema: given, mode = 'overwrite', key = [] }: WriteStream,
   standing: TargetInfo | undefined,
 ): Agreed & { readonly accepted: Acceptance } {
-  const schema = schemaOf(given)
-  const names = schema.fields.map((field) => field.name)
-  const request: { stream: string; mode: Mode; columns: string[]; key: readonly string[] } = {
-    stream,
-    mode,
-    columns: names,
-    key,
-  }
-  const accepted = driver.accept?.(request, schema, [], standing) ?? acceptAsText(request, schema)
+  const { fields: named } = schemaOf(given)
+  const request: StreamRequest = { stream, mode, columns: named.map(({ name }) => name), key }
+  const schema = { fields: named.map((field) => keptField(field, request)) }
+  const accepted = acceptStream(driver, { request, schema, wire: [], target: standing })
   const fields = schema.fields.map((field, i) => ({ ...field, type: accepted.columns[i]?.as ?? field.type }))
   return { plan: { request, target, schema: { fields }, accepted, generation: 0 }, schema, accepted }
 }

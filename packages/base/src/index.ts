@@ -1,4 +1,5 @@
-export { acceptAsText } from './accept-as-text.ts'
+export { acceptStream, keptField } from './accept-stream.ts'
+export type { StreamOffer } from './accept-stream.ts'
 export { Alarm } from './alarm.ts'
 export { ByteQueue } from './byte-queue.ts'
 export { CircuitBreaker } from './circuit-breaker.ts'

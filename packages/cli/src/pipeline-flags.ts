@@ -1,4 +1,5 @@
 import { resolve } from 'node:path'
+import type { Mode } from '@nebula/core'
 import type { Pipeline } from '@nebula/runtime'
 import type { Command } from 'commander'
 import { InvalidArgumentError, Option } from 'commander'
@@ -7,7 +8,8 @@ import { InvalidArgumentError, Option } from 'commander'
 export interface PipelineFlags {
   readonly from?: string
   readonly to?: string
-  readonly mode?: 'overwrite' | 'append'
+  readonly mode?: Mode
+  readonly key?: string[]
   readonly streams?: string[]
   readonly limit?: number
   readonly parallel?: number
@@ -22,7 +24,8 @@ export function pipelineOptions(command: Command, mode: string): Command {
     .argument('[file]', 'pipeline file (YAML)')
     .option('--from <source>', 'CONNECTOR:PATH-OR-URL, a URL, or a path')
     .option('--to <destination>', 'the same')
-    .addOption(new Option('--mode <mode>', mode).choices(['overwrite', 'append']))
+    .addOption(new Option('--mode <mode>', mode).choices(['overwrite', 'append', 'merge'] satisfies Mode[]))
+    .option('--key <columns>', 'columns that tell rows apart; default: the primary key', commaSeparated)
     .option('--streams <names>', 'only these, by name or glob, separated by commas', commaSeparated)
 }
 
@@ -58,9 +61,9 @@ export async function pipelineOf(verb: string, file: string | undefined, flags: 
   }
   const [{ setVariables }, runtime] = await Promise.all([import('./env-file.ts'), import('@nebula/runtime')])
   if (flags.envFile !== undefined) setVariables(flags.envFile)
-  const { mode, limit, parallel, streams } = flags
+  const { mode, key, limit, parallel, streams } = flags
   const stateFolder = flags.state === undefined ? {} : { stateFolder: resolve(flags.state) }
-  const chosen = { ...(mode ? { mode } : {}), ...(limit === undefined ? {} : { limit }) }
+  const chosen = { ...(mode && { mode }), ...(key && { key }), ...(limit === undefined ? {} : { limit }) }
   const adjusted = (pipeline: Pipeline): Pipeline => ({
     ...pipeline,
     ...(parallel === undefined ? {} : { parallel }),

@@ -22,7 +22,7 @@ function streamLines(stream: StreamVerification): string[] {
   const left = stream.uncompared.map(({ column, why }) => `  not compared: ${column}, because ${why}`)
   const unread = unreadLines(stream)
   if (status === 'equal') {
-    const more = extra === 0 ? '' : `; the target holds ${plural(extra, 'other row')}, as it may in mode append`
+    const more = extra === 0 ? '' : `; the target holds ${plural(extra, 'other row')}, as it may in mode ${stream.mode}`
     return [`${name}: equal: ${plural(rows.source, 'row')}${more}`, ...unread, ...left]
   }
   const buckets = differing.slice(0, MOST_BUCKETS).map(({ bucket }) => bucket)
@@ -42,7 +42,7 @@ function streamLines(stream: StreamVerification): string[] {
 
 function countsText({ missing = 0, extra = 0, changed = 0, exact, mode }: StreamVerification): string {
   const least = exact === false ? 'at least ' : ''
-  const more = mode === 'append' ? ' (which is no fault in mode append)' : ''
+  const more = mode === 'overwrite' ? '' : ` (which is no fault in mode ${mode})`
   return `${least}${countText(missing)} missing, ${countText(changed)} changed, ${countText(extra)} extra${more}`
 }
 

@@ -26,7 +26,7 @@ test('connectors --json is for programs', async () => {
 test('lists the keys of one, with defaults and what they do', async () => {
   const { code, stdout } = await nebula('connectors', 'postgres')
   expect(code).toBe(0)
-  expect(stdout).toMatch(/^schema +"public" +schema of targets/m)
+  expect(stdout).toMatch(/^schema +"public" +of targets/m)
   expect(stdout).toMatch(/^timeouts\.request +"30s" +until a request is answered/m)
   const { stdout: json } = await nebula('connectors', 'csv', '--json')
   expect(JSON.parse(json)).toContainEqual({ key: 'delimiter', initial: '","', description: 'between fields' })

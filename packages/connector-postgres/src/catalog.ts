@@ -10,7 +10,9 @@ export interface Table extends TableName {
   /** pg_class.relkind */
   readonly kind: string
   readonly readable: boolean
+  /** Columns of the primary key; and of each unique index over all rows in which none is null. */
   readonly key: readonly string[]
+  readonly uniqueKeys: readonly (readonly string[])[]
   readonly rows: number
   readonly bytes: number
   readonly comment: string | null
@@ -40,14 +42,18 @@ interface ColumnRow {
   readonly plain: string | null
 }
 
+/** The columns of an index `i`, in order; null where one of them may be null. */
+const INDEXED = `SELECT CASE WHEN bool_and(a.attnotnull) THEN json_agg(a.attname ORDER BY k.place) END
+    FROM unnest(i.indkey::int2[]) WITH ORDINALITY k(attnum, place) JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum WHERE k.place <= i.indnkeyatts`
+
 /** Columns and estimates of the relations that `filter` chooses; estimates of a partitioned table are its leaves'. */
 function tablesQuery(filter: string): string {
   return `SELECT c.oid::int8::float8 AS oid, n.nspname AS schema, c.relname AS table, c.relkind AS kind,
   has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') AS readable,
   obj_description(c.oid, 'pg_class') AS comment, size.rows, size.bytes,
-  (SELECT coalesce(json_agg(a.attname ORDER BY k.place), '[]') FROM pg_index i, unnest(i.indkey::int2[]) WITH ORDINALITY k(attnum, place)
-    JOIN pg_attribute a ON a.attnum = k.attnum
-    WHERE i.indrelid = c.oid AND i.indisprimary AND a.attrelid = c.oid AND k.place <= i.indnkeyatts) AS key,
+  coalesce((SELECT (${INDEXED}) FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary), '[]') AS key,
+  (SELECT coalesce(json_agg(k.names), '[]') FROM pg_index i CROSS JOIN LATERAL (${INDEXED}) k(names) WHERE i.indrelid = c.oid
+    AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL AND k.names IS NOT NULL) AS "uniqueKeys",
   (SELECT coalesce(json_agg(json_build_object('name', a.attname, 'type', a.atttypid::int8, 'modifier', a.atttypmod,
       'declared', format_type(a.atttypid, a.atttypmod), 'required', a.attnotnull, 'generated', a.attgenerated <> '',
       'filled', a.atthasdef OR a.attidentity <> '',

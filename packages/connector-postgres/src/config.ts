@@ -15,11 +15,7 @@ export const PostgresConfig = BaseConfig.extend({
   database: text.describe('default: the name of the user'),
   username: text.describe('default: the user of the operating system'),
   password: secret().optional().describe('default: PGPASSWORD, then the password file, as in libpq'),
-  schema: text
-    .unwrap()
-    .min(1)
-    .default('public')
-    .describe('schema of targets that name none, and of nebula_checkpoints'),
+  schema: text.unwrap().min(1).default('public').describe('of targets that name none, and of nebula_checkpoints'),
 })
 
 export type PostgresConfig = (typeof PostgresConfig)['_output']

@@ -55,7 +55,7 @@ async function describe(session: Session, names: readonly TableName[]): Promise<
     if (!table) return undefined
     // A column that the server fills in may be left out, so it is no obstacle that it is NOT NULL.
     const fields = table.columns.map(({ field, filled }) => (filled ? { ...field, nullable: true } : field))
-    return { ...name, id: String(table.oid), columns: { fields } }
+    return { ...name, id: String(table.oid), columns: { fields }, uniqueKeys: table.uniqueKeys }
   })
 }
 

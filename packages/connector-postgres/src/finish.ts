@@ -1,30 +1,28 @@
 import type { Move } from '@nebula/sql'
-import { refuseMissingRows } from '@nebula/sql'
+import { insertStaged, onConflict } from '@nebula/sql'
 import type { Session } from './connection.ts'
 import { NAMES } from './types.ts'
 
+/** What others may not do with the target meanwhile: only read, when rows are looked for; nothing, when they are replaced. */
+const LOCKS = { overwrite: 'ACCESS EXCLUSIVE', append: 'ROW EXCLUSIVE', merge: 'SHARE ROW EXCLUSIVE' } as const
+
 /**
- * A target that would lose nothing but its rows is dropped, and the staging table renamed; any other is refilled. Returns
- * the target's oid when all its rows are now Nebula's.
+ * A target that would lose nothing but its rows is dropped, and the staging table renamed; any other is refilled, or
+ * given more. Returns the target's oid when all its rows are now Nebula's.
  */
 export async function moveIntoTarget(session: Session, move: Move): Promise<string | undefined> {
-  const { stream, staging, target } = move
-  const [from, to] = [NAMES.table(staging), NAMES.table(target)]
-  const append = stream.request.mode === 'append'
+  const [from, to] = [NAMES.table(move.staging), NAMES.table(move.target)]
+  const { mode } = move.stream.request
+  const replaces = mode === 'overwrite'
   const standing = await oidOf(session, to)
-  if (standing) await session.query(`LOCK TABLE ${to} IN ${append ? 'ROW' : 'ACCESS'} EXCLUSIVE MODE`)
-  if (!standing || (!append && (await isBare(session, from, to)))) {
+  if (standing) await session.query(`LOCK TABLE ${to} IN ${LOCKS[mode]} MODE`)
+  if (!standing || (replaces && (await isBare(session, from, to)))) {
     await replace(session, move, standing !== undefined)
     return oidOf(session, to)
   }
-  if (!append) await session.query(`${(await isReferenced(session, to)) ? 'DELETE FROM' : 'TRUNCATE'} ${to}`)
-  const columns = NAMES.list(stream.schema.fields.map(({ name }) => name))
-  const insert = columns ? `INSERT INTO ${to} (${columns}) OVERRIDING SYSTEM VALUE` : `INSERT INTO ${to}`
-  const [staged] = await session.query<{ rows: string }>(`SELECT count(*) AS rows FROM ${from}`)
-  const moved = await session.execute(`${insert} SELECT ${columns} FROM ${from}`)
-  refuseMissingRows(stream.target, moved, Number(staged?.rows))
-  await session.execute(`DROP TABLE ${from}`)
-  return append ? undefined : standing
+  if (replaces) await session.query(`${(await session.query(REFERENCED, [to]))[0] ? 'DELETE FROM' : 'TRUNCATE'} ${to}`)
+  await insertStaged(session, NAMES, move, { values: 'OVERRIDING SYSTEM VALUE', conflict: onConflict })
+  return replaces ? standing : undefined
 }
 
 async function oidOf(session: Session, table: string): Promise<string | undefined> {
@@ -32,20 +30,19 @@ async function oidOf(session: Session, table: string): Promise<string | undefine
   return rows[0]?.oid ?? undefined
 }
 
-/** The staging table becomes the target. A key that the source's table has becomes the primary key of a new one. */
+/** The staging table becomes the target. A key that the source's table has, or by which is merged, becomes its primary key. */
 async function replace(session: Session, { stream, staging, target }: Move, stands: boolean): Promise<void> {
   if (stands) await session.query(`DROP TABLE ${NAMES.table(target)}`)
   await session.query(`ALTER TABLE ${NAMES.table(staging)} RENAME TO ${NAMES.quote(target.table)}`)
-  const { key } = stream.request
+  const { key, mode } = stream.request
   const fields = key.map((name) => stream.schema.fields.find((field) => field.name === name))
   const known = key.length > 0 && fields.every((field) => field?.vendor === 'postgres' && !field.nullable)
-  if (known && !stands) await session.query(`ALTER TABLE ${NAMES.table(target)} ADD PRIMARY KEY (${NAMES.list(key)})`)
+  const add = `ALTER TABLE ${NAMES.table(target)} ADD PRIMARY KEY (${NAMES.list(key)})`
+  if ((known || mode === 'merge') && !stands) await session.query(add)
 }
 
-async function isReferenced(session: Session, table: string): Promise<boolean> {
-  const sql = `SELECT 1 FROM pg_constraint WHERE contype = 'f' AND confrelid = $1::regclass AND conrelid <> confrelid LIMIT 1`
-  return (await session.query(sql, [table])).length > 0
-}
+/** A table that others refer to. */
+const REFERENCED = `SELECT FROM pg_constraint WHERE contype = 'f' AND confrelid = $1::regclass AND conrelid <> confrelid LIMIT 1`
 
 /** Columns in order, with all that a table created like another one keeps. */
 const SHAPE = `SELECT json_agg(json_build_array(attname, atttypid, atttypmod, attcollation, attnotnull, attstorage,

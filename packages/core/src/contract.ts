@@ -60,7 +60,12 @@ export interface Lifecycle {
   close?(): Promise<void>
 }
 
-export type Mode = 'overwrite' | 'append'
+/**
+ * What becomes of rows that stand at a target: all are replaced; all stay; those are replaced whose key a row of the
+ * stream has, and the others stay.
+ */
+export const MODES = ['overwrite', 'append', 'merge'] as const
+export type Mode = (typeof MODES)[number]
 
 /** A stream that the pipeline file defines by itself: a file pattern. */
 export interface StreamDefinition {
@@ -73,6 +78,7 @@ export interface StreamRequest {
   readonly mode: Mode
   /** The columns to read, in order. */
   readonly columns: readonly string[]
+  /** Columns that tell rows apart; required to merge, and then no two rows of the stream have the same values in them. */
   readonly key: readonly string[]
   /** At most so many rows, of those that are wanted. */
   readonly limit?: number
@@ -219,7 +225,13 @@ export interface Acceptance {
 }
 
 export interface Problem {
-  readonly code: 'target_incompatible' | 'target_not_ours' | 'loss_refused' | 'permission_denied' | 'unsupported'
+  readonly code:
+    | 'config_invalid'
+    | 'target_incompatible'
+    | 'target_not_ours'
+    | 'loss_refused'
+    | 'permission_denied'
+    | 'unsupported'
   readonly message: string
   readonly column?: string
 }
@@ -243,6 +255,8 @@ export interface TargetInfo {
   readonly schema: Schema
   /** It holds rows, and no run of Nebula wrote it. */
   readonly foreignRows: boolean
+  /** The columns of each unique index over all rows, where none may be null. Left out: nothing is known of them. */
+  readonly uniqueKeys?: readonly (readonly string[])[]
 }
 
 /** How the rows of a target are read: the name of the stream and, where it has to be defined, its path. */
@@ -333,11 +347,13 @@ export interface Writer {
 
 /** A destination, as its author writes it. */
 export interface DestinationDriver extends Lifecycle {
+  /** Left out: overwrite and append. */
+  readonly modes?: readonly Mode[]
   /** Names that it cannot keep, privileges that are missing: one answer per target. Left out: nothing is known of them. */
   check?(requests: readonly TargetRequest[], context: Context): Promise<TargetCheck[]>
   /** What stands at each target; undefined where nothing does. */
   describe?(targets: readonly string[], context: Context): Promise<(TargetInfo | undefined)[]>
-  /** How it would keep a stream. Pure. Left out: every column as text, append. */
+  /** How it would keep a stream, in one of its modes. Pure. Left out: every column as text. */
   accept?(request: StreamRequest, schema: Schema, wire: readonly string[], target?: TargetInfo): Acceptance
   /** The last run of a pipeline. Left out: the runtime keeps its own state, at least once. */
   recall?(pipeline: string, context: Context): Promise<Recalled | undefined>

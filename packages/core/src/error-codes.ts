@@ -115,7 +115,7 @@ export const ERROR_CODES = {
     retryable: false,
     what: 'The target holds rows that Nebula did not write, and overwrite was not written out.',
     normal: 'On the first run into an existing table.',
-    fix: 'Write mode: overwrite to replace the rows, or mode: append to add to them.',
+    fix: 'Write mode: overwrite to replace the rows, append to add to them, or merge to replace those of equal keys.',
   },
   target_incompatible: {
     exit: 2,

@@ -38,6 +38,7 @@ export type { BoundCondition, ComparedColumn, Condition, Literal, Operator } fro
 export { BaseConfig, CONFIG_ALIASES, duration, secret, size } from './config.ts'
 export type { CompressionConfig, TlsConfig } from './config.ts'
 export type { Connector } from './connector.ts'
+export { MODES } from './contract.ts'
 export type * from './contract.ts'
 export type * from './destination.ts'
 export type * from './endpoint.ts'

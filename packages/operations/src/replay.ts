@@ -1,4 +1,4 @@
-import type { Catalog, Connector, Recalled, SourceDriver, StreamPlan } from '@nebula/core'
+import type { Catalog, Connector, Mode, Recalled, SourceDriver, StreamPlan } from '@nebula/core'
 import type { Pipeline, Report, RunOptions, StoredLetter, StreamOptions } from '@nebula/runtime'
 import { definedStreams, runPipeline, sourceDriver } from '@nebula/runtime'
 import { rereadSource, valuesSource } from './letter-source.ts'
@@ -40,8 +40,8 @@ interface Group {
 }
 
 /**
- * Sends dead letters of a pipeline again, and removes those that arrived. Rows are added to their targets, whatever the
- * mode of their stream. Without a `run`, those of the last one. Killed at any moment, nothing is lost, and what arrived
+ * Sends dead letters of a pipeline again, and removes those that arrived. Rows are added to their targets, or merged into
+ * them where that is the mode of their stream. Without a `run`, those of the last one. Killed at any moment, nothing is lost, and what arrived
  * is not sent again where the destination keeps its runs itself; where it does not, rows may repeat. Throws
  * `run_locked`, and what stops a run before its first row.
  */
@@ -149,8 +149,8 @@ function replayPipeline(pipeline: Pipeline, sending: Sending): Pipeline {
         wire: [],
       })),
     }
-    const targets = plans.map(({ request: { stream }, target, schema: { fields } }): [string, StreamOptions] => {
-      return [stream, { target, allowLoss: fields.map(({ name }) => name) }]
+    const targets = plans.map(({ request: { stream, mode }, target, schema: { fields } }): [string, StreamOptions] => {
+      return [stream, { target, mode: addingMode(mode), allowLoss: fields.map(({ name }) => name) }]
     })
     const source = (): SourceDriver => valuesSource(async () => catalog, sent)
     return { ...from(source), defaults: ADDED, streams: Object.fromEntries(targets) }
@@ -163,19 +163,29 @@ function replayPipeline(pipeline: Pipeline, sending: Sending): Pipeline {
       : (): SourceDriver => transformSource(driver(), pipeline, group.masked, sent)
   return {
     ...from(source),
-    defaults: { ...asked(pipeline.defaults ?? {}), ...ADDED },
+    defaults: { ...ADDED, ...asked(pipeline.defaults ?? {}) },
     streams: Object.fromEntries(entries.map(([name, entry]) => [name, entry === false ? entry : asked(entry)])),
   }
 }
 
 const ADDED: StreamOptions = { mode: 'append', maxErrors: Number.MAX_SAFE_INTEGER }
 
+/** How rows get to those that arrived. */
+function addingMode(mode: Mode): Mode {
+  return mode === 'merge' ? mode : 'append'
+}
+
 /** The options of a stream whose rows are added; conditions that they have met and masks that they wear are left out. */
 function added(options: StreamOptions, { stage, masked }: Group): StreamOptions {
-  const { mode: _mode, maxErrors: _maxErrors, limit: _limit, mask, where, nativeFilter, ...rest } = options
+  const { mode, maxErrors: _maxErrors, limit: _limit, mask, where, nativeFilter, ...rest } = options
   const left = Object.entries(mask ?? {}).filter(([column]) => !masked.includes(column))
   const filters = stage === 'transform' ? {} : { ...(where && { where }), ...(nativeFilter && { nativeFilter }) }
-  return { ...rest, ...filters, ...(left.length > 0 ? { mask: Object.fromEntries(left) } : {}) }
+  return {
+    ...rest,
+    ...filters,
+    ...(mode && { mode: addingMode(mode) }),
+    ...(left.length > 0 ? { mask: Object.fromEntries(left) } : {}),
+  }
 }
 
 /** Rows as their source had them, but for what is masked, which is text. */

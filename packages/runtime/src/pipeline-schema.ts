@@ -1,5 +1,5 @@
 import type { Condition, LogicalType } from '@nebula/core'
-import { parseCondition, parseType, secret, toNebulaError, typeNames } from '@nebula/core'
+import { MODES, parseCondition, parseType, secret, toNebulaError, typeNames } from '@nebula/core'
 import { addedColumn } from '@nebula/transforms'
 import { z } from 'zod'
 
@@ -34,9 +34,9 @@ const names = z.array(z.string())
 
 const StreamOptionsSchema = z.strictObject({
   mode: z
-    .enum(['overwrite', 'append'])
+    .enum(MODES)
     .optional()
-    .describe('overwrite replaces the target at the end, at once; append adds'),
+    .describe('overwrite replaces the target at the end, at once; append adds; merge replaces rows of equal keys'),
   target: z.string().min(1).optional().describe('name at the destination; default: the name of the stream'),
   columns: names.min(1).optional().describe('only these columns, in this order'),
   exclude: names.optional().describe('all columns but these'),

@@ -1,3 +1,5 @@
+import type { StreamOffer } from '@nebula/base'
+import { keptField } from '@nebula/base'
 import type { Acceptance, ErrorCode, Field, LogicalType, Schema, StreamRequest, TargetInfo } from '@nebula/core'
 import { fieldIndex, sameType, typeName, utf8 } from '@nebula/core'
 import type { FoundTransform, StreamTransform } from '@nebula/transforms'
@@ -27,7 +29,7 @@ export interface AgreedStream {
   readonly wire: string | undefined
 }
 
-type Accept = (request: StreamRequest, schema: Schema, wire: readonly string[], target?: TargetInfo) => Acceptance
+type Accept = (offer: StreamOffer) => Acceptance
 
 /** Why a pipeline cannot be run. */
 export interface StreamProblem {
@@ -52,17 +54,20 @@ export function agreeStream(
   const problems = unknownColumns(source, rows.schema, options).concat(rows.problems)
   const added = addedColumns(options)
   const chosen = selectFields(rows.schema, options)
-  const shaped = [...chosen.map((field) => shapeField(field, options)), ...added.columns]
-  problems.push(...added.problems, ...contradictions(info.untyped === true, shaped, options))
   const key = options.key ?? info.key
   const asked = { stream: info.name, mode: options.mode ?? ('overwrite' as const), key, ...rows.request }
   const targetKey = key.map((name) => options.rename?.[name] ?? name)
-  const accepted = accept(
-    { ...asked, columns: chosen.map(({ name }) => name), key: targetKey },
-    { fields: shaped.map(({ field }) => field) },
-    info.wire,
-    existing,
-  )
+  const request = { ...asked, columns: chosen.map(({ name }) => name), key: targetKey }
+  const shaped = [...chosen.map((field) => shapeField(field, options)), ...added.columns].map((column) => {
+    return { ...column, field: keptField(column.field, request) }
+  })
+  problems.push(...added.problems, ...contradictions(info.untyped === true, shaped, options))
+  const accepted = accept({
+    request,
+    schema: { fields: shaped.map(({ field }) => field) },
+    wire: info.wire,
+    target: existing,
+  })
   const columns = shaped.map((column, i) => reconcile(column, accepted.columns[i]?.as ?? column.field.type))
   const overwritesBlindly = options.mode === undefined && existing?.foreignRows === true
   if (overwritesBlindly)

@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto'
-import { acceptAsText } from '@nebula/base'
+import type { StreamOffer } from '@nebula/base'
+import { acceptStream } from '@nebula/base'
 import type {
+  Acceptance,
   Catalog,
   Checkpoint,
   Context,
@@ -141,7 +143,7 @@ async function agreeAll(
     throw error
   })
   const existing = new Map(names.map((name, i) => [name, described[i]]))
-  const accept = destination.accept?.bind(destination) ?? acceptAsText
+  const accept = (offer: StreamOffer): Acceptance => acceptStream(destination, offer)
   const code = await Promise.all(
     selected.map(async ({ options }) => options.transform && findTransform(options.transform)),
   )

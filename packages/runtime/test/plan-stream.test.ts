@@ -31,7 +31,7 @@ function agree({ info = people, options = {}, existing, wants, more }: Asked = {
   offered: { fields: readonly Field[]; wire: readonly string[] }
 } {
   let offered: { fields: readonly Field[]; wire: readonly string[] } = { fields: [], wire: [] }
-  const result = agreeStream({ info, options }, options.target ?? info.name, existing, (_request, schema, wire) => {
+  const result = agreeStream({ info, options }, options.target ?? info.name, existing, ({ schema, wire }) => {
     offered = { fields: schema.fields, wire }
     const columns = schema.fields.map((f) => ({
       as: f.type,

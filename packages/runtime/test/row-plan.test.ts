@@ -47,18 +47,23 @@ function agree(
   { info = people, wants, replaced, code }: Asked = {},
 ): AgreedStream & { problems: StreamProblem[]; offered: readonly Field[] } {
   let offered: readonly Field[] = []
-  const { agreed, problems } = agreeStream({ info, options, code }, 'people', undefined, (_, { fields }, [wire]) => {
-    offered = fields
-    const columns = fields.map((f) => ({ as: wants?.(f) ?? f.type, type: 'any', fidelity: 'exact' as const }))
-    return {
-      columns,
-      ddl: [],
-      guarantee: 'exactly_once',
-      problems: [],
-      ...(wire === undefined ? {} : { wire }),
-      ...(replaced ? { replaced } : {}),
-    }
-  })
+  const { agreed, problems } = agreeStream(
+    { info, options, code },
+    'people',
+    undefined,
+    ({ schema: { fields }, wire: [wire] }) => {
+      offered = fields
+      const columns = fields.map((f) => ({ as: wants?.(f) ?? f.type, type: 'any', fidelity: 'exact' as const }))
+      return {
+        columns,
+        ddl: [],
+        guarantee: 'exactly_once',
+        problems: [],
+        ...(wire === undefined ? {} : { wire }),
+        ...(replaced ? { replaced } : {}),
+      }
+    },
+  )
   return { ...agreed, problems, offered }
 }
 

@@ -5,7 +5,11 @@ import type { Names, TableName } from './names.ts'
 import type { SqlSession } from './session.ts'
 
 /** Privileges on tables that stand. */
-const NEEDED = { overwrite: ['SELECT', 'INSERT', 'TRUNCATE'], append: ['SELECT', 'INSERT'] } as const
+const NEEDED = {
+  overwrite: ['SELECT', 'INSERT', 'TRUNCATE'],
+  append: ['SELECT', 'INSERT'],
+  merge: ['SELECT', 'INSERT', 'UPDATE'],
+} as const
 const CHECKPOINTS = ['SELECT', 'INSERT', 'UPDATE', 'DELETE']
 /** Nebula's own tables. */
 const RESERVED = /^nebula_(checkpoints$|stage_)/

@@ -15,7 +15,7 @@ import type {
   Writer,
   WriteTask,
 } from '@nebula/core'
-import { isNebulaError, NebulaError } from '@nebula/core'
+import { isNebulaError, MODES, NebulaError } from '@nebula/core'
 import { acceptStream } from './accept.ts'
 import { checkTargets } from './check-targets.ts'
 import type { StoredRun } from './checkpoint-table.ts'
@@ -23,6 +23,7 @@ import { CheckpointTable } from './checkpoint-table.ts'
 import type { Move, SqlDialect } from './dialect.ts'
 import type { SqlSession } from './session.ts'
 import { SqlEnd } from './sql-end.ts'
+import { refuseRepeatedKeys } from './repeated-keys.ts'
 import { stagingTable } from './staging.ts'
 import { SqlWriter } from './writer.ts'
 
@@ -31,6 +32,7 @@ import { SqlWriter } from './writer.ts'
  * are kept in a table beside the targets.
  */
 export class SqlDestination<Session extends SqlSession & Pooled> extends SqlEnd<Session> implements DestinationDriver {
+  readonly modes = MODES
   readonly #dialect: SqlDialect<Session>
   readonly #checkpoints: CheckpointTable<Session>
   readonly #schema: string
@@ -63,7 +65,7 @@ export class SqlDestination<Session extends SqlSession & Pooled> extends SqlEnd<
         const name = names.table(table)
         const ours = owned.get(name) === table.id
         const rows = ours ? [] : await anyRow(session, name)
-        infos.push({ schema: table.columns, foreignRows: rows.length > 0 })
+        infos.push({ schema: table.columns, foreignRows: rows.length > 0, uniqueKeys: table.uniqueKeys })
       }
       return infos
     })
@@ -126,6 +128,7 @@ export class SqlDestination<Session extends SqlSession & Pooled> extends SqlEnd<
   }
 
   async finish(run: Run, streams: readonly string[], context: Context): Promise<void> {
+    const { names } = this.#dialect
     await this.#exclusively(run, context, async (session, before) => {
       const finished = [...(before?.finished ?? [])]
       const moved = run.streams.filter(({ request }) => {
@@ -133,6 +136,7 @@ export class SqlDestination<Session extends SqlSession & Pooled> extends SqlEnd<
       })
       for (const stream of moved) {
         const move = this.#move(run, stream)
+        if (stream.request.mode === 'merge') await refuseRepeatedKeys(session, names, move)
         const id = await this.#dialect.moveIntoTarget(session, move)
         if (id !== undefined) await this.#checkpoints.own(session, this.#dialect.names.table(move.target), id)
         finished.push(stream.request.stream)

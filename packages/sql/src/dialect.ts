@@ -9,6 +9,8 @@ export interface StandingTable extends TableName {
   readonly id: string
   /** `nullable` is true for columns that the server fills in. */
   readonly columns: Schema
+  /** The columns of each unique index over all rows, where none may be null. */
+  readonly uniqueKeys: readonly (readonly string[])[]
 }
 
 /** A stream that leaves its staging table. */
@@ -73,8 +75,8 @@ export interface SqlDialect<Session extends SqlSession> {
   /** Inside a transaction: creates the staging table of a stream, and what it needs; like the target if that stands. */
   stage(session: Session, move: Move): Promise<void>
   /**
-   * Inside a transaction: makes the staged rows the target's, or adds them to it; the staging table is gone. Returns the
-   * target's id when all its rows are now Nebula's.
+   * Inside a transaction: makes the staged rows the target's, adds them to it, or merges them into it; no two of these
+   * have the same key. The staging table is gone. Returns the target's id when all its rows are now Nebula's.
    */
   moveIntoTarget(session: Session, move: Move): Promise<string | undefined>
   /** Loads the rows of one task into its staging table. */

@@ -146,7 +146,7 @@ async function verifyStream(
   try {
     const { comparison, ...rest } = await comparePair(agreed, pair, task)
     const { missing, extra, changed, differing } = comparison
-    const wrong = missing + changed + (request.mode === 'append' ? 0 : extra) + rest.unreadable.destination
+    const wrong = missing + changed + (request.mode === 'overwrite' ? extra : 0) + rest.unreadable.destination
     // Hashes that differ in their sums and in no row would be a fault of the sums: better told than hidden.
     const equal = wrong === 0 && (differing.length === 0 || missing + extra + changed > 0)
     return { ...facts, status: equal ? 'equal' : 'different', ...comparison, ...rest, seconds: seconds() }
@@ -181,7 +181,7 @@ async function comparePair(
     columns: pair.columns.map(({ name }) => name),
     key: pair.key,
     estimatedRows: estimated,
-    moreAllowed: request.mode === 'append',
+    moreAllowed: request.mode !== 'overwrite',
     limit,
   })
   const unreadable = { source: source.unreadable, destination: destination.unreadable }

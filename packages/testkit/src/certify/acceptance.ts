@@ -1,4 +1,4 @@
-import { acceptAsText } from '@nebula/base'
+import { acceptStream } from '@nebula/base'
 import type { Acceptance, Mode, TargetInfo } from '@nebula/core'
 import type { Place } from './place.ts'
 import type { Table } from './table.ts'
@@ -11,7 +11,7 @@ export async function acceptanceOf(
   target?: TargetInfo,
 ): Promise<Acceptance> {
   const driver = await place.openDestination()
-  const accept = driver.accept?.bind(driver) ?? acceptAsText
   const columns = fields.map((column) => column.name)
-  return accept({ stream: name, mode, columns, key }, { fields }, [], target)
+  const request = { stream: name, mode, columns, key }
+  return acceptStream(driver, { request, schema: { fields }, wire: [], target })
 }
