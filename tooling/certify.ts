@@ -11,17 +11,18 @@ import type { Findings } from './certify/findings.ts'
 import { newFindings, readFindings, root, routeName, writeFindings } from './certify/findings.ts'
 
 const CONNECTORS: readonly SceneConnector[] = ['csv', 'postgres', 'mongo']
-/** Those that both ends of every route declare. */
-const MODES: readonly Route['mode'][] = ['overwrite', 'append']
+const MODES: readonly Route['mode'][] = ['overwrite', 'append', 'merge']
+/** In the modes that their destination has. */
 const ROUTES = CONNECTORS.flatMap((from) =>
   CONNECTORS.flatMap((to) => MODES.map((mode): Route => ({ from, to, mode }))),
-)
+).filter(({ to, mode }) => to !== 'csv' || mode !== 'merge')
 const KILLS = 5
 const FULL_KILLS = 1_000
 /** Of routes of MongoDB. */
 const FULL_MONGO_KILLS = 200
-/** Of the named points one in so many is tried, from a random one on; in the long form each. */
+/** Of the named points, and of the faults, one in so many is tried, from a random one on; in the long form each. */
 const EVERY_POINT = 12
+const EVERY_FAULT = 3
 /** Routes at a time; each waits for disks and servers as long as it computes. */
 const LANES = 2
 
@@ -90,7 +91,11 @@ async function certifyAll({ full, kills, routes, seed }: Wish): Promise<boolean>
     for (let route = queue.shift(); route; route = queue.shift()) {
       const started = performance.now()
       const found = (full && readFindings(route, seed)) || newFindings(route, seed ?? chooseSeed())
-      const effort = { kills: kills ?? usualKills(route, full), every: full ? 1 : EVERY_POINT }
+      const effort = {
+        kills: kills ?? usualKills(route, full),
+        every: full ? 1 : EVERY_POINT,
+        everyFault: full ? 1 : EVERY_FAULT,
+      }
       try {
         await certifyRoute(found, effort, servers, save)
         done.push(found)

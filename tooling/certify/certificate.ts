@@ -22,7 +22,7 @@ export function isSound({ route, random, atPoints }: Findings): boolean {
   return [random, ...(atPoints ? [atPoints] : [])].every((tally) => isClean({ ...tally, ...seen }))
 }
 
-/** Into a collection that stands rows are added batch by batch, which a reader may see. */
+/** Into a collection that stands rows are added or merged batch by batch, which a reader may see. */
 function isWholeAtOnce({ to, mode }: Route): boolean {
   return to !== 'mongo' || mode === 'overwrite'
 }
@@ -72,7 +72,7 @@ function countsOf({ random, atPoints }: Findings): Counts {
 }
 
 function seenText(route: Route, { torn }: Counts): string {
-  const why = isWholeAtOnce(route) ? '' : '; rows are added to a collection batch by batch'
+  const why = isWholeAtOnce(route) ? '' : '; rows come into a collection batch by batch'
   return `${number.format(torn)}${why}`
 }
 

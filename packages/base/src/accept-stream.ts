@@ -47,7 +47,12 @@ function modeProblems(modes: readonly Mode[], { request, schema, target }: Strea
   }
   if (mode !== 'merge') return []
   if (key.length === 0)
-    return [{ code: 'config_invalid', message: 'mode merge needs the columns that tell rows apart: write key: [...], or --key' }]
+    return [
+      {
+        code: 'config_invalid',
+        message: 'mode merge needs the columns that tell rows apart: write key: [...], or --key',
+      },
+    ]
   const absent = key.filter((name) => !schema.fields.some((field) => field.name === name))
   if (absent.length > 0) {
     const message = `mode merge needs all columns of the key (${key.join(', ')}) at the destination`

@@ -8,14 +8,15 @@ const KILLS = full ? 100 : 3
 vi.setConfig({ maxConcurrency: 2 })
 
 const ENDS = ['csv', 'postgres'] as const
-const ROUTES = ENDS.flatMap((from) =>
-  ENDS.flatMap((to) => (['overwrite', 'append'] as const).map((mode): Route => ({ from, to, mode }))),
+const MODES = ['overwrite', 'append', 'merge'] as const
+const ROUTES = ENDS.flatMap((from) => ENDS.flatMap((to) => MODES.map((mode): Route => ({ from, to, mode })))).filter(
+  ({ to, mode }) => to !== 'csv' || mode !== 'merge',
 )
 
 /** A point is the same in every mode; in the long form all are tried. */
 const POINTS: readonly Route[] = full
   ? ROUTES
-  : ROUTES.filter(({ from, mode }) => (from === 'csv') === (mode === 'append'))
+  : ROUTES.filter(({ from, mode }) => mode !== 'merge' && (from === 'csv') === (mode === 'append'))
 const SOUND = { lost: 0, doubled: 0, changed: 0, foreign: 0, torn: 0, examples: [] }
 
 const SERVERS = { postgres: inject('postgres')['18'] }

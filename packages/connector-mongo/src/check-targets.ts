@@ -33,7 +33,8 @@ export async function checkTargets(
   return targets.map((target, i) => {
     const fault = faults[i] ?? kindFault(standing.shift(), target.mode)
     const message = `The target ${target.target} ${fault}.`
-    const denied = missing(granted, target.database, undefined, NEEDED)
+    const needed = target.mode === 'merge' ? [...NEEDED, 'update'] : NEEDED
+    const denied = missing(granted, target.database, undefined, needed)
     // Of the run as a whole, so it is told once.
     if (i === 0) denied.push(...missing(granted, checkpoints, CHECKPOINTS, KEPT))
     const problems = denied.map((what): Problem => ({ code: 'permission_denied', message: `The user lacks ${what}.` }))

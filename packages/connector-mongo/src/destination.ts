@@ -13,7 +13,7 @@ import type {
   Writer,
   WriteTask,
 } from '@nebula/core'
-import { NebulaError } from '@nebula/core'
+import { MODES, NebulaError } from '@nebula/core'
 import type { SectionLimits } from '@nebula/formats'
 import type { Document } from 'mongodb'
 import { checkTargets } from './check-targets.ts'
@@ -22,7 +22,7 @@ import { CheckpointCollection } from './checkpoint-collection.ts'
 import type { MongoConfig } from './config.ts'
 import type { Link, Namespace } from './connection.ts'
 import { MongoEnd } from './connection.ts'
-import { appendToTarget } from './finish.ts'
+import { appendToTarget, mergeIntoTarget } from './finish.ts'
 import type { CollectionInfo } from './catalog.ts'
 import {
   copyIndexes,
@@ -56,6 +56,7 @@ interface Deployment {
  * are kept in a collection beside the targets.
  */
 export class MongoDestination extends MongoEnd implements DestinationDriver {
+  readonly modes = MODES
   readonly #checkpoints: CheckpointCollection
   #deployment: Deployment | undefined
   /** Staging collections that hold rows of the checkpoints that were recalled. */
@@ -255,7 +256,9 @@ export class MongoDestination extends MongoEnd implements DestinationDriver {
     const target = this.locate(stream.target)
     const [standing, staging] = await findNamed(link, [target, this.#staging(stored.run, stream)])
     if (!staging) throw lostStaging(stream.target)
-    if (standing && stream.request.mode === 'append') return appendToTarget(link, staging, standing)
+    const { mode } = stream.request
+    if (standing && mode !== 'overwrite')
+      return mode === 'append' ? appendToTarget(link, staging, standing) : mergeIntoTarget(link, staging, standing)
     await this.#checkpoints.own(link, spell(target), staging.uuid)
     await this.#checkpoints.store(link, { ...stored, moving: [stream.request.stream] }, stored)
     if (standing) await copyIndexes(link, standing, staging, () => true)

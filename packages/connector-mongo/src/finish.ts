@@ -1,7 +1,8 @@
 import { NebulaError } from '@nebula/core'
-import { joinDocuments, replyDocuments } from '@nebula/formats'
+import { joinDocuments, replaceDocuments, replyDocuments } from '@nebula/formats'
 import type { Link, Namespace } from './connection.ts'
-import { bytesKey, idsOf, insertDocuments, storedWithIds } from './insert-documents.ts'
+import type { Refused } from './insert-documents.ts'
+import { bytesKey, idsOf, insertDocuments, mergeDocuments, storedWithIds } from './insert-documents.ts'
 import { ReplyCursor } from './reply-cursor.ts'
 
 /** Documents of which nothing is known yet; then so many that the bytes are reached. */
@@ -27,10 +28,18 @@ export async function appendToTarget(link: Link, staging: Namespace, target: Nam
     const ids = (await idsOf(conflicts.slice(0, NAMED))).map((id) => BSON.EJSON.stringify(id))
     throw refused(target, `it has other documents with an _id that is to be added, such as ${ids.join(', ')}`)
   }
-  for await (const documents of batches(link, staging)) {
-    const [failed] = await insertDocuments(link, target, joinDocuments(documents))
-    if (failed) throw refused(target, `behind others that it took it refuses a document: ${failed.reason}`)
-  }
+  for await (const documents of batches(link, staging))
+    refuseAny(target, await insertDocuments(link, target, joinDocuments(documents)))
+}
+
+/** Puts the staged documents in the place of those of the target with their `_id`, or adds them. Idempotent. */
+export async function mergeIntoTarget(link: Link, staging: Namespace, target: Namespace): Promise<void> {
+  for await (const documents of batches(link, staging))
+    refuseAny(target, await mergeDocuments(link, target, replaceDocuments(documents)))
+}
+
+function refuseAny(target: Namespace, [failed]: readonly Refused[]): void {
+  if (failed) throw refused(target, `behind others that it took it refuses a document: ${failed.reason}`)
 }
 
 async function* batches({ client, signal }: Link, { database, collection }: Namespace): AsyncGenerator<Uint8Array[]> {

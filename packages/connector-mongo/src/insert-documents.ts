@@ -3,8 +3,8 @@ import type { DocumentSection } from '@nebula/formats'
 import type { Document } from 'mongodb'
 import type { Link, Namespace } from './connection.ts'
 import { errorCode, mongoError, serverMessage } from './errors.ts'
-import type { WriteError } from './raw-insert.ts'
-import { insertRaw } from './raw-insert.ts'
+import type { WriteError } from './raw-write.ts'
+import { writeRaw } from './raw-write.ts'
 
 const DUPLICATE_KEY = 11000
 const FAILS_VALIDATION = 121
@@ -24,12 +24,18 @@ export type Refused = Pick<Rejection, 'code' | 'reason'> & { readonly row: numbe
  * refusal ends it.
  */
 export async function insertDocuments(link: Link, to: Namespace, section: DocumentSection): Promise<Refused[]> {
-  const errors = await insertRaw(link, to, section.bytes)
+  const errors = await writeRaw(link, to, 'insert', section.bytes)
   const repeated = link.session ? [] : errors.filter(isRepeatedId).map(({ index }) => section.document(index))
   const stored = new Set((await storedWithIds(link, to, repeated)).map(bytesKey))
   return errors
     .filter((error) => !isRepeatedId(error) || !stored.has(bytesKey(section.document(error.index))))
     .map((error) => ({ row: section.row(error.index), ...refusalOf(error) }))
+}
+
+/** Puts documents in the place of those with their `_id`, or adds them; returns those that the server refuses. */
+export async function mergeDocuments(link: Link, to: Namespace, section: DocumentSection): Promise<Refused[]> {
+  const errors = await writeRaw(link, to, 'update', section.bytes)
+  return errors.map((error) => ({ row: section.row(error.index), ...refusalOf(error) }))
 }
 
 /** What a collection has under the ids of documents, as it is stored, in any order. */

@@ -23,6 +23,7 @@ export function acceptDocuments(config: MongoConfig, offer: Offer): Acceptance {
   const { fields } = schema
   const columns = fields.map((field) => acceptField(config, field))
   const problems = fields.flatMap((field, i) => problemsOf(field, columns[i] as ColumnAcceptance))
+  if (request.mode === 'merge' && (request.key[0] !== '_id' || request.key.length > 1)) problems.push(NO_ID)
   const unchanged = fields.every(({ vendor, declared, name }, i) => {
     return vendor === 'mongo' && declared !== undefined && name === request.columns[i]
   })
@@ -30,11 +31,21 @@ export function acceptDocuments(config: MongoConfig, offer: Offer): Acceptance {
   return {
     columns,
     ...(passes ? { wire: BSON_WIRE, replaced: [] } : {}),
-    ddl: stands ? [] : [`db.createCollection(${JSON.stringify(request.stream)})`],
+    ddl: stands
+      ? request.mode === 'merge'
+        ? [REPLACES]
+        : []
+      : [`db.createCollection(${JSON.stringify(request.stream)})`],
     guarantee: transactional ? 'exactly_once' : 'at_least_once',
     ...(transactional ? { partitionBytes: PARTITION_BYTES } : {}),
     problems: problems.length > 0 ? problems : jointProblems(config, fields, columns),
   }
+}
+
+const REPLACES = 'replaceOne({ _id: ... }, DOCUMENT, { upsert: true })'
+const NO_ID: Problem = {
+  code: 'unsupported',
+  message: 'MongoDB merges by _id: give the column that is the key this name, as in rename: { id: _id }',
 }
 
 function acceptField(config: MongoConfig, field: Field): ColumnAcceptance {

@@ -141,6 +141,7 @@ export function certifyMongo(groups: readonly Group[]): void {
     refuses,
     spares,
     schemaless: true,
+    mergeKey: '_id',
     // The key is `_id`, and what columns are told about are their values.
     lacks: ['keys', 'comments', ...(process.env['MONGO_URL'] ? (['kills'] as const) : [])],
     // With `_id` there are 1,000.

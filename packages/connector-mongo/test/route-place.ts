@@ -9,7 +9,7 @@ import { createDatabase, memoryFolder } from '@nebula/testkit'
 import { MongoClient } from 'mongodb'
 import { inject, onTestFinished } from 'vitest'
 import '../src/index.ts'
-import { insertRaw } from '../src/raw-insert.ts'
+import { writeRaw } from '../src/raw-write.ts'
 
 /** A folder and a database of the test's own, between which pipelines run; both are gone when the test is finished. */
 export class RoutePlace {
@@ -71,7 +71,7 @@ export class RoutePlace {
   async insert(collection: string, documents: readonly Uint8Array[]): Promise<void> {
     const link = { client: this.client, signal: new AbortController().signal }
     const section = joinDocuments(documents)
-    const refused = await insertRaw(link, { database: this.name, collection }, section.bytes)
+    const refused = await writeRaw(link, { database: this.name, collection }, 'insert', section.bytes)
     throwAny(refused)
   }
 

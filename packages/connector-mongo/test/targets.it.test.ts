@@ -104,6 +104,64 @@ test('append that was killed half way through is done again', async () => {
   expect(await target.db.collection('target').countDocuments()).toBe(2501)
 })
 
+test('merge replaces the documents whose _id comes again, and keeps the others', async () => {
+  await using target = Target.create()
+  await target.db.collection('target').insertMany([
+    { _id: 1 as never, v: 'there', more: true },
+    { _id: 2 as never, v: 'there', more: true },
+  ])
+  await using writing = await Writing.open(target)
+  const rows = [
+    { _id: 2, v: 'new' },
+    { _id: 3, v: 'new' },
+  ]
+  await move(writing, rows, { mode: 'merge' })
+  await move(writing, rows, { mode: 'merge' })
+  expect(await target.db.collection('target').find().sort({ _id: 1 }).toArray()).toEqual([
+    { _id: 1, v: 'there', more: true },
+    { _id: 2, v: 'new' },
+    { _id: 3, v: 'new' },
+  ])
+  expect(await target.names()).toEqual(['nebula_checkpoints', 'target'])
+})
+
+test('merge finds an _id that looks like an operator', async () => {
+  await using target = Target.create()
+  await target.db.collection('target').insertMany([{ _id: { a: { $gt: 1 } } as never }, { _id: 'x' as never }])
+  await using writing = await Writing.open(target)
+  const fields = [{ name: '_id', type: { kind: 'json' as const }, nullable: false }, ...FIELDS.slice(1)]
+  const stream = await writing.agree(fields, { mode: 'merge' })
+  const run = await writing.run(stream)
+  const rows = ['{"a":{"$gt":1}}', '{"a":{"$gt":2}}'].map((_id) => ({ _id, v: 'new' }))
+  await writing.write(run, [writing.batch(stream, rows)])
+  await writing.finish(run)
+  const found = await target.db.collection('target').find().toArray()
+  expect(found.filter(({ v }) => v === 'new').map(({ _id }) => _id)).toEqual([{ a: { $gt: 1 } }, { a: { $gt: 2 } }])
+  expect(found).toHaveLength(3)
+})
+
+test('merge that was killed half way through is done again', async () => {
+  await using target = Target.create()
+  await target.db.collection('target').insertOne({ _id: -1 as never })
+  await using writing = await Writing.open(target)
+  const stream = await writing.agree(FIELDS, { mode: 'merge' })
+  const run = await writing.run(stream)
+  const rows = Array.from({ length: 2500 }, (_, _id) => ({ _id, v: 'new' }))
+  await writing.write(run, [writing.batch(stream, rows)])
+  await target.db.collection('target').insertMany(rows.slice(0, 1200) as never[])
+  const next = await writing.run(stream)
+  await writing.finish(next)
+  await writing.finish(next)
+  expect(await target.db.collection('target').countDocuments()).toBe(2501)
+})
+
+test('merge by another column than _id is refused, with what to do', async () => {
+  await using target = Target.create()
+  await using writing = await Writing.open(target)
+  for (const key of [['v'], ['_id', 'v']])
+    await expect(writing.agree(FIELDS, { mode: 'merge', key })).rejects.toThrow('rename: { id: _id }')
+})
+
 test('a target that was renamed, which could not be stored any more, is in its place', async () => {
   await using target = Target.create()
   await using writing = await Writing.open(target)

@@ -78,6 +78,7 @@ export class Target implements AsyncDisposable {
 
 export interface PlanOptions {
   readonly mode?: Mode
+  readonly key?: readonly string[]
   readonly target?: string
   readonly wire?: boolean
   readonly generation?: number
@@ -106,10 +107,10 @@ export class Writing implements AsyncDisposable {
 
   /** What a runtime agrees about one stream. Throws what stands against it. */
   async agree(fields: readonly Field[], options: PlanOptions = {}): Promise<StreamPlan> {
-    const { mode = 'overwrite', target = 'target', wire = false, generation = 0 } = options
+    const { mode = 'overwrite', key = ['_id'], target = 'target', wire = false, generation = 0 } = options
     const [check] = (await this.destination.check([{ target, mode }], this.context)) as [TargetCheck]
     const [standing] = await this.destination.describe([target], this.context)
-    const request = { stream: 'stream', mode, columns: fields.map(({ name }) => name), key: [] }
+    const request = { stream: 'stream', mode, columns: fields.map(({ name }) => name), key }
     const accepted = this.destination.accept(request, { fields }, wire ? [BSON_WIRE] : [], standing)
     const [problem] = [...check.problems, ...accepted.problems]
     if (problem) throw new NebulaError(problem.code, { message: problem.message })

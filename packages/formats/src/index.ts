@@ -23,7 +23,13 @@ export type { FieldOptions, SampledField } from './bson/field-sampler.ts'
 export { extendedJson, idAlias, idText } from './bson/extended-json.ts'
 export { aliasCode, DOCUMENT, OVERFLOW } from './bson/field-types.ts'
 export type { BsonValue } from './bson/extended-json.ts'
-export { cutDocuments, joinDocuments, keepDocuments, largeDocuments } from './bson/document-sections.ts'
+export {
+  cutDocuments,
+  joinDocuments,
+  keepDocuments,
+  largeDocuments,
+  replaceDocuments,
+} from './bson/document-sections.ts'
 export type { DocumentRange, DocumentSection, SectionLimits } from './bson/document-sections.ts'
 export { documentType } from './bson/document-types.ts'
 export { BINARY_WIRE, copyData, FRAME_HEAD, frameCopyData, TEXT_WIRE } from './copy/frame.ts'

@@ -1,8 +1,9 @@
 import { BufferPool } from '@nebula/core'
+import { Binary, deserialize, Long, ObjectId, serialize } from 'bson'
 import { array, assert, boolean, nat, property } from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { DocumentRange, DocumentSection } from '../src/index.ts'
-import { cutDocuments, documentType, joinDocuments, largeDocuments } from '../src/index.ts'
+import { cutDocuments, documentType, joinDocuments, largeDocuments, replaceDocuments } from '../src/index.ts'
 
 function rangeOf(sizes: readonly number[], rows?: Int32Array): DocumentRange {
   const offsets = new Int32Array(sizes.length + 1)
@@ -77,4 +78,31 @@ describe('a type in documents', () => {
     expect(documentType(native)).toBeUndefined()
     expect(documentType({ kind: 'list', element: native })).toBeUndefined()
   })
+})
+
+test('documents are replaced by statements that find each by the very _id that it has', () => {
+  const ids = [1, 'text', new ObjectId(), { $gt: 1 }, new Binary(new Uint8Array(3)), null, Long.fromNumber(5), true]
+  const documents = ids.map((_id, v) => serialize({ _id, v, deep: { _id: 'other' } }))
+  const section = replaceDocuments(documents)
+  const { bytes } = section
+  expect([bytes[0], Buffer.from(bytes.subarray(5, 13)).toString('latin1')]).toEqual([1, 'updates\0'])
+  expect(new DataView(bytes.buffer).getInt32(1, true)).toBe(bytes.length - 1)
+  let at = 13
+  for (const i of ids.keys()) {
+    const size = new DataView(bytes.buffer).getInt32(at, true)
+    const found = deserialize(bytes.subarray(at, at + size), { promoteValues: false })
+    const u = deserialize(documents[i] as Uint8Array, { promoteValues: false })
+    const _id: unknown = u['_id']
+    const isDocument = _id !== null && Object.getPrototypeOf(_id) === Object.prototype
+    expect(found).toEqual({ q: { _id: isDocument ? { $eq: _id } : _id }, u, upsert: true })
+    expect(Object.keys(found)).toEqual(['q', 'u', 'upsert'])
+    expect(section.document(i)).toBe(documents[i])
+    at += size
+  }
+  expect([at, section.count]).toEqual([bytes.length, ids.length])
+})
+
+test('a document without an _id in front cannot be merged', () => {
+  for (const document of [{}, { v: 1, _id: 2 }, { _idx: 1 }, { _i: 1 }])
+    expect(() => replaceDocuments([serialize(document)])).toThrow('no _id in front')
 })

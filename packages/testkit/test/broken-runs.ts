@@ -217,6 +217,16 @@ export const brokenModes: BrokenByCheck = {
   'append adds no row before all of them are there': [
     ['publishes before it finishes', publishesBeforeFinish, /Read while/],
   ],
+  'merge replaces rows whose key comes again, and keeps the others': [
+    ['appends', finishesIn('append'), /too many/],
+    ['overwrites', finishesIn('overwrite'), /missing/],
+  ],
+  'merge changes no row before all of them are there': [
+    ['publishes before it finishes', publishesBeforeFinish, /Read while/],
+  ],
+  'merge takes no two rows with one key, and does not choose between them in silence': [
+    ['keeps both', finishesIn('append'), /ended as done/],
+  ],
   'says which rows at a target are not its own, so that they are not overwritten unasked': [
     [
       'takes all rows for its own',

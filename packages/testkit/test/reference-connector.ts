@@ -23,7 +23,7 @@ import type {
   WriteTask,
   Writer,
 } from '@nebula/core'
-import { BaseConfig, columnBuilder, createBatch, NebulaError, secret } from '@nebula/core'
+import { BaseConfig, columnBuilder, createBatch, MODES, NebulaError, secret } from '@nebula/core'
 import type { Row, SubjectOptions } from '../src/index.ts'
 import { columnTexts, textColumn } from '../src/index.ts'
 import type { Question, StoredStream } from './reference-store.ts'
@@ -232,6 +232,7 @@ function createDestination(link: Link): DestinationDriver {
   const ask = <T>(context: Context, ...question: Question): Promise<T> =>
     context.call((signal) => link.ask<T>(question, signal))
   return {
+    modes: MODES,
     open: (context) => ask(context, 'ping'),
     ping: (context) => ask(context, 'ping'),
     async close() {

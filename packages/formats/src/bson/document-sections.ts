@@ -1,8 +1,9 @@
 import type { BufferPool } from '@nebula/core'
+import { replacement } from './replacement.ts'
 
 /**
- * A section of kind 1 (MongoDB wire protocol, OP_MSG): its kind, its length, the name `documents` with a NUL, then
- * documents without gaps.
+ * A section of kind 1 (MongoDB wire protocol, OP_MSG): its kind, its length, the name of a field of the command with a
+ * NUL, then documents without gaps.
  */
 export interface DocumentSection {
   readonly bytes: Uint8Array
@@ -30,7 +31,10 @@ export interface DocumentRange {
   readonly from: number
 }
 
-const HEAD = Uint8Array.from('\x01\0\0\0\0documents\0', (character) => character.charCodeAt(0))
+/** The field: that of `insert`, or of `update`. */
+const headOf = (field: string): Uint8Array => new TextEncoder().encode(`\x01\0\0\0\0${field}\0`)
+const HEAD = headOf('documents')
+const UPDATES_HEAD = headOf('updates')
 
 /** The rows whose documents are larger than a message may hold, with their bytes. */
 export function largeDocuments(
@@ -70,13 +74,27 @@ export function keepDocuments(section: DocumentSection, isKept: (row: number) =>
 
 /** The section of documents that lie apart; `rows`: which they are. */
 export function joinDocuments(documents: readonly Uint8Array[], rows?: readonly number[]): DocumentSection {
-  const bytes = new Uint8Array(documents.reduce((sum, { length }) => sum + length, HEAD.length))
-  let at = HEAD.length
-  for (const document of documents) {
+  return joined(HEAD, documents, documents, rows)
+}
+
+/** The section that puts documents, which are stored, in the place of those with their `_id`, or adds them. */
+export function replaceDocuments(documents: readonly Uint8Array[]): DocumentSection {
+  return joined(UPDATES_HEAD, documents, documents.map(replacement))
+}
+
+function joined(
+  head: Uint8Array,
+  documents: readonly Uint8Array[],
+  sent: readonly Uint8Array[],
+  rows?: readonly number[],
+): DocumentSection {
+  const bytes = new Uint8Array(sent.reduce((sum, { length }) => sum + length, head.length))
+  let at = head.length
+  for (const document of sent) {
     bytes.set(document, at)
     at += document.length
   }
-  putHead(bytes)
+  putHead(bytes, head)
   const document = (index: number): Uint8Array => documents[index] as Uint8Array
   return { bytes, memory: undefined, count: documents.length, document, row: (index) => rows?.[index] ?? index }
 }
@@ -106,7 +124,7 @@ function copied(
   const memory = pool.take(HEAD.length + stop - start)
   const bytes = memory.subarray(0, HEAD.length + stop - start)
   bytes.set(data.subarray(start, stop), HEAD.length)
-  putHead(bytes)
+  putHead(bytes, HEAD)
   const numbers = rows?.slice(first, end)
   const at = (index: number): number => HEAD.length + (places[index] as number) - start
   return {
@@ -118,8 +136,8 @@ function copied(
   }
 }
 
-function putHead(bytes: Uint8Array): void {
-  bytes.set(HEAD)
+function putHead(bytes: Uint8Array, head: Uint8Array): void {
+  bytes.set(head)
   new DataView(bytes.buffer, bytes.byteOffset).setInt32(1, bytes.length - 1, true)
 }
 

@@ -55,6 +55,8 @@ export interface SubjectOptions<Server extends SubjectServer | undefined = Subje
    * looked up by `contents`, whose rows are then in the order in which they are read.
    */
   readonly schemaless?: boolean
+  /** The one name that a key by which is merged has at the system. Left out: any. */
+  readonly mergeKey?: string
   /** Columns that a table of the system can have. Default: 1600. */
   readonly maxColumns?: number
 }

@@ -28,7 +28,7 @@ export class MongoEnd implements SceneEnd {
   }
 
   async put(rows: readonly TextRow[]): Promise<void> {
-    const documents = await documentsOf(rows)
+    const documents = await documentsOf(rows, this.#place.keyed)
     await ask(this.#place.url, (db) => db.collection(TABLE).insertMany(documents))
   }
 
@@ -72,14 +72,16 @@ async function ask<T>(url: string, question: (db: Db) => Promise<T>): Promise<T>
   return await question(client.db())
 }
 
-async function documentsOf(rows: readonly TextRow[]): Promise<Document[]> {
+/** `keyed`: the first column of a row is the `_id` of its document. */
+async function documentsOf(rows: readonly TextRow[], keyed = false): Promise<Document[]> {
   const { BSON } = await import('mongodb')
   return rows.map((row) => {
     const texts = row.length === PLAIN.names.length ? [null, ...row] : row
     const [key = null, id = null, note = null, amount = null, day = null, overflow = null] = texts
+    const number = BSON.Long.fromString(id ?? '')
+    const ids = key === null ? { [keyed ? '_id' : 'id']: number } : { _id: new BSON.ObjectId(key), id: number }
     const columns: Document = {
-      ...(key === null ? {} : { _id: new BSON.ObjectId(key) }),
-      id: BSON.Long.fromString(id ?? ''),
+      ...ids,
       ...(note === null ? {} : { note }),
       ...(amount === null ? {} : { amount: BSON.Decimal128.fromString(amount) }),
       ...(day === null ? {} : { day: new Date(day) }),
@@ -94,7 +96,7 @@ function bytesOf({ _id }: Document, bytes: Uint8Array): TextRow {
 
 /** Of a document that was a row of a table; what none of its columns is makes it another row. */
 function textsOf(document: Document, decimal: typeof import('mongodb').Decimal128): TextRow {
-  const { _id, id, note = null, amount = null, day = null, ...rest } = document
+  const { _id, id = _id, note = null, amount = null, day = null, ...rest } = document
   const texts = [
     id?._bsontype === 'Long' ? String(id) : null,
     typeof note === 'string' ? note : null,

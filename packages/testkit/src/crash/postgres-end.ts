@@ -21,9 +21,10 @@ export class PostgresEnd implements SceneEnd {
   }
 
   async put(rows: readonly TextRow[]): Promise<void> {
-    const { url, shape } = this.#place
+    const { url, shape, keyed } = this.#place
     const { names, types } = shape
-    await query(url, `CREATE TABLE ${TABLE} (${names.map((name, i) => `${name} ${types[i]}`).join(', ')})`)
+    const key = keyed ? [`PRIMARY KEY (${names[0]})`] : []
+    await query(url, `CREATE TABLE ${TABLE} (${[...names.map((name, i) => `${name} ${types[i]}`), ...key].join(', ')})`)
     const columns = names.map((_, i) => rows.map((row) => row[i]))
     const arrays = types.map((type, i) => `$${i + 1}::${type}[]`)
     await query(url, `INSERT INTO ${TABLE} SELECT * FROM unnest(${arrays.join(', ')})`, columns)

@@ -12,6 +12,8 @@ export interface ScenePlace {
   /** Of the database, for what lies in one. */
   readonly url: string
   readonly shape: TableShape
+  /** By its first column rows are found again. */
+  readonly keyed: boolean
 }
 
 /** One end of a scene: its table, which is made and read by the system's own means. */

@@ -18,12 +18,15 @@ import { PostgresEnd } from './postgres-end.ts'
 import type { Outcome, RunCommand } from './run-command.ts'
 import { runCommand } from './run-command.ts'
 import type { SceneEnd } from './scene-end.ts'
+import type { TableShape } from './scene-table.ts'
 import { DOCUMENTS, PLAIN, sceneDocuments, sceneRows, TYPES } from './scene-table.ts'
 
 /** No fault may hold a run up for longer; the limits that tests set are far below. */
 const HANGING_MS = 30_000
 /** Of the rows that stand at the target before the run: the key of the first, and how many there are. */
 const EXISTING = [-100, 100] as const
+/** Of those that a merge replaces: keys of the first rows that the run brings, and values of others. */
+const STALE = { first: 1, valuesOf: 5001, rows: 50 } as const
 /** The last row of a file, which cannot be read. */
 const FAULTY_ROW = 'no number,"x",1.00,2000-01-01'
 
@@ -51,7 +54,7 @@ export interface SceneOptions {
   readonly rows?: number
   /** Default: 200,000. */
   readonly partitionBytes?: number
-  /** Rows stand at the target before the run. Default: those that are appended to at a table. */
+  /** Rows stand at the target before the run. Default: where some of them stay, at a table. */
   readonly existing?: boolean
   /** The last row of a file cannot be read, and is kept as a dead letter. Default: false. */
   readonly faultyRow?: boolean
@@ -88,9 +91,10 @@ export class Scene implements AsyncDisposable {
   readonly source: string
   readonly target: string
   readonly #options: Required<Omit<SceneOptions, 'child' | 'servers'>> & Pick<SceneOptions, 'child'>
+  readonly #shape: TableShape
   readonly #from: SceneEnd
   readonly #to: SceneEnd
-  /** What stands at the target before the run, if anything does, and what the run brings. */
+  /** What stands at the target before the run, if anything does, and what the run brings; the key comes first. */
   readonly #existing: readonly TextRow[]
   readonly #rows: readonly TextRow[]
 
@@ -99,12 +103,16 @@ export class Scene implements AsyncDisposable {
     this.folder = folder
     this.source = urls.source
     this.target = urls.target
-    const existing = route.mode === 'append' && route.to !== 'csv'
+    const existing = route.mode !== 'overwrite' && route.to !== 'csv'
+    const keyed = route.mode === 'merge'
     this.#options = { rows: 12_000, partitionBytes: 200_000, existing, faultyRow: false, ...options }
     const [shape, rowsOf] = route.from === 'mongo' ? [DOCUMENTS, sceneDocuments] : [PLAIN, sceneRows]
-    this.#from = new ENDS[route.from]({ role: 'source', folder, url: urls.source, shape })
-    this.#to = new ENDS[route.to]({ role: 'target', folder, url: urls.target, shape })
-    this.#existing = this.#options.existing ? rowsOf(...EXISTING) : []
+    this.#shape = shape
+    this.#from = new ENDS[route.from]({ role: 'source', folder, url: urls.source, shape, keyed: false })
+    this.#to = new ENDS[route.to]({ role: 'target', folder, url: urls.target, shape, keyed })
+    const values = rowsOf(STALE.valuesOf, STALE.rows)
+    const stale = rowsOf(STALE.first, STALE.rows).map(([key = null], i) => [key, ...(values[i] ?? []).slice(1)])
+    this.#existing = this.#options.existing ? [...rowsOf(...EXISTING), ...(keyed ? stale : [])] : []
     this.#rows = rowsOf(1, this.#options.rows)
   }
 
@@ -270,7 +278,9 @@ export class Scene implements AsyncDisposable {
 
   /** What the target should hold behind the run. */
   get #wanted(): readonly TextRow[] {
-    return this.route.mode === 'append' ? [...this.#existing, ...this.#rows] : this.#rows
+    const brought = new Set(this.route.mode === 'merge' ? this.#rows.map(([key]) => key) : [])
+    const stay = this.route.mode === 'overwrite' ? [] : this.#existing.filter(([key]) => !brought.has(key ?? null))
+    return [...stay, ...this.#rows]
   }
 
   async #asRead(rows: readonly TextRow[]): Promise<readonly TextRow[]> {
@@ -287,7 +297,8 @@ export class Scene implements AsyncDisposable {
   }
 
   #pipeline({ source, destination, pipeline }: SceneSettings): object {
-    const { from, mode } = this.route
+    const { from, to, mode } = this.route
+    const [key = ''] = this.#shape.names
     const advanced = { partition_bytes: this.#options.partitionBytes }
     return {
       source: { ...this.#from.keys, advanced, ...source },
@@ -298,6 +309,9 @@ export class Scene implements AsyncDisposable {
           target: this.#to.stream,
           ...(this.#faulty.length > 0 ? { max_errors: 1 } : {}),
           ...(from === 'csv' ? { types: TYPES } : {}),
+          ...(mode === 'merge'
+            ? { key: [key], ...(to === 'mongo' && key !== '_id' ? { rename: { [key]: '_id' } } : {}) }
+            : {}),
         },
       },
       parallel: 1,

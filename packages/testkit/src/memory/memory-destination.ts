@@ -14,12 +14,18 @@ import type {
   WriteTask,
   Writer,
 } from '@nebula/core'
-import { NebulaError } from '@nebula/core'
+import { MODES, NebulaError } from '@nebula/core'
 import type { Faults, Row } from './memory-connector.ts'
 import { columnTexts } from './memory-connector.ts'
 
+interface Table {
+  readonly schema: Schema
+  readonly rows: Row[]
+  readonly foreign: boolean
+}
+
 /** Tables by name, as a memory destination keeps them. */
-export type MemoryTables = Map<string, { schema: Schema; rows: Row[]; foreign: boolean }>
+export type MemoryTables = Map<string, Table>
 
 /** What a memory destination keeps beyond the life of a process. */
 export class MemoryTarget {
@@ -63,11 +69,9 @@ export interface MemoryDestination {
 export function memoryDestination(options: MemoryDestination): DestinationDriver {
   const { target, faults } = options
   const recalls = options.recalls !== false
-  const fence = ({ epoch }: Run): void => {
-    const known = target.run?.epoch ?? 0
-    if (known > epoch) throw new NebulaError('fenced', { message: `Epoch ${epoch} was followed by ${known}.` })
-  }
+  const fence = (run: Run): void => refuseOvertaken(target, run)
   return {
+    modes: MODES,
     async open() {
       faults?.hit('destination.open')
     },
@@ -121,6 +125,11 @@ export function memoryDestination(options: MemoryDestination): DestinationDriver
   }
 }
 
+function refuseOvertaken({ run }: MemoryTarget, { epoch }: Run): void {
+  const known = run?.epoch ?? 0
+  if (known > epoch) throw new NebulaError('fenced', { message: `Epoch ${epoch} was followed by ${known}.` })
+}
+
 function described(target: MemoryTarget, name: string): TargetInfo | undefined {
   const table = target.tables.get(name)
   return table && { schema: table.schema, foreignRows: table.foreign && table.rows.length > 0 }
@@ -172,11 +181,30 @@ function publish(target: MemoryTarget, run: Run, stream: StreamPlan): void {
   const inOrder = run.plan.partitions.flatMap(({ id }) =>
     [...staged].filter(([key]) => key.startsWith(`${id}#`)).flatMap(([, rows]) => rows),
   )
-  const before = stream.request.mode === 'append' ? target.rows(stream.target) : []
+  const before = stays(stream, target.tables.get(stream.target), inOrder)
   target.tables.set(stream.target, { schema: stream.schema, rows: [...before, ...inOrder], foreign: false })
   target.staging.delete(stagingName(run, stream))
   dropCheckpoints(target, run, stream)
   target.finished.add(stream.request.stream)
+}
+
+/** What stays at a target beside the rows that come. Throws `data_invalid` when two of these are to be merged by one key. */
+function stays(
+  { request: { mode, key }, schema }: StreamPlan,
+  standing: Table | undefined,
+  coming: readonly Row[],
+): Row[] {
+  const { rows = [], schema: before = schema } = standing ?? {}
+  if (mode !== 'merge') return mode === 'append' ? rows : []
+  const brought = new Set(coming.map(keyOf(schema, key)))
+  if (brought.size < coming.length) throw new NebulaError('data_invalid', { message: 'Two rows have the same key.' })
+  const keyBefore = keyOf(before, key)
+  return rows.filter((row) => !brought.has(keyBefore(row)))
+}
+
+function keyOf({ fields }: Schema, key: readonly string[]): (row: Row) => string {
+  const places = key.map((name) => fields.findIndex((field) => field.name === name))
+  return (row) => JSON.stringify(places.map((place) => row[place]))
 }
 
 function forget(target: MemoryTarget, run: Run, stream: StreamPlan): void {
@@ -224,7 +252,7 @@ class MemoryWriter implements Writer {
     faults?.hit('commit')
     const reason = this.#rows.map((row) => refuses?.(row)).find((refusal) => refusal !== undefined)
     if (reason !== undefined) throw new NebulaError('row_rejected', { message: reason })
-    if ((target.run?.epoch ?? 0) > run.epoch) throw new NebulaError('fenced', { message: 'A newer run took over.' })
+    refuseOvertaken(target, run)
     const known = target.checkpoints.get(checkpoint.partition)
     if (this.#recalls && known && known.sequence >= checkpoint.sequence) {
       throw new NebulaError('already_committed', { message: `${checkpoint.partition} is committed.` })

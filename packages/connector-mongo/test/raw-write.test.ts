@@ -1,17 +1,17 @@
 import { createRequire } from 'node:module'
 import { expect, test } from 'vitest'
 import { joinDocuments } from '@nebula/formats'
-import { makeSectionClass } from '../src/raw-insert.ts'
+import { makeSectionClass } from '../src/raw-write.ts'
 
 const commands = createRequire(import.meta.url)('mongodb/lib/cmap/commands.js') as {
   DocumentSequence: new (field: string) => { toBin(): Uint8Array }
   OpMsgRequest: new (database: string, command: object, options: object) => { toBin(): Uint8Array[] }
 }
 
-test('the driver that is installed sends a section as it is', () => {
+test.each(['documents', 'updates'])('the driver that is installed sends a section of %s as it is', (field) => {
   const section = joinDocuments([new Uint8Array(7).fill(0xee)]).bytes
   const Section = makeSectionClass(commands)
-  const command = { insert: 'c', documents: new Section(section) }
+  const command = { write: 'c', [field]: new Section(field, section) }
   const message = Buffer.concat(new commands.OpMsgRequest('d', command, {}).toBin())
   expect(message.subarray(-section.length).toString('latin1')).toBe(`\x01\x15\0\0\0documents\0${'\xee'.repeat(7)}`)
 })

@@ -4,7 +4,7 @@ import { joinDocuments } from '@nebula/formats'
 import type { Link, Namespace } from './connection.ts'
 import { write } from './connection.ts'
 
-/** Why the server did not take one document of an insert. */
+/** Why the server did not take one document. */
 export interface WriteError {
   /** Of the document, from 0. */
   readonly index: number
@@ -12,22 +12,24 @@ export interface WriteError {
   readonly errmsg?: string
 }
 
-type SectionClass = new (bytes: Uint8Array) => object
+type SectionClass = new (field: string, bytes: Uint8Array) => object
 
 let known: SectionClass | undefined
 
 /**
- * Inserts documents that are BSON already, as they are: a section of `DocumentSection`, which must not change until this
- * settles. Returns what was refused; all others are in.
+ * Inserts documents that are BSON already, or replaces those with their `_id`: a section of `DocumentSection` for that,
+ * which must not change until this settles. Returns what was refused; all others are in.
  */
-export async function insertRaw(
+export async function writeRaw(
   link: Link,
   { database, collection }: Namespace,
+  what: 'insert' | 'update',
   section: Uint8Array,
 ): Promise<readonly WriteError[]> {
   known ??= makeSectionClass(createRequire(import.meta.url)('mongodb/lib/cmap/commands.js') as Partial<Internals>)
-  const documents = new known(section)
-  const command = { insert: collection, ordered: false, bypassDocumentValidation: false, documents }
+  const field = what === 'insert' ? 'documents' : 'updates'
+  const options = { ordered: false, bypassDocumentValidation: false }
+  const command = { [what]: collection, ...options, [field]: new known(field, section) }
   const { writeErrors = [] } = await write(link, database, command)
   return writeErrors as WriteError[]
 }
@@ -44,8 +46,8 @@ export function makeSectionClass({ DocumentSequence, OpMsgRequest }: Partial<Int
   class RawSection extends DocumentSequence {
     readonly #bytes: Uint8Array
 
-    constructor(bytes: Uint8Array) {
-      super('documents')
+    constructor(field: string, bytes: Uint8Array) {
+      super(field)
       this.#bytes = bytes
     }
 
@@ -54,7 +56,9 @@ export function makeSectionClass({ DocumentSequence, OpMsgRequest }: Partial<Int
     }
   }
   const { bytes } = joinDocuments([Uint8Array.of(5, 0, 0, 0, 0)])
-  const message = Buffer.concat(new OpMsgRequest('probe', { documents: new RawSection(bytes) }, {}).toBin())
+  const message = Buffer.concat(
+    new OpMsgRequest('probe', { documents: new RawSection('documents', bytes) }, {}).toBin(),
+  )
   // The header, the flags and a kind; a document with the database alone; the section.
   const isKnown =
     message.length === message.readInt32LE(0) && message.subarray(21 + message.readInt32LE(21)).equals(bytes)
