@@ -1,6 +1,5 @@
 import { resolve } from 'node:path'
-import type { Mode } from '@nebula/core'
-import type { Pipeline } from '@nebula/runtime'
+import type { Pipeline, StreamOptions } from '@nebula/runtime'
 import type { Command } from 'commander'
 import { InvalidArgumentError, Option } from 'commander'
 
@@ -8,8 +7,9 @@ import { InvalidArgumentError, Option } from 'commander'
 export interface PipelineFlags {
   readonly from?: string
   readonly to?: string
-  readonly mode?: Mode
+  readonly mode?: NonNullable<StreamOptions['mode']>
   readonly key?: string[]
+  readonly cursor?: string
   readonly streams?: string[]
   readonly limit?: number
   readonly parallel?: number
@@ -18,14 +18,18 @@ export interface PipelineFlags {
   readonly json?: boolean
 }
 
+/** Written out here, because the runtime is loaded only when it is used. */
+const MODES: NonNullable<StreamOptions['mode']>[] = ['overwrite', 'append', 'merge', 'incremental']
+
 /** A pipeline file, or its ends in one line, and which streams of it; `mode` says what a mode is for. */
 export function pipelineOptions(command: Command, mode: string): Command {
   return command
     .argument('[file]', 'pipeline file (YAML)')
     .option('--from <source>', 'CONNECTOR:PATH-OR-URL, a URL, or a path')
     .option('--to <destination>', 'the same')
-    .addOption(new Option('--mode <mode>', mode).choices(['overwrite', 'append', 'merge'] satisfies Mode[]))
+    .addOption(new Option('--mode <mode>', mode).choices(MODES))
     .option('--key <columns>', 'columns that tell rows apart; default: the primary key', commaSeparated)
+    .option('--cursor <column>', 'column that tells incremental which rows are new')
     .option('--streams <names>', 'only these, by name or glob, separated by commas', commaSeparated)
 }
 
@@ -61,9 +65,14 @@ export async function pipelineOf(verb: string, file: string | undefined, flags: 
   }
   const [{ setVariables }, runtime] = await Promise.all([import('./env-file.ts'), import('@nebula/runtime')])
   if (flags.envFile !== undefined) setVariables(flags.envFile)
-  const { mode, key, limit, parallel, streams } = flags
+  const { mode, key, cursor, limit, parallel, streams } = flags
   const stateFolder = flags.state === undefined ? {} : { stateFolder: resolve(flags.state) }
-  const chosen = { ...(mode && { mode }), ...(key && { key }), ...(limit === undefined ? {} : { limit }) }
+  const chosen = {
+    ...(mode && { mode }),
+    ...(key && { key }),
+    ...(cursor && { cursor }),
+    ...(limit === undefined ? {} : { limit }),
+  }
   const adjusted = (pipeline: Pipeline): Pipeline => ({
     ...pipeline,
     ...(parallel === undefined ? {} : { parallel }),

@@ -24,7 +24,8 @@ export function planText(plan: PipelinePlan): string {
 function streamText(stream: PlannedStream): string {
   const { rows, bytes, partitions, committed = 0 } = stream
   const facts = [
-    stream.mode,
+    stream.cursor === undefined ? stream.mode : `${stream.mode}, incremental by ${stream.cursor}`,
+    ...(stream.since === undefined ? [] : [`from ${stream.since} on`]),
     ...(stream.key.length > 0 ? [`key ${stream.key.join(', ')}`] : []),
     stream.guarantee.replaceAll('_', ' '),
     ...(stream.wire === undefined ? [] : ['bytes pass through']),

@@ -1,13 +1,9 @@
-import { BufferPool } from './buffer-pool.ts'
-import { BytesBuilder, columnBuilder } from './builder.ts'
 import type { BoundCondition, ComparedColumn, Condition, Literal } from './condition.ts'
 import { nearest } from './nearest.ts'
 import type { Schema } from './schema.ts'
-import { formatColumn } from './text/format.ts'
-import { parseColumn } from './text/parse.ts'
+import { parseText, textAt } from './text/parse-text.ts'
 import type { Kind, LogicalType } from './types.ts'
 import { typeName, utf8 } from './types.ts'
-import { valueAt } from './value.ts'
 
 /** What a condition asks for that its stream does not have. */
 export interface ConditionProblem {
@@ -174,21 +170,6 @@ function plainNumber(digits: string, point: number): string {
 
 /** What the text means in a type, written as that type is written. */
 function typedText(text: string, type: LogicalType): string | undefined {
-  const pool = new BufferPool(0)
-  const bytes = new TextEncoder().encode(text)
-  const slices = {
-    data: bytes,
-    starts: Int32Array.of(0),
-    ends: Int32Array.of(bytes.length),
-    base: 0,
-    stride: 1,
-    rows: 1,
-  }
-  const builder = columnBuilder(type, pool)
-  let fits = true
-  parseColumn(slices, builder, () => (fits = false))
-  if (!fits) return undefined
-  const out = new BytesBuilder(utf8, pool)
-  formatColumn(builder.finish(), out)
-  return valueAt(out.finish(), 0) as string
+  const column = parseText(text, type)
+  return column && textAt(column, 0)
 }

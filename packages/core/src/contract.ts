@@ -80,6 +80,8 @@ export interface StreamRequest {
   readonly columns: readonly string[]
   /** Columns that tell rows apart; required to merge, and then no two rows of the stream have the same values in them. */
   readonly key: readonly string[]
+  /** The column by whose value rows that are new are found: its highest one is kept, and rows before it are left out. */
+  readonly cursor?: string
   /** At most so many rows, of those that are wanted. */
   readonly limit?: number
   /** Only rows of which this is true: for sources whose stream says that they apply it, exactly. */
@@ -273,6 +275,20 @@ export interface StreamPlan {
   readonly generation: number
 }
 
+/** How far an incremental stream came. */
+export interface CursorMark {
+  /** Of the source, and where its rows went. */
+  readonly column: string
+  readonly target: string
+  /** The highest value that arrived: its canonical text. */
+  readonly value: string
+}
+
+/** By stream. */
+export interface CursorMarks {
+  readonly [stream: string]: CursorMark
+}
+
 export interface Run {
   readonly pipeline: string
   readonly id: string
@@ -284,6 +300,9 @@ export interface Run {
   readonly fingerprint: string
   readonly plan: Plan
   readonly streams: readonly StreamPlan[]
+  /** How far incremental streams were when it began; and how far those of it are that are finished. */
+  readonly from?: CursorMarks
+  readonly next?: CursorMarks
 }
 
 /** The last run of a pipeline as its destination knows it. */
@@ -330,6 +349,8 @@ export interface Checkpoint {
   readonly done: boolean
   /** Of the whole partition so far. */
   readonly counts: Counts
+  /** The highest value of the stream's cursor so far, as canonical text; left out: none. */
+  readonly highest?: string
 }
 
 /** Writes one partition of one stream. */
@@ -360,7 +381,10 @@ export interface DestinationDriver extends Lifecycle {
   /** Stores the run and its epoch; creates what is missing; discards staging of older generations. Idempotent. */
   prepare(run: Run, context: Context): Promise<void>
   writer(task: WriteTask, context: Context): Promise<Writer>
-  /** Moves complete streams into their targets, at once and for readers all or nothing. Idempotent. */
+  /**
+   * Moves complete streams into their targets, at once and for readers all or nothing; stores the run as it is given, with
+   * them, where it keeps runs. Idempotent.
+   */
   finish?(run: Run, streams: readonly string[], context: Context): Promise<void>
   /** Staging and checkpoints of the streams are gone, targets as before. Idempotent. */
   discard?(run: Run, streams: readonly string[], context: Context): Promise<void>

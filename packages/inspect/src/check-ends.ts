@@ -1,7 +1,7 @@
 import { monotonicMs } from '@nebula/base'
 import type { Catalog, Context, DestinationDriver, Lifecycle, TargetRequest } from '@nebula/core'
 import type { Endpoint, Pipeline } from '@nebula/runtime'
-import { chooseStreams, definedStreams } from '@nebula/runtime'
+import { chooseStreams, definedStreams, writeMode } from '@nebula/runtime'
 import { withEnd } from './open-end.ts'
 import type { PlanProblem } from './problems.ts'
 import { exitCodeOf, problemOf, withFix } from './problems.ts'
@@ -78,7 +78,9 @@ function asked(catalog: Catalog, ends: EndsToCheck): { targets: TargetRequest[];
     }
   }
   const { selected, problems } = chooseStreams(catalog, ends)
-  const targets = selected.map(({ info, options: { target = info.name, mode = 'overwrite' } }) => ({ target, mode }))
+  const targets = selected.map(({ info, options: { target = info.name, mode } }): TargetRequest => {
+    return { target, mode: writeMode(mode) ?? 'overwrite' }
+  })
   return { targets, problems: problems.filter(({ code }) => code === 'permission_denied').map(withFix) }
 }
 

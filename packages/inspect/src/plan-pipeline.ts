@@ -43,6 +43,9 @@ export interface PlannedStream {
   readonly stream: string
   readonly target: string
   readonly mode: Mode
+  /** The column by which new rows are found, and the value from which on they are read; left out: all are. */
+  readonly cursor?: string
+  readonly since?: string
   readonly key: readonly string[]
   /** All that the source has. */
   readonly source: PlannedSchema
@@ -89,7 +92,9 @@ export interface PlannedColumn {
 export async function planPipeline(pipeline: Pipeline, options: RunOptions = {}): Promise<PipelinePlan> {
   const open = await openPipeline(pipeline, options)
   try {
-    const agreement = await agreePipeline(pipeline, open.drivers, open.contexts)
+    // Why a run cannot be recalled is told when it is to be gone on with.
+    const recalled = await recall(pipeline, open).catch(() => undefined)
+    const agreement = await agreePipeline(pipeline, open.drivers, open.contexts, recalled)
     const problems = agreement.problems.map(withFix)
     const prepared = await tryPlan(pipeline, open, agreement).catch((error: unknown) => {
       problems.push(problemOf(error))
@@ -147,7 +152,7 @@ function plannedStream(
   { catalog, standing }: Agreement,
   prepared: PreparedRun | undefined,
 ): PlannedStream {
-  const { request, target, accepted, wire } = stream
+  const { request, target, accepted, wire, since } = stream
   const info = catalog.streams.find(({ name }) => name === request.stream)
   const there = standing[index]
   const rows = info?.rows === undefined ? undefined : Math.min(info.rows, request.limit ?? Infinity)
@@ -157,6 +162,7 @@ function plannedStream(
     target,
     mode: request.mode,
     key: request.key,
+    ...(request.cursor === undefined ? {} : incremental(request.cursor, since)),
     source: schemaOf(info?.schema ?? { fields: [] }),
     ...(there ? { standing: schemaOf(there.schema) } : {}),
     columns: plannedColumns(stream),
@@ -167,6 +173,10 @@ function plannedStream(
     ...(rows === undefined ? {} : { rows }),
     ...(info?.bytes === undefined ? {} : { bytes: Math.round(info.bytes * share) }),
   }
+}
+
+function incremental(cursor: string, since: string | undefined): Pick<PlannedStream, 'cursor' | 'since'> {
+  return since === undefined ? { cursor } : { cursor, since }
 }
 
 function progress(

@@ -1,6 +1,6 @@
 import type { Catalog, Connector, Mode, Recalled, SourceDriver, StreamPlan } from '@nebula/core'
 import type { Pipeline, Report, RunOptions, StoredLetter, StreamOptions } from '@nebula/runtime'
-import { definedStreams, runPipeline, sourceDriver } from '@nebula/runtime'
+import { definedStreams, runPipeline, sourceDriver, writeMode } from '@nebula/runtime'
 import { rereadSource, valuesSource } from './letter-source.ts'
 import type { LetterSelection } from './letters.ts'
 import { letterFiles } from './letters.ts'
@@ -171,13 +171,13 @@ function replayPipeline(pipeline: Pipeline, sending: Sending): Pipeline {
 const ADDED: StreamOptions = { mode: 'append', maxErrors: Number.MAX_SAFE_INTEGER }
 
 /** How rows get to those that arrived. */
-function addingMode(mode: Mode): Mode {
-  return mode === 'merge' ? mode : 'append'
+function addingMode(mode: StreamOptions['mode']): Mode {
+  return writeMode(mode) === 'merge' ? 'merge' : 'append'
 }
 
 /** The options of a stream whose rows are added; conditions that they have met and masks that they wear are left out. */
 function added(options: StreamOptions, { stage, masked }: Group): StreamOptions {
-  const { mode, maxErrors: _maxErrors, limit: _limit, mask, where, nativeFilter, ...rest } = options
+  const { mode, cursor: _cursor, maxErrors: _maxErrors, limit: _limit, mask, where, nativeFilter, ...rest } = options
   const left = Object.entries(mask ?? {}).filter(([column]) => !masked.includes(column))
   const filters = stage === 'transform' ? {} : { ...(where && { where }), ...(nativeFilter && { nativeFilter }) }
   return {

@@ -34,9 +34,12 @@ const names = z.array(z.string())
 
 const StreamOptionsSchema = z.strictObject({
   mode: z
-    .enum(MODES)
+    .enum([...MODES, 'incremental'])
     .optional()
-    .describe('overwrite replaces the target at the end, at once; append adds; merge replaces rows of equal keys'),
+    .describe(
+      'overwrite replaces the target at the end, at once; append adds; merge replaces rows of equal keys; incremental merges what is new',
+    ),
+  cursor: z.string().min(1).optional().describe('column that tells incremental which rows are new'),
   target: z.string().min(1).optional().describe('name at the destination; default: the name of the stream'),
   columns: names.min(1).optional().describe('only these columns, in this order'),
   exclude: names.optional().describe('all columns but these'),

@@ -9,7 +9,10 @@ export interface Endpoint {
 
 /** What the pipeline file says of one stream, or of all in `defaults`. */
 export interface StreamOptions {
-  readonly mode?: Mode | undefined
+  /** Incremental: merged, of rows that came since the run before. */
+  readonly mode?: Mode | 'incremental' | undefined
+  /** The column by which incremental finds them. */
+  readonly cursor?: string | undefined
   readonly target?: string | undefined
   readonly columns?: readonly string[] | undefined
   readonly exclude?: readonly string[] | undefined
@@ -55,4 +58,9 @@ export interface Pipeline {
   readonly streams?: Readonly<Record<string, StreamOptions | false>> | undefined
   /** Of the streams that it asks for, only these, by name or glob. */
   readonly only?: readonly string[] | undefined
+}
+
+/** What becomes of rows that stand at the target, where the pipeline says it. */
+export function writeMode(mode: StreamOptions['mode']): Mode | undefined {
+  return mode === 'incremental' ? 'merge' : mode
 }

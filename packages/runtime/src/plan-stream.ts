@@ -1,10 +1,20 @@
 import type { StreamOffer } from '@nebula/base'
 import { keptField } from '@nebula/base'
-import type { Acceptance, ErrorCode, Field, LogicalType, Schema, StreamRequest, TargetInfo } from '@nebula/core'
+import type {
+  Acceptance,
+  CursorMark,
+  ErrorCode,
+  Field,
+  LogicalType,
+  Schema,
+  StreamRequest,
+  TargetInfo,
+} from '@nebula/core'
 import { fieldIndex, sameType, typeName, utf8 } from '@nebula/core'
 import type { FoundTransform, StreamTransform } from '@nebula/transforms'
-import { changesNothing } from '@nebula/transforms'
+import { changesNothing, cursorCondition, cursorProblem } from '@nebula/transforms'
 import type { StreamOptions } from './pipeline.ts'
+import { writeMode } from './pipeline.ts'
 import type { SelectedStream } from './select-streams.ts'
 import type { ShapedColumn } from './shape-columns.ts'
 import { addedColumns, isModelled, shapeField, unknownColumn } from './shape-columns.ts'
@@ -19,6 +29,8 @@ export interface AgreedStream {
   readonly targetKey: readonly string[]
   readonly options: StreamOptions
   readonly target: string
+  /** The value of its cursor before which rows are not read again. */
+  readonly since: string | undefined
   /** What the source delivers. */
   readonly readSchema: Schema
   /** What the destination is given. */
@@ -40,9 +52,16 @@ export interface StreamProblem {
   readonly text: string
 }
 
+/** What is known of a stream beside what the pipeline says. */
+interface Known {
+  readonly code?: FoundTransform | undefined
+  /** How far it came into this target. */
+  readonly mark?: CursorMark | undefined
+}
+
 /** What the pipeline asks of a stream's columns, checked against the columns that there are. */
 export function agreeStream(
-  { info, options, code }: SelectedStream & { readonly code?: FoundTransform | undefined },
+  { info, options, code, mark }: SelectedStream & Known,
   target: string,
   existing: TargetInfo | undefined,
   accept: Accept,
@@ -50,12 +69,15 @@ export function agreeStream(
   const source: Schema = {
     fields: info.schema.fields.map((field) => (info.untyped ? typedField(field, options, existing?.schema) : field)),
   }
-  const rows = planRows(info, source, options, code)
+  const where = cursorCondition(source, options, mark)
+  const rows = planRows(info, source, { ...options, where }, code)
   const problems = unknownColumns(source, rows.schema, options).concat(rows.problems)
+  const text = cursorProblem(source, options)
+  if (text !== undefined) problems.push({ code: 'config_invalid', text })
   const added = addedColumns(options)
   const chosen = selectFields(rows.schema, options)
   const key = options.key ?? info.key
-  const asked = { stream: info.name, mode: options.mode ?? ('overwrite' as const), key, ...rows.request }
+  const asked = { stream: info.name, mode: writeMode(options.mode) ?? ('overwrite' as const), key, ...rows.request }
   const targetKey = key.map((name) => options.rename?.[name] ?? name)
   const request = { ...asked, columns: chosen.map(({ name }) => name), key: targetKey }
   const shaped = [...chosen.map((field) => shapeField(field, options)), ...added.columns].map((column) => {
@@ -83,6 +105,7 @@ export function agreeStream(
     targetKey,
     options,
     target,
+    since: mark?.column === options.cursor ? mark?.value : undefined,
     readSchema,
     writeSchema: { fields: columns.map(({ written }) => written) },
     transform,
@@ -162,6 +185,7 @@ function unknownColumns(source: Schema, available: Schema, options: StreamOption
     ['columns', options.columns ?? [], available],
     ['exclude', options.exclude ?? [], available],
     ['key', options.key ?? [], source],
+    ['cursor', options.cursor === undefined ? [] : [options.cursor], source],
     ['allow_loss', options.allowLoss ?? [], { fields: [...available.fields, ...addedColumns(options).fields] }],
     ...(['rename', 'cast', 'mask', 'types'] as const).map((key): [string, string[], Schema] => [
       key,

@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import type { StreamOffer } from '@nebula/base'
-import { acceptStream } from '@nebula/base'
+import { acceptStream, cursorMarks } from '@nebula/base'
 import type {
   Acceptance,
   Catalog,
   Checkpoint,
   Context,
+  CursorMarks,
   DestinationDriver,
   Plan,
   PreviousPlan,
@@ -21,6 +22,7 @@ import { conditionColumns, fieldIndex, isNebulaError, NebulaError, schemaFingerp
 import { findTransform } from '@nebula/transforms'
 import { fingerprintOf, refuseChanged } from './fingerprint.ts'
 import type { Pipeline } from './pipeline.ts'
+import { writeMode } from './pipeline.ts'
 import type { AgreedStream, StreamProblem } from './plan-stream.ts'
 import { agreeStream } from './plan-stream.ts'
 import type { SelectedStream } from './select-streams.ts'
@@ -67,7 +69,7 @@ export async function prepareRun(
   recalled: Recalled | undefined,
   contexts: Contexts,
 ): Promise<PreparedRun> {
-  const agreement = await agreePipeline(pipeline, drivers, contexts)
+  const agreement = await agreePipeline(pipeline, drivers, contexts, recalled)
   refuse(agreement)
   return planRun(pipeline, { source: drivers.source, context: contexts.source }, agreement, recalled)
 }
@@ -77,11 +79,12 @@ export async function agreePipeline(
   pipeline: Pipeline,
   { source, destination }: Drivers,
   contexts: Contexts,
+  recalled: Recalled | undefined,
 ): Promise<Agreement> {
   const catalog = await source.discover(contexts.source, definedStreams(pipeline))
   const { limit } = pipeline.source.config.performance
   const { selected, problems } = chooseStreams(catalog, { ...pipeline, defaults: { limit, ...pipeline.defaults } })
-  const found = await agreeAll(selected, destination, contexts.destination)
+  const found = await agreeAll(selected, destination, contexts.destination, cursorMarks(recalled))
   return { ...found, catalog, problems: [...problems, ...found.problems] }
 }
 
@@ -111,7 +114,7 @@ export async function planRun(
   const id = resuming?.run.id ?? randomUUID().slice(0, 8)
   const startedAt = resuming?.run.startedAt ?? context.clock.now()
   return {
-    run: { pipeline: pipeline.name, id, epoch, startedAt, fingerprint, plan, streams },
+    run: { pipeline: pipeline.name, id, epoch, startedAt, fingerprint, plan, streams, from: cursorMarks(recalled) },
     agreed,
     catalog,
     checkpoints: new Map(checkpoints.map((checkpoint) => [checkpoint.partition, checkpoint])),
@@ -132,8 +135,11 @@ async function agreeAll(
   selected: readonly SelectedStream[],
   destination: DestinationDriver,
   context: Context,
+  marks: CursorMarks,
 ): Promise<Omit<Agreement, 'catalog'>> {
-  const targets = selected.map(({ info, options: { target = info.name, mode = 'overwrite' } }) => ({ target, mode }))
+  const targets = selected.map(({ info, options: { target = info.name, mode } }): TargetRequest => {
+    return { target, mode: writeMode(mode) ?? 'overwrite' }
+  })
   const checks = (await destination.check?.(targets, context)) ?? []
   const sound = targets.filter((_, i) => checks[i]?.problems.every(({ code }) => code === 'permission_denied') ?? true)
   const names = [...new Set(sound.map(({ target }) => target))]
@@ -149,7 +155,10 @@ async function agreeAll(
   )
   const results = selected.map((stream, i) => {
     const { target } = targets[i] as TargetRequest
-    return agreeStream({ ...stream, code: code[i] || undefined }, target, existing.get(target), accept)
+    const standing = existing.get(target)
+    const mark = standing && marks[stream.info.name]
+    const known = { code: code[i] || undefined, mark: mark?.target === target ? mark : undefined }
+    return agreeStream({ ...stream, ...known }, target, standing, accept)
   })
   const problems = results.flatMap(({ problems: found, agreed: { request } }, i) => [
     ...(checks[i]?.problems ?? []).map(({ code, message }) => ({ code, stream: request.stream, text: message })),
@@ -194,7 +203,9 @@ function refuse({ agreed, problems }: Agreement): void {
 
 export function readStream({ request, readSchema, wire, accepted, transform }: AgreedStream): ReadStream {
   const replaced = wire === undefined ? readSchema.fields.map((_, index) => index) : (accepted.replaced ?? [])
-  const looked = transform.where ? conditionColumns(transform.where).map((name) => fieldIndex(readSchema, name)) : []
+  const cursor = request.cursor === undefined ? [] : [request.cursor]
+  const names = [...(transform.where ? conditionColumns(transform.where) : []), ...cursor]
+  const looked = names.map((name) => fieldIndex(readSchema, name))
   const decode = looked.length === 0 ? replaced : [...new Set([...replaced, ...looked])]
   return { request, schema: readSchema, decode, ...(wire === undefined ? {} : { wire }) }
 }

@@ -17,7 +17,7 @@ export interface RowPlan {
   /** Columns of the source that somebody looks at on the way, in the one type in which that can be. */
   readonly looked: readonly Field[]
   /** What the source is asked. */
-  readonly request: Pick<StreamRequest, 'limit' | 'path' | 'where' | 'nativeFilter'>
+  readonly request: Pick<StreamRequest, 'limit' | 'path' | 'where' | 'nativeFilter' | 'cursor'>
   readonly problems: readonly StreamProblem[]
   /** The columns behind the function, where these are read. */
   after(read: Schema): Schema
@@ -35,8 +35,14 @@ export function planRows(
   const filter = pushed ? undefined : bound
   const makes = code?.checked.makes ?? []
   const problems = [...faults, ...unknownReads(source, code), ...refusals(info, options, filter)]
-  const { limit, path, nativeFilter } = options
-  const types = new Map([...readByFunction(source, code), ...(filter ? readByCondition(source, filter) : [])])
+  const { limit, path, nativeFilter, cursor } = options
+  const types = new Map([
+    ...source.fields.flatMap(({ name, type }): [string, LogicalType][] =>
+      name === options.cursor ? [[name, type]] : [],
+    ),
+    ...readByFunction(source, code),
+    ...(filter ? readByCondition(source, filter) : []),
+  ])
   const narrowed = source.fields.map((field) => {
     const type = types.get(field.name)
     return type ? { ...field, type, offers: [type] } : field
@@ -52,6 +58,7 @@ export function planRows(
       ...(path === undefined ? {} : { path }),
       ...(pushed && bound ? { where: bound } : {}),
       ...(nativeFilter === undefined ? {} : { nativeFilter }),
+      ...(cursor === undefined ? {} : { cursor }),
     },
     problems,
     after: (read) => functionSchema(read, makes),

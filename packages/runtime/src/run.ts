@@ -1,5 +1,5 @@
-import type { Health, Recorder, Side, StreamProgress } from '@nebula/base'
-import { createContext, HealthMonitor, Managed, takeLock, writeDurably } from '@nebula/base'
+import type { Health, Recorder, Side, Stopping, StreamProgress } from '@nebula/base'
+import { createContext, HealthMonitor, Managed, stopping, takeLock, writeDurably } from '@nebula/base'
 import type { Clock, Context, Logger } from '@nebula/core'
 import { BufferPool, toNebulaError } from '@nebula/core'
 import { DeadLetters } from './dead-letters.ts'
@@ -14,8 +14,6 @@ import { createReport } from './report.ts'
 import { Scheduler } from './scheduler.ts'
 import { recordSchemas } from './schema-record.ts'
 import { LocalState, stateFile } from './state.ts'
-import type { Stopping } from './stopping.ts'
-import { stopping } from './stopping.ts'
 import { maxMemoryOf, memoryLimits, taskMemory } from './task-memory.ts'
 
 export interface RunOptions {

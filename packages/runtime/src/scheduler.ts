@@ -1,6 +1,16 @@
 import { RateLimiter, Retry, StreamMeter, taskLimits, withSignal } from '@nebula/base'
-import type { BaseConfig, Checkpoint, Clock, Context, NebulaError, Partition, StreamPlan } from '@nebula/core'
-import { BufferPool, isNebulaError, toNebulaError } from '@nebula/core'
+import type {
+  BaseConfig,
+  Checkpoint,
+  Clock,
+  Context,
+  CursorMarks,
+  NebulaError,
+  Partition,
+  Run,
+  StreamPlan,
+} from '@nebula/core'
+import { BufferPool, HighestValue, isNebulaError, toNebulaError } from '@nebula/core'
 import type { DeadLetters } from './dead-letters.ts'
 import type { Observer } from './observer.ts'
 import type { Pipeline } from './pipeline.ts'
@@ -39,6 +49,8 @@ interface Lane {
   readonly stop: AbortController
   readonly contexts: TaskContexts
   readonly partitions: readonly Partition[]
+  /** Of its cursor, where it has one. */
+  readonly highest: HighestValue | undefined
   left: number
   status: StreamStatus | undefined
   error: NebulaError | undefined
@@ -54,6 +66,8 @@ export class Scheduler {
   readonly #input: SchedulerInput
   readonly #lanes: Lane[]
   readonly #policies: TaskPorts['policies']
+  /** How far the streams are that are about to be finished, or are. */
+  #next: CursorMarks = {}
   readonly #queue: { lane: Lane; partition: Partition; order: number }[]
 
   constructor(input: SchedulerInput) {
@@ -98,7 +112,8 @@ export class Scheduler {
       const source = { ...lane.contexts.source, pool }
       const destination = { ...lane.contexts.destination, pool }
       try {
-        await this.#task(lane, partition, order, { source, destination })
+        const last = await this.#task(lane, partition, order, { source, destination })
+        lane.highest?.observeText(last?.highest)
         lane.meter.partitionsDone++
         lane.left--
         if (lane.left === 0) await this.#finish(lane)
@@ -109,7 +124,7 @@ export class Scheduler {
     observer.recorder.pool(pool.statistics.hits, pool.statistics.misses)
   }
 
-  #task(lane: Lane, partition: Partition, order: number, contexts: TaskContexts): Promise<void> {
+  #task(lane: Lane, partition: Partition, order: number, contexts: TaskContexts): Promise<Checkpoint | undefined> {
     const { pipeline, prepared, drivers, state, deadLetters, observer } = this.#input
     const { performance, reliability } = pipeline.source.config
     const batchBytes = Math.min(performance.batchBytes, contexts.source.pool.limit / BATCHES_PER_TASK)
@@ -141,17 +156,29 @@ export class Scheduler {
   }
 
   async #finish(lane: Lane): Promise<void> {
-    const { prepared, drivers, contexts, state, onEvent } = this.#input
+    const { drivers, contexts, state, onEvent } = this.#input
     const { stream } = lane.plan.request
     try {
       lane.meter.requireBalance()
-      await drivers.destination.finish?.(prepared.run, [stream], contexts.destination)
-      await state?.finish([stream])
+      const run = this.#reached(lane)
+      await drivers.destination.finish?.(run, [stream], contexts.destination)
+      await state?.finish([stream], this.#next)
       lane.status = 'done'
       onEvent?.({ kind: 'stream', progress: lane.meter.progress, status: 'done' })
     } catch (error) {
       await this.#fail(lane, error, undefined)
     }
+  }
+
+  /** The run, in which is noted how far an incremental stream came: it counts once the stream is finished. */
+  #reached({ agreed: { request, target }, highest }: Lane): Run {
+    const { run } = this.#input.prepared
+    const { stream, cursor: column } = request
+    const value = highest?.text
+    // Without a row that is new it is where it was.
+    const mark = column === undefined || value === undefined ? run.from?.[stream] : { column, target, value }
+    if (column !== undefined && mark) this.#next = { ...this.#next, [stream]: mark }
+    return { ...run, next: this.#next }
   }
 
   /** The first failure of a stream is the one that counts; its other tasks end because of it. */
@@ -225,9 +252,12 @@ function createLane(
   const done = checkpoints.filter((checkpoint) => checkpoint.done).length
   meter.partitionsDone = done
   const stop = new AbortController()
+  const highest = HighestValue.of(readStream(agreed))
+  for (const checkpoint of checkpoints) highest?.observeText(checkpoint.highest)
   return {
     agreed,
     plan,
+    highest,
     meter,
     resumed: meter.counts.read,
     stop,

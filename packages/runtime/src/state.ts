@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileError, readJsonFile, writeDurably } from '@nebula/base'
-import type { Checkpoint, Recalled, Run } from '@nebula/core'
+import type { Checkpoint, CursorMarks, Recalled, Run } from '@nebula/core'
 import { NebulaError } from '@nebula/core'
 import type { Pipeline } from './pipeline.ts'
 
@@ -67,10 +67,11 @@ export class LocalState {
     await this.#store({ ...stored, checkpoints: [...others, checkpoint] })
   }
 
-  async finish(streams: readonly string[]): Promise<void> {
+  async finish(streams: readonly string[], next?: CursorMarks): Promise<void> {
     const stored = this.#require()
     const finished = [...new Set([...stored.finished, ...streams])]
-    await this.#store({ ...stored, checkpoints: without(stored, streams), finished })
+    const run = next ? { ...stored.run, next } : stored.run
+    await this.#store({ ...stored, run, checkpoints: without(stored, streams), finished })
   }
 
   /** Forgets what the streams reached. They begin again under a higher generation, whatever is left of their staging. */

@@ -6,6 +6,7 @@ import {
   NO_COUNTS as NOTHING,
   throwIfAborted,
   WatchedEnds,
+  writeIsolated,
 } from '@nebula/base'
 import type {
   BatchLimits,
@@ -22,12 +23,11 @@ import type {
   StreamPlan,
   Writer,
 } from '@nebula/core'
-import { isNebulaError, NebulaError, toNebulaError } from '@nebula/core'
+import { HighestValue, isNebulaError, NebulaError, toNebulaError } from '@nebula/core'
 import type { StreamTransform } from '@nebula/transforms'
 import { changesNothing, loadTransform, Transformer } from '@nebula/transforms'
 import type { DeadLetter, DeadLetters } from './dead-letters.ts'
 import { deadLetter } from './dead-letters.ts'
-import { writeIsolated } from './isolate.ts'
 import type { LocalState } from './state.ts'
 
 /** A partition as a task. JSON: a task may run anywhere. */
@@ -79,14 +79,14 @@ export interface TaskContexts {
 /**
  * Moves one partition, and commits it; goes on behind `last`. When the destination refuses a row too late to say which,
  * everything since the last commit runs again in isolating mode; when a system fails with what may pass, it runs again
- * after a wait.
+ * after a wait. Returns the last checkpoint of the partition.
  */
 export async function runTask(
   task: Task,
   last: Checkpoint | undefined,
   ports: TaskPorts,
   contexts: TaskContexts,
-): Promise<void> {
+): Promise<Checkpoint | undefined> {
   const attempt = new Attempt(task, ports, last)
   const { clock, logger, signal } = contexts.destination
   let isolate = false
@@ -94,10 +94,10 @@ export async function runTask(
     const before = attempt.last
     try {
       await attempt.run(contexts, isolate)
-      return
+      return attempt.last
     } catch (error) {
       if (await attempt.settle(error, contexts.destination)) {
-        if (attempt.last?.done === true) return
+        if (attempt.last?.done === true) return attempt.last
         continue
       }
       if (isNebulaError(error, 'row_rejected') && !attempt.overBudget && !isolate) {
@@ -142,6 +142,7 @@ class Attempt {
   /** Since the last commit. */
   #counts: Counts = NOTHING
   #letters: DeadLetter[] = []
+  #highest: HighestValue | undefined
   /** The stream has more rejected rows than it may: running again cannot help. */
   overBudget = false
 
@@ -149,6 +150,7 @@ class Attempt {
     this.#task = task
     this.#ports = ports
     this.last = last
+    this.#highest = HighestValue.of(task.read)
   }
 
   async run(contexts: TaskContexts, isolate: boolean): Promise<void> {
@@ -174,8 +176,7 @@ class Attempt {
       if (!queue) await batches.leave()
       ends.stopReading()
       this.#ports.meter.undone(this.#counts)
-      this.#counts = NOTHING
-      this.#letters = []
+      this.#forget()
       for (const { batch } of queue?.drain() ?? []) batch.release()
       await Promise.all([reading, abortWriter(writer, error, destination)])
       if (ends.late) this.failed = ends.late.end
@@ -270,6 +271,7 @@ class Attempt {
       throwIfAborted(context.signal)
       const paced = policies.destination.rate.take(batch.rows, bytes, context.signal)
       if (paced) await paced
+      this.#highest?.observeRows(batch)
       const ready = transformer ? transformer.apply(batch) : batch
       const refused = isolate
         ? await writeIsolated(writer, ready, 0, ready.rows)
@@ -334,12 +336,15 @@ class Attempt {
     const counts = add(this.last?.counts ?? NOTHING, this.#counts, 1)
     const position = behind?.position
     const done = behind === undefined
+    this.#highest?.observeText(this.last?.highest)
+    const highest = this.#highest?.text
     const checkpoint: Checkpoint = {
       partition: partition.id,
       sequence,
       done,
       counts,
       ...(position === undefined ? {} : { position }),
+      ...(highest === undefined ? {} : { highest }),
     }
     this.#pending = checkpoint
     await trace('commit', { stream: partition.stream, rows: this.#counts.read }, () => writer.commit(checkpoint))
@@ -348,8 +353,14 @@ class Attempt {
     meter.committed(this.#counts)
     meter.waited('destination', monotonicMs() - began)
     this.last = checkpoint
+    this.#forget()
+  }
+
+  /** What was gathered since the last commit is in it, or undone. */
+  #forget(): void {
     this.#counts = NOTHING
     this.#letters = []
+    this.#highest = HighestValue.of(this.#task.read)
   }
 }
 

@@ -198,6 +198,7 @@ export const brokenContract: BrokenByCheck = {
         destination: (good, { password }) => ({
           ...good,
           prepare: (run, context) => good.prepare({ ...run, fingerprint: password?.reveal() ?? '' }, context),
+          finish: async (run, ...rest) => good.finish?.({ ...run, fingerprint: password?.reveal() ?? '' }, ...rest),
         }),
       },
       /stands in what the destination keeps of a run/,

@@ -227,6 +227,15 @@ export const brokenModes: BrokenByCheck = {
   'merge takes no two rows with one key, and does not choose between them in silence': [
     ['keeps both', finishesIn('append'), /ended as done/],
   ],
+  'merge keeps how far an incremental stream came, and goes on from there': [
+    [
+      'keeps the run as it was prepared',
+      destination((good) => ({
+        finish: ({ next: _next, ...run }, ...rest) => good.finish?.(run, ...rest) ?? Promise.resolve(),
+      })),
+      /wrote 5,8,8 rows/,
+    ],
+  ],
   'says which rows at a target are not its own, so that they are not overwritten unasked': [
     [
       'takes all rows for its own',

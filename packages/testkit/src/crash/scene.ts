@@ -159,7 +159,7 @@ export class Scene implements AsyncDisposable {
     const pipeline = await this.#load(settings)
     const open = await openPipeline(pipeline, {})
     try {
-      const { agreed, problems } = await agreePipeline(pipeline, open.drivers, open.contexts)
+      const { agreed, problems } = await agreePipeline(pipeline, open.drivers, open.contexts, undefined)
       const [stream] = agreed
       if (!stream) throw new Error(`Nothing can be planned: ${JSON.stringify(problems)}`)
       return stream.accepted.guarantee

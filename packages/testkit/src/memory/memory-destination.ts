@@ -115,6 +115,7 @@ export function memoryDestination(options: MemoryDestination): DestinationDriver
             faults?.hit('finish')
             fence(run)
             for (const stream of run.streams) if (streams.includes(stream.request.stream)) publish(target, run, stream)
+            target.run = structuredClone(run)
             faults?.hit('finished')
           },
           async discard(run: Run, streams: readonly string[]) {

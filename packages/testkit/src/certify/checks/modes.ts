@@ -112,6 +112,26 @@ export const modeChecks: readonly Check[] = [
   },
   {
     group: 'modes',
+    name: 'merge keeps how far an incremental stream came, and goes on from there',
+    exempt: needsDestination,
+    run: whereMerged(async (place, keyed) => {
+      const [first, second] = [keyed(FIRST), keyed({ ...FIRST, rows: [...FIRST.rows, ...SECOND.rows] })]
+      const [cursor = ''] = first.key ?? []
+      const written: (number | undefined)[] = []
+      for (const table of [first, second, second]) {
+        const report = await writeAll(place, [table], { stream: { mode: 'incremental', cursor } })
+        written.push(report.streams[0]?.written)
+      }
+      const expected = [FIRST.rows.length, SECOND.rows.length + 1, 1]
+      expectThat(
+        String(written) === String(expected),
+        `An incremental stream wrote ${String(written)} rows instead of ${String(expected)}.`,
+      )
+      expectRows(await rowsOf(place, first, 'merge'), second.rows, 'Written by an incremental stream')
+    }),
+  },
+  {
+    group: 'modes',
     name: 'says which rows at a target are not its own, so that they are not overwritten unasked',
     exempt: (subject) =>
       needsDestination(subject) ?? (subject.create ? undefined : 'only `create` can make rows of others'),

@@ -1,7 +1,7 @@
 import type { RecordBatch, Writer } from '@nebula/core'
 import { createBatch, NebulaError } from '@nebula/core'
 import { describe, expect, test } from 'vitest'
-import { writeIsolated } from '../src/isolate.ts'
+import { writeIsolated } from '../src/index.ts'
 
 const batch = (rows: number): RecordBatch =>
   createBatch({ stream: 'orders', schema: { fields: [] }, rows, columns: [], place: (row) => `line ${row}` })

@@ -1,8 +1,15 @@
-import { systemClock } from '@nebula/base'
-import type { RunOptions } from './run.ts'
+import type { Clock } from '@nebula/core'
+import { systemClock } from './clock.ts'
 
 /** How long tasks that are under way have to reach their next commit, once the run is to end. */
 const DRAIN_MS = 10_000
+
+/** What asks a run to stop: at once, or gently. */
+interface StopSignals {
+  readonly signal?: AbortSignal
+  readonly drain?: AbortSignal
+  readonly clock?: Clock
+}
 
 /** When a run stops. */
 export interface Stopping extends Disposable {
@@ -13,7 +20,7 @@ export interface Stopping extends Disposable {
 }
 
 /** Joins the two ways to stop: at once, and when what is under way has ended or its time is over. */
-export function stopping({ signal, drain, clock = systemClock }: RunOptions): Stopping {
+export function stopping({ signal, drain, clock = systemClock }: StopSignals): Stopping {
   const stop = new AbortController()
   const ended = new AbortController()
   let begun = false

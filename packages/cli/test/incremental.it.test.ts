@@ -1,0 +1,181 @@
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Report } from '@nebula/runtime'
+import { createDatabase, query } from '@nebula/testkit'
+import { beforeAll, beforeEach, describe, expect, inject, test } from 'vitest'
+import { nebula, useFolder } from './harness.ts'
+
+const folder = useFolder()
+const at = (...names: string[]): string => join(folder(), ...names)
+let source = ''
+let target = ''
+
+beforeAll(async () => {
+  const url = inject('postgres')['18']
+  source = await createDatabase({ url })
+  target = await createDatabase({ url })
+  process.env['INCREMENTAL_SOURCE'] = source
+  process.env['INCREMENTAL_TARGET'] = target
+})
+
+beforeEach(async () => {
+  for (const url of [source, target]) await query(url, 'DROP SCHEMA public CASCADE; CREATE SCHEMA public')
+  await query(source, 'CREATE TABLE t (id int PRIMARY KEY, v text, at timestamptz)')
+  await mkdir(at('in'))
+})
+
+const SOURCE = { connector: 'postgres', url: '${INCREMENTAL_SOURCE}' }
+const TARGET = { connector: 'postgres', url: '${INCREMENTAL_TARGET}' }
+
+async function pipeline(options: object = {}, from: object = SOURCE, to: object = TARGET): Promise<string> {
+  const stream = { mode: 'incremental', cursor: 'at', key: ['id'], target: 't', ...options }
+  const streams = { [from === SOURCE ? 'public.t' : 't']: stream }
+  await writeFile(at('shop.json'), JSON.stringify({ source: from, destination: to, streams }))
+  return at('shop.json')
+}
+
+interface Outcome {
+  readonly code: number
+  readonly read: number | undefined
+  readonly error: { readonly code: string; readonly message: string } | undefined
+}
+
+async function run(file: string): Promise<Outcome> {
+  const { code, stdout } = await nebula('run', file, '--json')
+  const report = JSON.parse(stdout) as Report & { error?: Outcome['error'] }
+  const [stream] = report.streams ?? []
+  return { code, read: stream?.read, error: report.error ?? stream?.error }
+}
+
+const done = (read: number): Outcome => ({ code: 0, read, error: undefined })
+const rows = (): Promise<Record<string, unknown>[]> => query(target, `SELECT id, v FROM t ORDER BY id`)
+const at0 = '2024-01-01 00:00:00.000001+00'
+
+describe('an incremental stream', () => {
+  test('reads all rows once, and then those that are new or have the highest value', async () => {
+    await query(source, `INSERT INTO t VALUES (1, 'a', '2023-01-01'), (2, 'b', '${at0}'), (3, 'c', '${at0}')`)
+    const file = await pipeline()
+    expect(await run(file)).toEqual(done(3))
+    // Written later with the same value, and behind it.
+    await query(source, `INSERT INTO t VALUES (4, 'd', '${at0}'), (5, 'e', '2024-01-02')`)
+    await query(source, `UPDATE t SET v = 'B', at = '2024-01-03' WHERE id = 2`)
+    expect((await nebula('plan', file)).stdout).toContain(`merge, incremental by at, from ${at0} on`)
+    expect(await run(file)).toEqual(done(4))
+    expect(await rows()).toEqual(['a', 'B', 'c', 'd', 'e'].map((v, i) => ({ id: i + 1, v })))
+    expect(await run(file)).toEqual(done(1))
+    expect(await nebula('verify', file)).toMatchObject({ code: 0 })
+  })
+
+  test('of nothing stays where it is', async () => {
+    const file = await pipeline()
+    expect(await run(file)).toEqual(done(0))
+    await query(source, `INSERT INTO t VALUES (1, 'a', '2024-01-01')`)
+    expect(await run(file)).toEqual(done(1))
+    await query(source, 'DELETE FROM t')
+    expect(await run(file)).toEqual(done(0))
+    await query(source, `INSERT INTO t VALUES (2, 'b', '2023-01-01'), (3, 'c', '2024-01-02')`)
+    expect(await run(file)).toEqual(done(1))
+  })
+
+  test('reads rows without a value each time, because nothing tells whether they are new', async () => {
+    await query(source, `INSERT INTO t VALUES (1, 'a', NULL), (2, 'b', 'infinity'), (3, 'c', '2024-01-01')`)
+    const file = await pipeline()
+    expect(await run(file)).toEqual(done(3))
+    await query(source, `UPDATE t SET v = 'A' WHERE id = 1; INSERT INTO t VALUES (4, 'd', '2024-01-02')`)
+    expect(await run(file)).toEqual(done(4))
+    expect((await rows()).map(({ v }) => v)).toEqual(['A', 'b', 'c', 'd'])
+  })
+
+  test('keeps to its other conditions', async () => {
+    await query(
+      source,
+      `INSERT INTO t SELECT g, 'v' || g % 2, timestamptz '2024-01-01' + g * interval '1 day' FROM generate_series(1, 10) g`,
+    )
+    const file = await pipeline({ where: `v = 'v1'` })
+    expect(await run(file)).toEqual(done(5))
+    await query(source, `INSERT INTO t VALUES (11, 'v1', '2024-02-01'), (12, 'v0', '2024-02-01')`)
+    expect(await run(file)).toEqual(done(2))
+    expect(await rows()).toHaveLength(6)
+  })
+
+  test('begins anew where another target, another column or another mode came between', async () => {
+    await query(
+      source,
+      `ALTER TABLE t ADD n int; INSERT INTO t SELECT g, 'v', '2024-01-01', g FROM generate_series(1, 5) g`,
+    )
+    expect(await run(await pipeline())).toEqual(done(5))
+    expect(await run(await pipeline({ cursor: 'n' }))).toEqual(done(5))
+    expect(await run(await pipeline({ cursor: 'n' }))).toEqual(done(1))
+    expect(await run(await pipeline({ cursor: 'n', target: 'u' }))).toEqual(done(5))
+    expect(await run(await pipeline({ cursor: 'n', target: 'u' }))).toEqual(done(1))
+    await query(target, 'DROP TABLE u')
+    expect(await run(await pipeline({ cursor: 'n', target: 'u' }))).toEqual(done(5))
+    expect(await run(await pipeline({ mode: 'merge', cursor: undefined, target: 'u' }))).toEqual(done(5))
+    expect(await run(await pipeline({ cursor: 'n', target: 'u' }))).toEqual(done(5))
+  })
+
+  test('goes on from its own value when other streams are run, or fail', async () => {
+    await query(
+      source,
+      `CREATE TABLE o (id int PRIMARY KEY, at int); INSERT INTO o VALUES (1, 1); INSERT INTO t VALUES (1, 'a', '2024-01-01')`,
+    )
+    const stream = { mode: 'incremental', key: ['id'] }
+    const streams = {
+      'public.t': { ...stream, cursor: 'at', target: 't' },
+      'public.o': { ...stream, cursor: 'at', target: 'o' },
+    }
+    await writeFile(at('shop.json'), JSON.stringify({ source: SOURCE, destination: TARGET, streams }))
+    const both = async (...more: string[]): Promise<unknown> => {
+      const { stdout } = await nebula('run', at('shop.json'), '--json', ...more)
+      const report = JSON.parse(stdout) as Report
+      return Object.fromEntries(report.streams.map(({ stream: name, status, read }) => [name, `${status} ${read}`]))
+    }
+    expect(await both()).toEqual({ 'public.o': 'done 1', 'public.t': 'done 1' })
+    await query(source, `INSERT INTO o VALUES (2, 2); INSERT INTO t VALUES (2, 'b', '2024-01-02')`)
+    expect(await both('--streams', 'public.o')).toEqual({ 'public.o': 'done 2' })
+    await query(target, 'ALTER TABLE t ADD CHECK (id <> 2)')
+    expect(await both()).toEqual({ 'public.o': 'done 1', 'public.t': 'failed 0' })
+    await query(target, 'ALTER TABLE t DROP CONSTRAINT t_id_check')
+    expect(await both()).toMatchObject({ 'public.t': 'done 2' })
+    expect(await both()).toEqual({ 'public.o': 'done 1', 'public.t': 'done 1' })
+    expect(await rows()).toHaveLength(2)
+  })
+
+  test('of a file reads the file, and writes what is new', async () => {
+    const csv = { connector: 'csv', path: './in' }
+    const options = { types: { id: 'int64', at: 'date' } }
+    await writeFile(at('in', 't.csv'), 'id,v,at\n1,a,2024-01-01\n2,b,2024-01-02\n')
+    const file = await pipeline(options, csv)
+    expect(await run(file)).toEqual(done(2))
+    await writeFile(at('in', 't.csv'), 'id,v,at\n1,x,2024-01-01\n2,b,2024-01-02\n3,c,2024-01-03\n')
+    expect(await run(file)).toEqual(done(3))
+    expect((await rows()).map(({ v }) => v)).toEqual(['a', 'b', 'c'])
+  })
+
+  test('needs a cursor with an order, and a destination that merges', async () => {
+    const refused = async (...asked: Parameters<typeof pipeline>): Promise<string> => {
+      const { code, error } = await run(await pipeline(...asked))
+      expect(code).toBe(2)
+      return `${error?.code} ${error?.message}`
+    }
+    await query(source, 'ALTER TABLE t ADD f float8, ADD n numeric')
+    expect(await refused({ cursor: undefined })).toMatch(/config_invalid.*write cursor/)
+    expect(await refused({ cursor: 'att' })).toMatch(/column_not_found.*did you mean at/)
+    expect(await refused({ cursor: 'f' })).toMatch(/config_invalid.*float64.*no order/)
+    expect(await refused({ cursor: 'n' })).toMatch(/config_invalid.*no order/)
+    expect(await refused({ mode: 'merge' })).toMatch(/config_invalid.*cursor is for mode incremental/)
+    expect(await refused({ limit: 5 })).toMatch(/config_invalid.*limit/)
+    expect(await refused({}, SOURCE, { connector: 'csv', path: './out' })).toMatch(/unsupported.*no mode merge/)
+  })
+
+  test('in one line', async () => {
+    await query(source, `INSERT INTO t VALUES (1, 'a', '2024-01-01'), (2, 'b', '2024-01-02')`)
+    const ends = ['--from', '${INCREMENTAL_SOURCE}', '--to', '${INCREMENTAL_TARGET}', '--streams', 'public.t']
+    const args = ['run', ...ends, '--mode', 'incremental', '--cursor', 'at', '--json']
+    const reads = async (): Promise<unknown> => {
+      const { stdout } = await nebula(...args)
+      return (JSON.parse(stdout) as Report).streams[0]?.read
+    }
+    expect([await reads(), await reads()]).toEqual([2, 1])
+  })
+})
