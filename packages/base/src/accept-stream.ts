@@ -39,6 +39,11 @@ function asText({ fields }: Schema): Acceptance {
   return { columns, ddl: [], guarantee: 'at_least_once', problems: [] }
 }
 
+const NO_KEY: Problem = {
+  code: 'config_invalid',
+  message: 'mode merge needs the columns that tell rows apart: write key: [...], or --key',
+}
+
 function modeProblems(modes: readonly Mode[], { request, schema, target }: StreamOffer): Problem[] {
   const { mode, key } = request
   if (!modes.includes(mode)) {
@@ -46,13 +51,7 @@ function modeProblems(modes: readonly Mode[], { request, schema, target }: Strea
     return [{ code: 'unsupported', message }]
   }
   if (mode !== 'merge') return []
-  if (key.length === 0)
-    return [
-      {
-        code: 'config_invalid',
-        message: 'mode merge needs the columns that tell rows apart: write key: [...], or --key',
-      },
-    ]
+  if (key.length === 0) return [NO_KEY]
   const absent = key.filter((name) => !schema.fields.some((field) => field.name === name))
   if (absent.length > 0) {
     const message = `mode merge needs all columns of the key (${key.join(', ')}) at the destination`

@@ -2,6 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Report } from '@nebula/runtime'
 import { createDatabase, query } from '@nebula/testkit'
+import { MongoClient } from 'mongodb'
 import { beforeAll, beforeEach, describe, expect, inject, test } from 'vitest'
 import { nebula, useFolder } from './harness.ts'
 
@@ -171,11 +172,41 @@ describe('an incremental stream', () => {
   test('in one line', async () => {
     await query(source, `INSERT INTO t VALUES (1, 'a', '2024-01-01'), (2, 'b', '2024-01-02')`)
     const ends = ['--from', '${INCREMENTAL_SOURCE}', '--to', '${INCREMENTAL_TARGET}', '--streams', 'public.t']
-    const args = ['run', ...ends, '--mode', 'incremental', '--cursor', 'at', '--json']
+    const args = ['run', ...ends, '--mode', 'incremental', '--cursor', 'at', '--state', at('state'), '--json']
     const reads = async (): Promise<unknown> => {
       const { stdout } = await nebula(...args)
       return (JSON.parse(stdout) as Report).streams[0]?.read
     }
     expect([await reads(), await reads()]).toEqual([2, 1])
+  })
+})
+
+describe.skipIf(inject('mongo').kind === 'none')('an incremental stream of documents', () => {
+  test('replaces documents as they are', async () => {
+    const [from = '', to = ''] = ['from', 'to'].map((end) => {
+      const url = new URL(inject('mongo').url)
+      url.pathname = `/nebula_incremental_${end}_${crypto.randomUUID().slice(0, 8)}`
+      return url.href
+    })
+    await using client = new MongoClient(from)
+    await using other = new MongoClient(to)
+    const documents = client.db().collection<{ _id: number; at: Date; v: string; more?: object }>('t')
+    const day = (date: number): Date => new Date(Date.UTC(2024, 0, date))
+    await documents.insertMany([1, 2, 3].map((n) => ({ _id: n, at: day(n), v: 'old', more: { n } })))
+    const file = await pipeline({ key: ['_id'] }, ...[from, to].map((url) => ({ connector: 'mongo', url })))
+    const written = async (): Promise<unknown> => {
+      const { stdout } = await nebula('run', file, '--json')
+      return (JSON.parse(stdout) as Report).streams[0]?.written
+    }
+    expect(await written()).toBe(3)
+    await documents.updateOne({ _id: 1 }, { $set: { at: day(9), v: 'new' }, $unset: { more: 1 } })
+    await documents.insertOne({ _id: 4, at: day(4), v: 'new' })
+    expect(await written()).toBe(3)
+    const inOrder = { sort: { _id: 1 } } as const
+    expect(await other.db().collection('t').find({}, inOrder).toArray()).toEqual(
+      await documents.find({}, inOrder).toArray(),
+    )
+    expect(await written()).toBe(1)
+    for (const one of [client, other]) await one.db().dropDatabase()
   })
 })

@@ -156,7 +156,18 @@ test('merging is refused where the destination cannot', async () => {
 
 test('the one-line form takes a key', async () => {
   await pipeline(['id,name', '1,Ada'])
-  const args = ['run', '--from', at('in', 'people.csv'), '--to', '${MERGE_TARGET}', '--mode', 'merge', '--json']
+  const args = [
+    'run',
+    '--from',
+    at('in', 'people.csv'),
+    '--to',
+    '${MERGE_TARGET}',
+    '--mode',
+    'merge',
+    '--state',
+    at('state'),
+    '--json',
+  ]
   expect(await nebula(...args)).toMatchObject({ code: 2, stdout: expect.stringContaining('--key') })
   expect(await nebula(...args, '--key', 'id')).toMatchObject({ code: 0 })
   expect(await people()).toEqual([{ id: '1', name: 'Ada' }])

@@ -80,8 +80,10 @@ export interface StreamRequest {
   readonly columns: readonly string[]
   /** Columns that tell rows apart; required to merge, and then no two rows of the stream have the same values in them. */
   readonly key: readonly string[]
-  /** The column by whose value rows that are new are found: its highest one is kept, and rows before it are left out. */
+  /** The column by whose value rows that are new are found: the highest that arrives is kept for the next run. */
   readonly cursor?: string
+  /** Rows whose cursor is lower are left out, by `where` or on the way. */
+  readonly since?: string
   /** At most so many rows, of those that are wanted. */
   readonly limit?: number
   /** Only rows of which this is true: for sources whose stream says that they apply it, exactly. */

@@ -1,4 +1,4 @@
-import type { Fidelity, Guarantee, Mode, Recalled, Schema } from '@nebula/core'
+import type { Fidelity, Guarantee, Mode, Recalled, Schema, StreamRequest } from '@nebula/core'
 import { schemaFingerprint, typeName } from '@nebula/core'
 import type { AgreedStream, Agreement, OpenPipeline, Pipeline, PreparedRun, Report, RunOptions } from '@nebula/runtime'
 import { agreePipeline, chooseStreams, lastReport, LocalState, openPipeline, planRun } from '@nebula/runtime'
@@ -152,7 +152,7 @@ function plannedStream(
   { catalog, standing }: Agreement,
   prepared: PreparedRun | undefined,
 ): PlannedStream {
-  const { request, target, accepted, wire, since } = stream
+  const { request, target, accepted, wire } = stream
   const info = catalog.streams.find(({ name }) => name === request.stream)
   const there = standing[index]
   const rows = info?.rows === undefined ? undefined : Math.min(info.rows, request.limit ?? Infinity)
@@ -162,7 +162,7 @@ function plannedStream(
     target,
     mode: request.mode,
     key: request.key,
-    ...(request.cursor === undefined ? {} : incremental(request.cursor, since)),
+    ...incremental(request),
     source: schemaOf(info?.schema ?? { fields: [] }),
     ...(there ? { standing: schemaOf(there.schema) } : {}),
     columns: plannedColumns(stream),
@@ -175,7 +175,8 @@ function plannedStream(
   }
 }
 
-function incremental(cursor: string, since: string | undefined): Pick<PlannedStream, 'cursor' | 'since'> {
+function incremental({ cursor, since }: StreamRequest): Pick<PlannedStream, 'cursor' | 'since'> {
+  if (cursor === undefined) return {}
   return since === undefined ? { cursor } : { cursor, since }
 }
 

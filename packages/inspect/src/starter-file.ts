@@ -36,7 +36,7 @@ export function starterFile({ source, destination, catalog }: Starter): StarterF
     ...section('source', source, variables),
     ...section('destination', destination, variables),
     '# parallel: 4                  # partition tasks at once; default: the cores',
-    '# defaults: { mode: overwrite }  # or append, or merge by key; for every stream',
+    '# defaults: { mode: overwrite }  # or append, merge, incremental; for every stream',
     '',
     ...streams(catalog),
   ]

@@ -41,8 +41,8 @@ interface Group {
 
 /**
  * Sends dead letters of a pipeline again, and removes those that arrived. Rows are added to their targets, or merged into
- * them where that is the mode of their stream. Without a `run`, those of the last one. Killed at any moment, nothing is lost, and what arrived
- * is not sent again where the destination keeps its runs itself; where it does not, rows may repeat. Throws
+ * them where their stream is. Without a `run`, those of the last one. Killed at any moment, nothing is lost, and what
+ * arrived is not sent again where the destination keeps its runs itself; where it does not, rows may repeat. Throws
  * `run_locked`, and what stops a run before its first row.
  */
 export async function replayLetters(pipeline: Pipeline, options: ReplayOptions = {}): Promise<Replayed> {

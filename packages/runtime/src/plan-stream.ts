@@ -29,8 +29,6 @@ export interface AgreedStream {
   readonly targetKey: readonly string[]
   readonly options: StreamOptions
   readonly target: string
-  /** The value of its cursor before which rows are not read again. */
-  readonly since: string | undefined
   /** What the source delivers. */
   readonly readSchema: Schema
   /** What the destination is given. */
@@ -69,7 +67,8 @@ export function agreeStream(
   const source: Schema = {
     fields: info.schema.fields.map((field) => (info.untyped ? typedField(field, options, existing?.schema) : field)),
   }
-  const where = cursorCondition(source, options, mark)
+  const known = mark?.column === options.cursor ? mark : undefined
+  const where = cursorCondition(source, options.where, known)
   const rows = planRows(info, source, { ...options, where }, code)
   const problems = unknownColumns(source, rows.schema, options).concat(rows.problems)
   const text = cursorProblem(source, options)
@@ -77,7 +76,13 @@ export function agreeStream(
   const added = addedColumns(options)
   const chosen = selectFields(rows.schema, options)
   const key = options.key ?? info.key
-  const asked = { stream: info.name, mode: writeMode(options.mode) ?? ('overwrite' as const), key, ...rows.request }
+  const asked = {
+    stream: info.name,
+    mode: writeMode(options.mode) ?? ('overwrite' as const),
+    key,
+    ...rows.request,
+    ...(known && { since: known.value }),
+  }
   const targetKey = key.map((name) => options.rename?.[name] ?? name)
   const request = { ...asked, columns: chosen.map(({ name }) => name), key: targetKey }
   const shaped = [...chosen.map((field) => shapeField(field, options)), ...added.columns].map((column) => {
@@ -105,7 +110,6 @@ export function agreeStream(
     targetKey,
     options,
     target,
-    since: mark?.column === options.cursor ? mark?.value : undefined,
     readSchema,
     writeSchema: { fields: columns.map(({ written }) => written) },
     transform,

@@ -244,13 +244,17 @@ function previousPlan(recalled: Recalled, proven: readonly string[]): PreviousPl
   return { plan: { ...plan, partitions }, committed }
 }
 
-/** Streams whose columns are no longer those of the interrupted run. */
+/** Streams that are no longer what they were in the interrupted run. */
 function changedStreams(run: Run, agreed: readonly AgreedStream[]): { stream: string; reason: string }[] {
-  const before = new Map(run.streams.map((stream) => [stream.request.stream, schemaFingerprint(stream.schema)]))
-  return agreed
-    .filter(({ request }) => before.has(request.stream))
-    .filter(({ request, writeSchema }) => before.get(request.stream) !== schemaFingerprint(writeSchema))
-    .map(({ request }) => ({ stream: request.stream, reason: 'its columns changed' }))
+  const before = new Map(run.streams.map((stream) => [stream.request.stream, stream]))
+  return agreed.flatMap(({ request, writeSchema }) => {
+    const { stream, since } = request
+    const was = before.get(stream)
+    if (!was) return []
+    if (schemaFingerprint(was.schema) !== schemaFingerprint(writeSchema))
+      return [{ stream, reason: 'its columns changed' }]
+    return was.request.since === since ? [] : [{ stream, reason: 'its target is not the one that it came to' }]
+  })
 }
 
 function streamPlan(

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { NebulaError } from '@nebula/core'
 import { Faults, MemoryTarget } from '@nebula/testkit'
 import { expect, test } from 'vitest'
 import { runPipeline } from '../src/index.ts'
@@ -36,3 +37,23 @@ test.each([true, false])(
   },
   60_000,
 )
+
+test('an interrupted run whose target is gone begins again with all rows', async () => {
+  const target = new MemoryTarget()
+  const scene = (rows: number, faults = new Faults()): Scene => ({
+    source: { streams: [numbered('orders', rows, { cut: 8 })], faults },
+    destination: { target, faults },
+    folder: folder(),
+    pipeline: { parallel: 1, defaults: OPTIONS },
+  })
+  await runPipeline(pipelineOf(scene(20)))
+  const commits = new Faults((point, count) =>
+    point === 'commit' && count === 3 ? new NebulaError('query_failed', { message: 'no' }) : undefined,
+  )
+  expect(await runPipeline(pipelineOf(scene(40, commits)))).toMatchObject({ status: 'failed' })
+  expect(target.checkpoints.size).toBe(3)
+  target.tables.clear()
+  const report = await runPipeline(pipelineOf(scene(40)))
+  expect(report.restarted).toEqual([{ stream: 'orders', reason: 'its target is not the one that it came to' }])
+  expect(target.rows('orders')).toEqual(numbered('orders', 40).rows)
+})

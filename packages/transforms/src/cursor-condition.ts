@@ -6,17 +6,16 @@ interface CursorOptions {
   readonly mode?: string | undefined
   readonly cursor?: string | undefined
   readonly limit?: number | undefined
-  readonly where?: Condition | undefined
 }
 
-/** Which rows of a stream are wanted: behind a mark those that may have come since, too. */
+/** Which rows of a stream are wanted: behind a mark only those that may have come since. */
 export function cursorCondition(
   source: Schema,
-  { cursor, where }: CursorOptions,
+  where: Condition | undefined,
   mark: CursorMark | undefined,
 ): Condition | undefined {
   const type = source.fields.find(({ name }) => name === mark?.column)?.type
-  if (!mark || !type || mark.column !== cursor) return where
+  if (!mark || !type) return where
   const since = rowsSince(mark.column, type, mark.value)
   return where ? { kind: 'and', terms: [where, since] } : since
 }
