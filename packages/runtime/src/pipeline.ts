@@ -9,9 +9,8 @@ export interface Endpoint {
 
 /** What the pipeline file says of one stream, or of all in `defaults`. */
 export interface StreamOptions {
-  /** Incremental: merged, of rows that came since the run before. */
+  /** Incremental merges rows that came since the run before, which it finds by the cursor. */
   readonly mode?: Mode | 'incremental' | undefined
-  /** The column by which incremental finds them. */
   readonly cursor?: string | undefined
   readonly target?: string | undefined
   readonly columns?: readonly string[] | undefined

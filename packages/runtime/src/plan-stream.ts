@@ -50,10 +50,9 @@ export interface StreamProblem {
   readonly text: string
 }
 
-/** What is known of a stream beside what the pipeline says. */
+/** What is known of a stream beside what the pipeline says: its function, and how far it came into this target. */
 interface Known {
   readonly code?: FoundTransform | undefined
-  /** How far it came into this target. */
   readonly mark?: CursorMark | undefined
 }
 

@@ -37,9 +37,7 @@ export function planRows(
   const problems = [...faults, ...unknownReads(source, code), ...refusals(info, options, filter)]
   const { limit, path, nativeFilter, cursor } = options
   const types = new Map([
-    ...source.fields.flatMap(({ name, type }): [string, LogicalType][] =>
-      name === options.cursor ? [[name, type]] : [],
-    ),
+    ...source.fields.flatMap(({ name, type }) => (name === cursor ? [[name, type] as const] : [])),
     ...readByFunction(source, code),
     ...(filter ? readByCondition(source, filter) : []),
   ])
