@@ -31,21 +31,21 @@ export function acceptDocuments(config: MongoConfig, offer: Offer): Acceptance {
   return {
     columns,
     ...(passes ? { wire: BSON_WIRE, replaced: [] } : {}),
-    ddl: stands
-      ? request.mode === 'merge'
-        ? [REPLACES]
-        : []
-      : [`db.createCollection(${JSON.stringify(request.stream)})`],
+    ddl: ddlOf(request, stands),
     guarantee: transactional ? 'exactly_once' : 'at_least_once',
     ...(transactional ? { partitionBytes: PARTITION_BYTES } : {}),
     problems: problems.length > 0 ? problems : jointProblems(config, fields, columns),
   }
 }
 
-const REPLACES = 'replaceOne({ _id: ... }, DOCUMENT, { upsert: true })'
 const NO_ID: Problem = {
   code: 'unsupported',
   message: 'MongoDB merges by _id: give the column that is the key this name, as in rename: { id: _id }',
+}
+
+function ddlOf({ mode, stream }: StreamRequest, stands: boolean): string[] {
+  if (!stands) return [`db.createCollection(${JSON.stringify(stream)})`]
+  return mode === 'merge' ? ['replaceOne({ _id: ... }, DOCUMENT, { upsert: true })'] : []
 }
 
 function acceptField(config: MongoConfig, field: Field): ColumnAcceptance {

@@ -87,11 +87,11 @@ test('append moves nothing where another document has the same _id, and names it
   expect(await target.names()).toEqual(['nebula_checkpoints', 'target'])
 })
 
-test('append that was killed half way through is done again', async () => {
+test.each(['append', 'merge'] as const)('%s that was killed half way through is done again', async (mode) => {
   await using target = Target.create()
   await target.db.collection('target').insertOne({ _id: -1 as never })
   await using writing = await Writing.open(target)
-  const stream = await writing.agree(FIELDS, { mode: 'append' })
+  const stream = await writing.agree(FIELDS, { mode })
   const run = await writing.run(stream)
   const rows = Array.from({ length: 2500 }, (_, _id) => ({ _id, v: 'new' }))
   await writing.write(run, [writing.batch(stream, rows)])
@@ -138,21 +138,6 @@ test('merge finds an _id that looks like an operator', async () => {
   const found = await target.db.collection('target').find().toArray()
   expect(found.filter(({ v }) => v === 'new').map(({ _id }) => _id)).toEqual([{ a: { $gt: 1 } }, { a: { $gt: 2 } }])
   expect(found).toHaveLength(3)
-})
-
-test('merge that was killed half way through is done again', async () => {
-  await using target = Target.create()
-  await target.db.collection('target').insertOne({ _id: -1 as never })
-  await using writing = await Writing.open(target)
-  const stream = await writing.agree(FIELDS, { mode: 'merge' })
-  const run = await writing.run(stream)
-  const rows = Array.from({ length: 2500 }, (_, _id) => ({ _id, v: 'new' }))
-  await writing.write(run, [writing.batch(stream, rows)])
-  await target.db.collection('target').insertMany(rows.slice(0, 1200) as never[])
-  const next = await writing.run(stream)
-  await writing.finish(next)
-  await writing.finish(next)
-  expect(await target.db.collection('target').countDocuments()).toBe(2501)
 })
 
 test('merge by another column than _id is refused, with what to do', async () => {

@@ -78,9 +78,7 @@ function asked(catalog: Catalog, ends: EndsToCheck): { targets: TargetRequest[];
     }
   }
   const { selected, problems } = chooseStreams(catalog, ends)
-  const targets = selected.map(({ info, options: { target = info.name, mode } }): TargetRequest => {
-    return { target, mode: writeMode(mode) ?? 'overwrite' }
-  })
+  const targets = selected.map(({ info, options: { target = info.name, mode } }) => ({ target, mode: writeMode(mode) }))
   return { targets, problems: problems.filter(({ code }) => code === 'permission_denied').map(withFix) }
 }
 

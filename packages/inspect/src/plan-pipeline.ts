@@ -92,11 +92,12 @@ export interface PlannedColumn {
 export async function planPipeline(pipeline: Pipeline, options: RunOptions = {}): Promise<PipelinePlan> {
   const open = await openPipeline(pipeline, options)
   try {
+    const recalling = recall(pipeline, open)
     // Why a run cannot be recalled is told when it is to be gone on with.
-    const recalled = await recall(pipeline, open).catch(() => undefined)
+    const recalled = await recalling.catch(() => undefined)
     const agreement = await agreePipeline(pipeline, open.drivers, open.contexts, recalled)
     const problems = agreement.problems.map(withFix)
-    const prepared = await tryPlan(pipeline, open, agreement).catch((error: unknown) => {
+    const prepared = await tryPlan(pipeline, open, agreement, recalling).catch((error: unknown) => {
       problems.push(problemOf(error))
       return undefined
     })
@@ -123,12 +124,13 @@ async function tryPlan(
   pipeline: Pipeline,
   open: OpenPipeline,
   { agreed, catalog, problems }: Agreement,
+  recalling: Promise<Recalled | undefined>,
 ): Promise<PreparedRun | undefined> {
   const refused = new Set(problems.map(({ stream }) => stream))
   const sound = agreed.filter(({ request }) => !refused.has(request.stream))
   if (sound.length === 0) return undefined
   const reading = { source: open.drivers.source, context: open.contexts.source }
-  const recalled = problems.length === 0 ? await recall(pipeline, open) : undefined
+  const recalled = problems.length === 0 ? await recalling : undefined
   return planRun(pipeline, reading, { agreed: sound, catalog }, recalled)
 }
 
@@ -140,7 +142,7 @@ function leftOut(pipeline: Pipeline, { catalog }: Agreement): string[] {
   return selected.map(({ info }) => info.name).filter((name) => !named.has(name))
 }
 
-function recall(pipeline: Pipeline, { drivers, contexts }: OpenPipeline): Promise<Recalled | undefined> {
+async function recall(pipeline: Pipeline, { drivers, contexts }: OpenPipeline): Promise<Recalled | undefined> {
   const { destination } = drivers
   if (destination.recall) return destination.recall(pipeline.name, contexts.destination)
   return new LocalState(pipeline.stateFolder, pipeline.name).recall()

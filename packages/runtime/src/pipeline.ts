@@ -59,7 +59,7 @@ export interface Pipeline {
   readonly only?: readonly string[] | undefined
 }
 
-/** What becomes of rows that stand at the target, where the pipeline says it. */
-export function writeMode(mode: StreamOptions['mode']): Mode | undefined {
+/** What becomes of rows that stand at the target. */
+export function writeMode(mode: StreamOptions['mode'] = 'overwrite'): Mode {
   return mode === 'incremental' ? 'merge' : mode
 }

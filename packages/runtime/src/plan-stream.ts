@@ -77,7 +77,7 @@ export function agreeStream(
   const key = options.key ?? info.key
   const asked = {
     stream: info.name,
-    mode: writeMode(options.mode) ?? ('overwrite' as const),
+    mode: writeMode(options.mode),
     key,
     ...rows.request,
     ...(known && { since: known.value }),

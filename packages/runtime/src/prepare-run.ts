@@ -137,9 +137,7 @@ async function agreeAll(
   context: Context,
   marks: CursorMarks,
 ): Promise<Omit<Agreement, 'catalog'>> {
-  const targets = selected.map(({ info, options: { target = info.name, mode } }): TargetRequest => {
-    return { target, mode: writeMode(mode) ?? 'overwrite' }
-  })
+  const targets = selected.map(({ info, options: { target = info.name, mode } }) => ({ target, mode: writeMode(mode) }))
   const checks = (await destination.check?.(targets, context)) ?? []
   const sound = targets.filter((_, i) => checks[i]?.problems.every(({ code }) => code === 'permission_denied') ?? true)
   const names = [...new Set(sound.map(({ target }) => target))]

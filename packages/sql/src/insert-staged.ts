@@ -11,8 +11,8 @@ interface InsertClauses {
 }
 
 /**
- * Adds the staged rows to the target that stands, or merges them, and drops the staging table. Throws `counts_differ` when the target
- * took fewer: what it runs for each row may drop it silently.
+ * Adds the staged rows to the target that stands, or merges them, and drops the staging table. Throws `counts_differ`
+ * when the target took fewer: what it runs for each row may drop it silently.
  */
 export async function insertStaged(
   session: SqlSession,

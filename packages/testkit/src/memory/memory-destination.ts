@@ -69,7 +69,6 @@ export interface MemoryDestination {
 export function memoryDestination(options: MemoryDestination): DestinationDriver {
   const { target, faults } = options
   const recalls = options.recalls !== false
-  const fence = (run: Run): void => refuseOvertaken(target, run)
   return {
     modes: MODES,
     async open() {
@@ -101,7 +100,7 @@ export function memoryDestination(options: MemoryDestination): DestinationDriver
       : {}),
     async prepare(run) {
       faults?.hit('prepare')
-      fence(run)
+      refuseOvertaken(target, run)
       prepare(target, run)
     },
     async writer(task, context) {
@@ -113,7 +112,7 @@ export function memoryDestination(options: MemoryDestination): DestinationDriver
       : {
           async finish(run: Run, streams: readonly string[]) {
             faults?.hit('finish')
-            fence(run)
+            refuseOvertaken(target, run)
             for (const stream of run.streams) if (streams.includes(stream.request.stream)) publish(target, run, stream)
             target.run = structuredClone(run)
             faults?.hit('finished')
