@@ -87,7 +87,7 @@ export class History {
     if (this.#ticks++ % this.#every !== 0 && !last) return
     const values = streams.flatMap((s) => [s.read, s.bytes, s.durable, s.sourceMs, s.destinationMs].map(Math.round))
     this.#samples.push({ ms: Math.round(ms), values })
-    if (this.#samples.length <= this.#most) return
+    if (last || this.#samples.length <= this.#most) return
     this.#samples = this.#samples.filter((_, i) => i % 2 === 0)
     this.#every *= 2
   }

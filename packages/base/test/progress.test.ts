@@ -45,7 +45,8 @@ describe('History', () => {
         const steps = new Set(ms.slice(1, -1).map((at, i) => at - (ms[i] ?? 0)))
         expect(steps.size).toBeLessThanOrEqual(1)
       }),
-      { numRuns: 30 },
+      // The last sample is the one by which there are too many.
+      { numRuns: 30, examples: [[909, 22]] },
     )
   })
 })
