@@ -7,6 +7,7 @@ import { collectionSize, idEnds, listCollections } from './catalog.ts'
 import type { Link, MongoEnd } from './connection.ts'
 import type { Bson, IdRange } from './id-range.ts'
 import { BRACKETS, idType, parseFilter, sendableId } from './id-range.ts'
+import { sinceId } from './since.ts'
 
 /** What must be as it was for committed partitions to stay: the collections of streams themselves, by uuid. JSON. */
 type Proof = Record<string, string>
@@ -24,7 +25,8 @@ export async function planStreams(
   const partitions: Partition[] = []
   const restart: { stream: string; reason: string }[] = []
   const proof: Proof = {}
-  for (const { request, schema } of streams) {
+  for (const asked of streams) {
+    const { request, schema } = asked
     const { stream } = request
     if (request.nativeFilter !== undefined) parseFilter(bson, request.nativeFilter)
     const place = end.locate(stream)
@@ -43,7 +45,7 @@ export async function planStreams(
     const size = await collectionSize(end, found, context)
     const isWhole = request.limit !== undefined || !found.indexed
     const declared = schema.fields.find(({ name }) => name === '_id')?.declared
-    const question = { found, size, partitionBytes, declared }
+    const question = { found, size, partitionBytes, declared, since: sinceId(asked) }
     const ranges = isWhole
       ? [whole(found.indexed, size)]
       : await end.use(context, `Planning ${stream}`, (link) => cut(link, question))
@@ -70,12 +72,14 @@ interface CutQuestion {
   readonly partitionBytes: number
   /** Of the column `_id`, if it is read. */
   readonly declared: string | undefined
+  /** The `_id` before which nothing is wanted. */
+  readonly since: string | undefined
 }
 
 /** All ranges together are the collection, whatever is written to it. */
 async function cut(
   { client, signal }: Link,
-  { found, size, partitionBytes, declared = '' }: CutQuestion,
+  { found, size, partitionBytes, declared = '', since }: CutQuestion,
 ): Promise<IdRange[]> {
   const { BSON: bson } = await import('mongodb')
   const { rows = 0, bytes = 0 } = size ?? {}
@@ -92,7 +96,7 @@ async function cut(
   const brackets = bracket?.includes(last) ? [bracket] : BRACKETS
   const others = brackets.length > 1 ? [{ ...range, types: BRACKETS.flat(), others: true } as const] : []
   return [
-    ...brackets.flatMap((types) => rangesOf({ ...range, types }, boundaries(bson, types, between, count))),
+    ...brackets.flatMap((types) => rangesOf({ ...range, types }, boundaries(bson, types, between, count), since)),
     ...others,
   ]
 }
@@ -126,9 +130,11 @@ function boundaries(bson: Bson, types: readonly number[], sampled: readonly Uint
   return [...new Set(texts)]
 }
 
-function rangesOf(range: IdRange, bounds: readonly string[]): IdRange[] {
+/** `since` is an ObjectId, as all bounds are then: their texts have their order. */
+function rangesOf(range: IdRange, between: readonly string[], since: string | undefined): IdRange[] {
+  const bounds = between.filter((bound) => since === undefined || bound > since)
   return [...bounds, undefined].map((to, i) => {
-    const from = bounds[i - 1]
+    const from = bounds[i - 1] ?? since
     return { ...range, ...(from === undefined ? {} : { from }), ...(to === undefined ? {} : { to }) }
   })
 }

@@ -8,6 +8,7 @@ import type { Lease, MongoEnd } from './connection.ts'
 import type { Bson, IdRange } from './id-range.ts'
 import { idFilter, parseFilter, sendableId } from './id-range.ts'
 import { batchSize, ReplyCursor } from './reply-cursor.ts'
+import { sinceFilter } from './since.ts'
 
 /** Bytes of a document of which nothing is known. */
 const UNKNOWN_BYTES = 100_000
@@ -77,7 +78,9 @@ export class RangeReader {
     const { limit, nativeFilter } = stream.request
     const { database, collection } = this.#end.locate(partition.stream)
     const range = idFilter(this.#bson, this.#range, this.#after)
-    const filter = nativeFilter === undefined ? range : { $and: [range, parseFilter(this.#bson, nativeFilter)] }
+    const native = nativeFilter === undefined ? undefined : parseFilter(this.#bson, nativeFilter)
+    const others = [sinceFilter(this.#bson, stream), native].filter((term) => term !== undefined)
+    const filter = others.length > 0 ? { $and: [range, ...others] } : range
     const options: FindOptions = {
       raw: true,
       batchSize: batchSize(batch, documentBytes),

@@ -12,7 +12,7 @@ import type {
 } from '@nebula/core'
 import { fieldIndex, sameType, typeName, utf8 } from '@nebula/core'
 import type { FoundTransform, StreamTransform } from '@nebula/transforms'
-import { changesNothing, cursorCondition, cursorProblem } from '@nebula/transforms'
+import { changesNothing, cursorCondition, cursorProblem, cursorSince } from '@nebula/transforms'
 import type { StreamOptions } from './pipeline.ts'
 import { writeMode } from './pipeline.ts'
 import type { SelectedStream } from './select-streams.ts'
@@ -66,9 +66,8 @@ export function agreeStream(
   const source: Schema = {
     fields: info.schema.fields.map((field) => (info.untyped ? typedField(field, options, existing?.schema) : field)),
   }
-  const known = mark?.column === options.cursor ? mark : undefined
-  const where = cursorCondition(source, options.where, known)
-  const rows = planRows(info, source, { ...options, where }, code)
+  const since = cursorSince(source, options, mark)
+  const rows = planRows(info, source, { ...options, where: cursorCondition(source, options, since) }, code)
   const problems = unknownColumns(source, rows.schema, options).concat(rows.problems)
   const text = cursorProblem(source, options)
   if (text !== undefined) problems.push({ code: 'config_invalid', text })
@@ -80,7 +79,7 @@ export function agreeStream(
     mode: writeMode(options.mode),
     key,
     ...rows.request,
-    ...(known && { since: known.value }),
+    ...(since === undefined ? {} : { since }),
   }
   const targetKey = key.map((name) => options.rename?.[name] ?? name)
   const request = { ...asked, columns: chosen.map(({ name }) => name), key: targetKey }

@@ -3,7 +3,7 @@ export type { AddedColumn, AddedValue } from './added-column.ts'
 export { checkTransform } from './check-transform.ts'
 export type { CheckedTransform } from './check-transform.ts'
 export type { TaskFacts } from './column-stage.ts'
-export { cursorCondition, cursorProblem } from './cursor-condition.ts'
+export { cursorCondition, cursorProblem, cursorSince } from './cursor-condition.ts'
 export { defineTransform } from './define-transform.ts'
 export type {
   InputBatch,
