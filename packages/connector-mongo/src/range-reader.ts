@@ -3,12 +3,13 @@ import type { Context, ReadStream, ReadTask } from '@nebula/core'
 import { fieldIndex } from '@nebula/core'
 import type { DocumentReply } from '@nebula/formats'
 import { DOCUMENT, OVERFLOW, replyDocument } from '@nebula/formats'
-import type { Document, FindOptions, MongoClient } from 'mongodb'
+import type { ClientSession, Document, FindOptions, MongoClient } from 'mongodb'
 import type { Lease, MongoEnd } from './connection.ts'
 import type { Bson, IdRange } from './id-range.ts'
 import { idFilter, parseFilter, sendableId } from './id-range.ts'
 import { batchSize, ReplyCursor } from './reply-cursor.ts'
 import { sinceFilter } from './since.ts'
+import { snapshotSession } from './snapshot.ts'
 
 /** Bytes of a document of which nothing is known. */
 const UNKNOWN_BYTES = 100_000
@@ -21,6 +22,8 @@ export class RangeReader {
   readonly #bson: Bson
   #lease: Lease | undefined
   #cursor: ReplyCursor | undefined
+  /** Of a snapshot. */
+  #session: ClientSession | undefined
   /** Where to go on, when a cursor has to be opened: behind this `_id`; undefined: at the beginning. */
   #after: string | undefined
   #hasBegun = false
@@ -57,6 +60,7 @@ export class RangeReader {
   async close(): Promise<void> {
     this.#lease?.release()
     await this.#cursor?.close()
+    await this.#session?.endSession()
   }
 
   async #reply(context: Context): Promise<DocumentReply | undefined> {
@@ -67,13 +71,14 @@ export class RangeReader {
       return await unlessAborted(this.#cursor.next(), signal)
     } catch (error) {
       this.#lease?.release()
-      this.#lease = this.#cursor = undefined
+      await this.#session?.endSession()
+      this.#lease = this.#cursor = this.#session = undefined
       throw error
     }
   }
 
   #open(client: MongoClient, signal: AbortSignal): ReplyCursor {
-    const { stream, partition, batch } = this.#task
+    const { stream, partition, batch, snapshot } = this.#task
     const { ordered, documentBytes = UNKNOWN_BYTES } = this.#range
     const { limit, nativeFilter } = stream.request
     const { database, collection } = this.#end.locate(partition.stream)
@@ -88,6 +93,7 @@ export class RangeReader {
       ...(ordered ? { sort: { _id: 1 } } : {}),
       ...(limit === undefined ? {} : { limit }),
     }
+    if (snapshot !== undefined) options.session = this.#session = snapshotSession(client, this.#bson, snapshot)
     const cursor = client
       .db(database)
       .collection(collection)

@@ -54,6 +54,11 @@ export interface StreamInfo {
    * where it is the same and their columns are declared alike. Left out: it cannot.
    */
   readonly digest?: string
+  /**
+   * `snapshot`: all rows that a run reads are of one moment. `row`: each is as of some moment of the run; what is written
+   * meanwhile arrives as it was before or after, or not at all. Left out: the source does not say.
+   */
+  readonly consistency?: 'snapshot' | 'row'
   readonly comment?: string
 }
 
