@@ -24,6 +24,7 @@ export function sshLogin(config: SshConfig, { parseKey }: typeof utils): Login {
     if (passphrase !== undefined) login.passphrase = passphrase.reveal()
     const parsed = parseKey(login.privateKey, login.passphrase)
     if (parsed instanceof Error) throw invalid(`The file of security.ssh.key cannot be used: ${parsed.message}`)
+    if (!parsed.isPrivateKey()) throw invalid('The file of security.ssh.key holds a public key, and no private one')
     methods.push('publickey')
   }
   if (password !== undefined) {
@@ -62,5 +63,5 @@ function readKey(path: string): Buffer {
 }
 
 function invalid(what: string): NebulaError {
-  return new NebulaError('config_invalid', { message: `${what.replace(/\.$/, '')}.` })
+  return new NebulaError('config_invalid', { message: `${what.replace(/[.?]$/, '')}.` })
 }

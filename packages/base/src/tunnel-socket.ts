@@ -4,6 +4,8 @@ import type { ClientChannel } from 'ssh2'
 /** One connection through a tunnel, to which it is already connected, with what drivers ask of a `net.Socket`. */
 export class TunnelSocket extends Duplex {
   readonly #channel: ClientChannel
+  /** Waits for the room that the other side gives. */
+  #writing: ((error?: Error | null) => void) | undefined
 
   constructor(channel: ClientChannel) {
     super({ allowHalfOpen: false })
@@ -43,7 +45,11 @@ export class TunnelSocket extends Duplex {
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
-    this.#channel.write(chunk, done)
+    this.#writing = done
+    this.#channel.write(chunk, (error) => {
+      this.#writing = undefined
+      done(error)
+    })
   }
 
   override _final(done: () => void): void {
@@ -52,6 +58,9 @@ export class TunnelSocket extends Duplex {
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
     this.#channel.destroy()
-    done(error)
+    // A channel that ends forgets who waits to write.
+    this.#writing?.(error ?? new Error('The connection was closed.'))
+    // What TLS over it has to say comes before its end, as with a socket: its own close takes one turn.
+    setImmediate(() => setImmediate(done, error))
   }
 }

@@ -14,7 +14,6 @@ import { SshServer } from '@nebula/testkit'
 import ssh2 from 'ssh2'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { SshTunnel } from '../src/index.ts'
-import { fingerprintOf } from '../src/ssh-host-key.ts'
 
 const PASSWORD = 'T0p/secret'
 const never = new AbortController().signal
@@ -41,14 +40,10 @@ afterAll(async () => {
   await rm(folder, { recursive: true })
 })
 
-function fingerprint({ publicKey }: SshServer): string {
-  return fingerprintOf(Buffer.from(publicKey.split(' ')[1] ?? '', 'base64'))
-}
-
 /** A tunnel through a server, whose key is known, and whose password unless other keys say how to log in. */
 function tunnelTo(server: SshServer, keys: object = { password: PASSWORD }, timeouts: object = {}): SshTunnel {
   const { host, port: sshPort } = server
-  const known = 'knownHosts' in keys ? {} : { fingerprint: fingerprint(server) }
+  const known = 'knownHosts' in keys ? {} : { fingerprint: server.fingerprint }
   const ssh = { host, port: sshPort, username: 'tunnel', ...known, ...keys }
   const tunnel = SshTunnel.of(BaseConfig.parse({ security: { ssh }, timeouts }))
   if (!tunnel) throw new Error('no tunnel')
@@ -80,6 +75,28 @@ async function file(name: string, content: string): Promise<string> {
   const path = join(folder, name)
   await writeFile(path, content)
   return path
+}
+
+/** An SSH agent that holds one key. */
+async function startAgent(key: string): Promise<{ readonly socket: string } & AsyncDisposable> {
+  const parsed = ssh2.utils.parseKey(key)
+  if (parsed instanceof Error) throw parsed
+  const socket = join(folder, 'agent')
+  const server = createServer((client) => {
+    const agent = new ssh2.AgentProtocol(false)
+    agent.on('identities', (request) => agent.getIdentitiesReply(request, [parsed]))
+    agent.on('sign', (request, _key, data) => agent.signReply(request, parsed.sign(data)))
+    client.on('error', () => {})
+    client.pipe(agent).pipe(client)
+  })
+  await once(server.listen(socket), 'listening')
+  return {
+    socket,
+    async [Symbol.asyncDispose]() {
+      server.close()
+      await once(server, 'close')
+    },
+  }
 }
 
 /** What comes back of a text. */
@@ -201,9 +218,30 @@ describe('a login', () => {
         expect.stringMatching(/^The file of security.ssh.key cannot be used: .*pass/),
       ])
     }
+    expect((await failure(opening(other, { key: await file('public', keys.public) }))).message).toBe(
+      'The file of security.ssh.key holds a public key, and no private one.',
+    )
     expect((await failure(opening(other, { key: join(folder, 'missing') }))).message).toBe(
       'The file of security.ssh.key cannot be read.',
     )
+  })
+
+  test('by the SSH agent where there is neither', async () => {
+    const keys = ssh2.utils.generateKeyPairSync('ed25519')
+    await using server = await start({ authorizedKey: keys.public })
+    await using agent = await startAgent(keys.private)
+    const before = process.env['SSH_AUTH_SOCK']
+    try {
+      process.env['SSH_AUTH_SOCK'] = agent.socket
+      await opening(server, {})
+      process.env['SSH_AUTH_SOCK'] = join(folder, 'nobody')
+      expect((await failure(opening(server, {}))).code).toBe('authentication_failed')
+      delete process.env['SSH_AUTH_SOCK']
+      const error = await failure(opening(server, {}))
+      expect([error.code, error.message]).toEqual(['config_invalid', expect.stringContaining('SSH_AUTH_SOCK')])
+    } finally {
+      if (before !== undefined) process.env['SSH_AUTH_SOCK'] = before
+    }
   })
 
   test('shows no secret', async () => {
@@ -224,7 +262,7 @@ describe('the key of the server', () => {
     return error.message
   }
   const shown = (server: SshServer): string =>
-    `The SSH server 127.0.0.1:${server.port} showed the ssh-ed25519 key ${fingerprint(server)}`
+    `The SSH server 127.0.0.1:${server.port} showed the ssh-ed25519 key ${server.fingerprint}`
 
   test('must be that of the fingerprint', async () => {
     await using server = await start()

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import type { AddressInfo, Socket } from 'node:net'
 import { connect } from 'node:net'
@@ -17,11 +18,15 @@ export interface SshServerOptions {
   readonly hostKeys?: readonly string[]
 }
 
+const USERNAME = 'tunnel'
+
 /** An SSH server that forwards connections, and does nothing else; on the loopback interface. */
 export class SshServer implements AsyncDisposable {
   readonly host = '127.0.0.1'
   /** Its first key, in the form of OpenSSH. */
   readonly publicKey: string
+  /** Of that key, as `ssh-keygen -l` prints it. */
+  readonly fingerprint: string
   /** `host:port` of each connection that was asked for. */
   readonly forwarded: string[] = []
   /** Methods by which clients tried to log in. */
@@ -44,7 +49,9 @@ export class SshServer implements AsyncDisposable {
     }
     const hostKeys = options.hostKeys ?? [generateKeyPairSync('ed25519').private]
     const first = this.#parse(hostKeys[0] ?? '')
-    this.publicKey = `${first.type} ${first.getPublicSSH().toString('base64')}`
+    const key = first.getPublicSSH()
+    this.publicKey = `${first.type} ${key.toString('base64')}`
+    this.fingerprint = `SHA256:${createHash('sha256').update(key).digest('base64').replace(/=+$/, '')}`
     this.#server = new ssh2.Server({ hostKeys: [...hostKeys] }, (connection) => this.#accept(connection))
   }
 
@@ -58,6 +65,12 @@ export class SshServer implements AsyncDisposable {
 
   get port(): number {
     return (this.#server.address() as AddressInfo).port
+  }
+
+  /** The keys of `security.ssh` that log in by password. */
+  get login(): { readonly [key: string]: unknown } {
+    const { username = USERNAME, password } = this.#options
+    return { host: this.host, port: this.port, username, password, fingerprint: this.fingerprint }
   }
 
   /** Connections of clients that are open. */
@@ -78,13 +91,14 @@ export class SshServer implements AsyncDisposable {
 
   #accept(connection: Connection): void {
     const { _sock: socket } = connection as unknown as { readonly _sock: Socket }
-    this.#sockets.add(socket)
+    this.#sockets.add(socket.setNoDelay(true))
     this.#connections.add(connection)
     connection
       .on('authentication', (attempt) => this.#authenticate(attempt))
       .on('tcpip', (accept, reject, { destIP, destPort }) => {
         this.forwarded.push(`${destIP}:${destPort}`)
-        const target = connect(destPort, this.#options.hosts?.[destIP] ?? destIP)
+        const host = this.#options.hosts?.[destIP] ?? destIP
+        const target = connect({ host, port: destPort, noDelay: true })
         target.once('error', () => reject())
         target.once('connect', () => {
           const channel = accept()
@@ -99,7 +113,7 @@ export class SshServer implements AsyncDisposable {
   }
 
   #authenticate(attempt: AuthContext): void {
-    const { username = 'tunnel', password, asks = 'password', authorizedKey } = this.#options
+    const { username = USERNAME, password, asks = 'password', authorizedKey } = this.#options
     this.attempts.push(attempt.method)
     const decide = (isRight: boolean): void => {
       if (isRight && attempt.username === username) {
