@@ -12,7 +12,7 @@ import { BaseConfig, isNebulaError, NebulaError } from '@nebula/core'
 import type { SshServerOptions } from '@nebula/testkit'
 import { SshServer } from '@nebula/testkit'
 import ssh2 from 'ssh2'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { SshTunnel } from '../src/index.ts'
 
 const PASSWORD = 'T0p/secret'
@@ -105,6 +105,19 @@ async function echoed(socket: Duplex, sent: string): Promise<string> {
   return text(socket)
 }
 
+test('a package that is missing is told by its name', async () => {
+  await using server = await start()
+  vi.doMock('ssh2', () => {
+    throw new Error('Cannot find package')
+  })
+  try {
+    const error = await failure(opening(server))
+    expect([error.code, error.fix]).toEqual(['config_invalid', 'npm install ssh2'])
+  } finally {
+    vi.doUnmock('ssh2')
+  }
+})
+
 test('without the section there is no tunnel', () => {
   expect(SshTunnel.of(BaseConfig.parse({}))).toBeUndefined()
 })
@@ -164,10 +177,11 @@ describe('a socket of a tunnel', () => {
     const send = (): void => void socket.write(chunk, () => ++taken < 40 && send())
     send()
     // What is under way is bounded by the windows of SSH and the buffers of the system; 40 MB are more.
-    const settled = async (): Promise<boolean> => {
-      const before = taken
-      await new Promise((resolve) => setImmediate(resolve))
-      return before === taken && taken > 0
+    let seen = 0
+    const settled = (): boolean => {
+      const isSame = taken > 0 && taken === seen
+      seen = taken
+      return isSame
     }
     await expect.poll(settled).toBe(true)
     expect(taken).toBeLessThan(40)
