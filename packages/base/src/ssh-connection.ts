@@ -55,7 +55,7 @@ export class SshConnection {
       client.on('error', (error) => reject(refused ?? openError(error, config, timeouts)))
       client.on('close', () => reject(openError(new Error('it closed the connection'), config, timeouts)))
     })
-    client.on('keyboard-interactive', (_name, _instructions, _language, prompts, answer) =>
+    client.on('keyboard-interactive', (...[, , , prompts, answer]) =>
       answer(prompts.map(({ echo }) => (echo ? '' : (login.password ?? '')))),
     )
     const { host, port } = config

@@ -57,7 +57,7 @@ export function hostKeyCheck({ host, port, fingerprint, knownHosts }: SshConfig)
 }
 
 /** As `ssh-keygen -l` prints it. */
-export function fingerprintOf(key: Uint8Array): string {
+function fingerprintOf(key: Uint8Array): string {
   return `SHA256:${createHash('sha256').update(key).digest('base64').replace(/=+$/, '')}`
 }
 

@@ -7,7 +7,7 @@ import { CertificateAuthority, postgres, SshServer } from '@nebula/testkit'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { PostgresConfig } from '../src/config.ts'
 import { sessionPool } from '../src/connection.ts'
-import { codeOf, Database } from './harness.ts'
+import { codeOf, Database, failure } from './harness.ts'
 
 const SERVER_NAME = 'db.example.test'
 
@@ -140,5 +140,24 @@ describe('through an SSH server', () => {
     expect(await codeOf(session(full, {}, ssh.login))).toBe('tls_failed')
     expect(await codeOf(session({ ...full, ca: other.ca }, { host: SERVER_NAME }, ssh.login))).toBe('tls_failed')
     await expect.poll(() => ssh.connections).toBe(0)
+  })
+
+  test('a tunnel that is lost in the middle of a request is told by its name', async () => {
+    await using ssh = await SshServer.start({ password: 'x' })
+    const config = PostgresConfig.parse({
+      url: url.href,
+      security: { tls: { mode: 'require' }, ssh: ssh.login },
+      reliability: { maxRetries: 0 },
+    })
+    const pool = sessionPool(config)
+    const context = createContext({ signal: new AbortController().signal, config })
+    const waiting = pool.use(context, (open) => {
+      const query = open.query('SELECT pg_sleep(600)')
+      ssh.cutAll()
+      return query
+    })
+    const error = await failure(waiting)
+    expect([error.code, error.message]).toEqual(['connection_lost', expect.stringContaining(`:${ssh.port} was lost`)])
+    await pool.close()
   })
 })
