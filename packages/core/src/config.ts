@@ -111,6 +111,8 @@ const reliability = z.strictObject({
     .describe('rejected rows of a stream that are kept as dead letters before it fails'),
 })
 
+const FINGERPRINT = /^SHA256:[A-Za-z0-9+/]{43}$/
+
 const ssh = z
   .strictObject({
     host: z.string().min(1).describe('server of a tunnel, for connectors that connect over TCP'),
@@ -121,9 +123,11 @@ const ssh = z
     passphrase: secret().optional().describe('of the key, where it is encrypted'),
     fingerprint: z
       .string()
-      .regex(/^SHA256:[A-Za-z0-9+/]{43}$/, 'not a fingerprint; write it as ssh-keygen -l prints it, SHA256:…')
-      .optional()
-      .describe("of the server's key, as ssh-keygen -l prints it; without it, the key must be in known_hosts"),
+      .refine((text) => FINGERPRINT.test(text), 'not a fingerprint; write it as ssh-keygen -l prints it, SHA256:…')
+      // For editors; a variable may stand in its place.
+      .meta({ pattern: `${FINGERPRINT.source}|\\$\\{` })
+      .describe("of the server's key, as ssh-keygen -l prints it; without it, the key must be in known_hosts")
+      .optional(),
     knownHosts: z.string().optional().describe('file with the keys of servers; default: ~/.ssh/known_hosts'),
   })
   .refine(({ key, passphrase }) => key !== undefined || passphrase === undefined, {
