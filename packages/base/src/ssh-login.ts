@@ -17,6 +17,8 @@ export function sshLogin(config: SshConfig, { parseKey }: typeof utils): Login {
   if (password === undefined && key === undefined && !agent) {
     throw invalid('security.ssh needs a key or a password: there is no SSH agent, for SSH_AUTH_SOCK is not set')
   }
+  if (key === undefined && passphrase !== undefined)
+    throw invalid('security.ssh.passphrase has no security.ssh.key to which it belongs')
   const login: Login = { username: sshUser(config) }
   const methods: AuthenticationType[] = ['none']
   if (key !== undefined) {

@@ -85,6 +85,9 @@ describe('a login', () => {
     expect((await failure(opening(other, { key: await file('public', keys.public) }))).message).toBe(
       'The file of security.ssh.key holds a public key, and no private one.',
     )
+    expect((await failure(opening(other, { passphrase: 'x', password: PASSWORD }))).message).toBe(
+      'security.ssh.passphrase has no security.ssh.key to which it belongs.',
+    )
     expect((await failure(opening(other, { key: join(folder, 'missing') }))).message).toBe(
       'The file of security.ssh.key cannot be read.',
     )

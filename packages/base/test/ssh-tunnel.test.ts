@@ -210,7 +210,6 @@ test('what a tunnel holds is gone when it is closed', async () => {
 test.each<[string, object]>([
   ['host', {}],
   ['fingerprint', { host: 'h', fingerprint: 'MD5:00' }],
-  ['passphrase', { host: 'h', passphrase: 'x' }],
   ['knownHosts', { host: 'h', knownHosts: 'x', fingerprint: `SHA256:${'A'.repeat(43)}` }],
   ['port', { host: 'h', port: 70_000 }],
 ])('%s is checked before anything is connected', (key, ssh: Partial<SshConfig>) => {

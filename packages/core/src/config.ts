@@ -130,10 +130,6 @@ const ssh = z
       .optional(),
     knownHosts: z.string().optional().describe('file with the keys of servers; default: ~/.ssh/known_hosts'),
   })
-  .refine(({ key, passphrase }) => key !== undefined || passphrase === undefined, {
-    path: ['passphrase'],
-    message: 'there is no key to which it belongs',
-  })
   .refine(({ fingerprint, knownHosts }) => fingerprint === undefined || knownHosts === undefined, {
     path: ['knownHosts'],
     message: 'a fingerprint takes its place: give one of the two',
