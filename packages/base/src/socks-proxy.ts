@@ -34,6 +34,7 @@ export class SocksProxy {
   readonly failures = new Map<string, unknown>()
   readonly #dial: Dial
   readonly #server: Server
+  readonly #closed = Promise.withResolvers<void>()
   readonly #clients = new Set<Socket>()
 
   private constructor(dial: Dial) {
@@ -44,6 +45,7 @@ export class SocksProxy {
       // Whoever is cut off here learns it from the socket.
       this.#serve(client).catch(() => client.destroy())
     })
+    this.#server.once('close', this.#closed.resolve)
   }
 
   static async start(dial: Dial): Promise<SocksProxy> {
@@ -57,10 +59,9 @@ export class SocksProxy {
   }
 
   async close(): Promise<void> {
-    const closed = once(this.#server, 'close')
     this.#server.close()
     for (const client of this.#clients) client.destroy()
-    await closed
+    await this.#closed.promise
   }
 
   async #serve(client: Socket): Promise<void> {

@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { connect } from 'node:net'
 import type { Duplex } from 'node:stream'
@@ -104,11 +103,13 @@ export class SshConnection {
 
   async close(): Promise<void> {
     this.#end(new NebulaError('aborted', { message: `The connection to the SSH server ${this.#server} was closed.` }))
-    await (await this.#proxy)?.close()
+    const proxy = await this.#proxy?.catch(() => undefined)
+    await proxy?.close()
     if (this.#socket.closed) return
+    const closed = new Promise((resolve) => this.#socket.once('close', resolve))
     const timer = setTimeout(() => this.#socket.destroy(), GOODBYE_MS)
     this.#client.end()
-    await once(this.#socket, 'close')
+    await closed
     clearTimeout(timer)
   }
 

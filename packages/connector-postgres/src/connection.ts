@@ -10,6 +10,7 @@ import type { Login, PostgresConfig } from './config.ts'
 import { resolveLogin } from './config.ts'
 import { errorCode, postgresError } from './errors.ts'
 
+/** In what time, until when, and through what. */
 type Way = PostgresConfig['timeouts'] & { readonly signal: AbortSignal; readonly tunnel: SshTunnel | undefined }
 
 /** How every session reads and prints values, and that a server gives up soon after a client died or went silent. */
@@ -88,14 +89,11 @@ export class Session implements SqlSession, Pooled {
 /** At most `performance.maxConcurrency` connections, and two at least: one holds a snapshot while others read. */
 export function sessionPool(config: PostgresConfig): Pool<Session> {
   const { idle: idleMs, maxLifetime: lifetimeMs } = config.timeouts
+  const connections = Math.max(2, config.performance.maxConcurrency)
   const tunnel = SshTunnel.of(config)
-  const open = async (signal: AbortSignal): Promise<Session> => {
-    const session = await login(resolveLogin(config), { ...config.timeouts, signal, tunnel })
-    // Not on every platform; a session that is lost meanwhile says so the next time.
-    await session.query('SET client_connection_check_interval = 2000').catch(() => {})
-    return session
-  }
-  return new Pool({ connections: Math.max(2, config.performance.maxConcurrency), idleMs, lifetimeMs }, open, tunnel)
+  const open = (signal: AbortSignal): Promise<Session> =>
+    login(resolveLogin(config), { ...config.timeouts, signal, tunnel })
+  return new Pool({ connections, idleMs, lifetimeMs }, open, tunnel)
 }
 
 /** Logs in with TLS as `mode` asks; `prefer` goes on without where the server has none. */
@@ -135,6 +133,8 @@ async function connect(to: Login, way: Way, ssl: false | ConnectionOptions): Pro
   try {
     await client.connect()
     await session.query(settings(way))
+    // Not on every platform; a session that is lost meanwhile says so the next time.
+    await session.query('SET client_connection_check_interval = 2000').catch(() => {})
     return session
   } catch (error) {
     session.destroy()
