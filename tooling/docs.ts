@@ -69,6 +69,22 @@ ${optionsTable(rows(jsonSchemaOf(BaseConfig)))}
 
 \`reliability.retry_attempts\` is \`max_retries\`; \`circuit_breaker: true\` is \`circuit_breaker: { enabled: true }\`.
 
+## Through an SSH server
+
+Connectors that connect over TCP, PostgreSQL and MongoDB, reach hosts behind an SSH server once the package is there that makes the tunnel: \`npm install ssh2\`.
+
+\`\`\`yaml
+source:
+  connector: postgres
+  url: postgres://reader@db.internal/shop     # names are looked up by the SSH server
+  security: { ssh: { host: bastion.example.com, username: tunnel, key: ~/.ssh/id_ed25519 } }
+\`\`\`
+
+- The key of the SSH server must be in \`known_hosts\`, hashed or not, or be the one of \`fingerprint\`. Else nobody logs in: the run ends with \`host_key_unknown\`, which names the fingerprint that was met.
+- It logs in by \`key\`, then by \`password\`, in either of the two ways in which servers ask for it; with neither, by the SSH agent.
+- Each end has one SSH connection, made within \`timeouts.connection\` and probed every \`timeouts.keep_alive\`. When it is lost, so are the connections through it, and they are made again as after any other loss.
+- TLS goes through it as it is: \`verify-full\` proves the name of the database's host.
+
 ## A connector's file
 
 \`nebula check FILE\`, \`discover FILE\` and \`preview FILE\` also take the file of one connector: \`type: source\` or \`type: destination\`, \`connector\`, its keys, and \`table_name\` where one stream is meant.

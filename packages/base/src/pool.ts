@@ -33,6 +33,7 @@ interface Idle<T> {
 export class Pool<T extends Pooled> {
   readonly #limits: PoolLimits
   readonly #open: (signal: AbortSignal) => Promise<T>
+  readonly #way: { close(): Promise<void> } | undefined
   /** Those that are open, with the time from which they are not lent again. */
   readonly #all = new Map<T, number>()
   readonly #lent = new Set<T>()
@@ -44,10 +45,12 @@ export class Pool<T extends Pooled> {
   #timer: NodeJS.Timeout | undefined
   #closed = false
 
-  constructor(limits: PoolLimits, open: (signal: AbortSignal) => Promise<T>) {
+  /** `way` is what the connections go through, a tunnel: it is the pool's from now on, and is closed behind them. */
+  constructor(limits: PoolLimits, open: (signal: AbortSignal) => Promise<T>, way?: { close(): Promise<void> }) {
     this.#limits = limits
     this.#places = limits.connections
     this.#open = open
+    this.#way = way
   }
 
   /**
@@ -101,6 +104,7 @@ export class Pool<T extends Pooled> {
     this.#all.clear()
     this.#idle = []
     await Promise.all(items.filter(({ broken }) => !broken).map((item) => item.close()))
+    await this.#way?.close()
   }
 
   async #lend<R>(signal: AbortSignal, work: (item: T, signal: AbortSignal) => Promise<R>): Promise<R> {

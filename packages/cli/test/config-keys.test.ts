@@ -13,14 +13,17 @@ const folder = useFolder()
 interface Leaf {
   readonly path: readonly string[]
   readonly schema: JsonSchema
+  /** Other keys that its section needs. */
+  readonly needed: readonly string[]
 }
 
 /** Every key that holds a value and no section. */
-function leaves({ properties = {} }: JsonSchema, path: readonly string[] = []): Leaf[] {
+function leaves({ properties = {}, ...rest }: JsonSchema, path: readonly string[] = []): Leaf[] {
+  const required = path.length > 0 && Array.isArray(rest['required']) ? (rest['required'] as string[]) : []
   return Object.entries(properties).flatMap(([key, schema]) => {
     const at = [...path, key]
     const section = [schema, ...(schema.anyOf ?? [])].find(({ properties: inner }) => inner !== undefined)
-    return section ? leaves(section, at) : [{ path: at, schema }]
+    return section ? leaves(section, at) : [{ path: at, schema, needed: required.filter((other) => other !== key) }]
   })
 }
 
@@ -39,9 +42,10 @@ function wrongValues({ schema }: Leaf): unknown[] {
 }
 
 /** A file in which each key of the path has a line of its own, and the line and column of the last. */
-function fileWith(before: string, path: readonly string[], value: unknown): { text: string; place: string } {
+function fileWith(before: string, { path, needed }: Leaf, value: unknown): { text: string; place: string } {
   const lines = path.map((key, depth) => `${'  '.repeat(depth)}${key}:`)
-  const text = `${before}${lines.join('\n')} ${JSON.stringify(value)}\n`
+  const others = needed.map((key) => `${'  '.repeat(path.length - 1)}${key}: given\n`)
+  const text = `${before}${lines.join('\n')} ${JSON.stringify(value)}\n${others.join('')}`
   return { text, place: `${before.split('\n').length + path.length - 1}:${2 * (path.length - 1) + 1}` }
 }
 
@@ -59,7 +63,7 @@ async function misplaced(load: (path: string) => Promise<unknown>, before: strin
   const key = leaf.path.join('.')
   const found: unknown[] = []
   for (const value of wrongValues(leaf)) {
-    const { text, place } = fileWith(before, leaf.path, value)
+    const { text, place } = fileWith(before, leaf, value)
     const error = await refusal(load, text)
     const start = `${join(folder(), 'wrong.yaml')}:${place}: ${key}`
     const lines = error?.message.split('\n') ?? []

@@ -1,4 +1,5 @@
-import { tlsOptions, unlessAborted } from '@nebula/base'
+import type { TunnelProxy } from '@nebula/base'
+import { SshTunnel, tlsOptions, unlessAborted } from '@nebula/base'
 import type { CallOptions, Context, Lifecycle } from '@nebula/core'
 import { NebulaError } from '@nebula/core'
 import type { ClientSession, Document, MongoClient, MongoClientOptions } from 'mongodb'
@@ -43,6 +44,7 @@ export class MongoEnd implements Lifecycle {
   protected readonly config: MongoConfig
   /** The one database of all streams; undefined: their names begin with it. */
   readonly database: string | undefined
+  readonly #tunnel: SshTunnel | undefined
   #connection: Connection | undefined
   #closed = false
   #users = 0
@@ -51,6 +53,7 @@ export class MongoEnd implements Lifecycle {
 
   constructor(config: MongoConfig) {
     this.config = config
+    this.#tunnel = SshTunnel.of(config)
     const path = DATABASE.exec(config.url?.reveal() ?? '')?.[1]
     this.database = config.database ?? (path === undefined ? undefined : decodeURIComponent(path))
   }
@@ -71,6 +74,7 @@ export class MongoEnd implements Lifecycle {
     this.#closed = true
     if (this.#connection) await goodbye(this.#connection.client)
     this.#connection = undefined
+    await this.#tunnel?.close()
   }
 
   /** The database of a stream and the collection in it: behind the first dot, where the url names no database. */
@@ -128,23 +132,28 @@ export class MongoEnd implements Lifecycle {
   async #connected({ clock }: Context): Promise<Connection> {
     // A run that does not come to MongoDB does not load its driver.
     const { MongoClient: Client } = await import('mongodb')
+    const proxy = await this.#tunnel?.proxy()
     if (this.#closed) throw new NebulaError('lifecycle', { message: 'A MongoDB was used after close.' })
     const before = this.#connection
     const isExpired = this.#users === 1 && clock.now() >= this.#expires
     if (before && !before.lost.aborted && !isExpired) return before
     if (before) void goodbye(before.client)
     this.#expires = clock.now() + (this.config.timeouts.maxLifetime ?? Infinity)
-    return (this.#connection = connect(new Client(connectionUrl(this.config), clientOptions(this.config))))
+    return (this.#connection = connect(
+      new Client(connectionUrl(this.config), clientOptions(this.config, proxy)),
+      proxy,
+    ))
   }
 }
 
 /** Connects. Who waits is told as soon as no server is left that may answer; the driver would wait for one to come back. */
-function connect(client: MongoClient): Connection {
+function connect(client: MongoClient, proxy: TunnelProxy | undefined): Connection {
   const lost = new AbortController()
+  proxy?.lost.addEventListener('abort', () => lost.abort(proxy.lost.reason))
   const failures = new Map<string, Error | undefined>()
   const told = (address: string, failure?: Error): void => {
     failures.set(address, failure)
-    if (![...failures.values()].includes(undefined)) lost.abort(failure)
+    if (![...failures.values()].includes(undefined)) lost.abort(proxy?.failures.get(address) ?? failure)
   }
   client.on('serverOpening', ({ address }) => told(address))
   client.on('serverClosed', ({ address }) => failures.delete(address))
@@ -166,7 +175,7 @@ export async function write({ client, signal, session }: Link, database: string,
 export const DURABLE = { w: 'majority', j: true } as const
 
 /** Nothing is repeated by the driver: `context.call` does. What the url says wins, but for that. */
-function clientOptions(config: MongoConfig): MongoClientOptions {
+function clientOptions(config: MongoConfig, proxy: TunnelProxy | undefined): MongoClientOptions {
   const { timeouts, performance } = config
   const said = new Set([...connectionUrl(config).matchAll(/[?&]([^=&]+)=/g)].map(([, key = '']) => key.toLowerCase()))
   const defaults: MongoClientOptions = {
@@ -179,6 +188,8 @@ function clientOptions(config: MongoConfig): MongoClientOptions {
   return {
     ...Object.fromEntries(Object.entries(defaults).filter(([key]) => !said.has(key.toLowerCase()))),
     ...encryption(config),
+    ...(proxy && { proxyHost: proxy.host, proxyPort: proxy.port }),
+    ...(proxy && { proxyUsername: proxy.username, proxyPassword: proxy.password }),
     keepAliveInitialDelay: timeouts.keepAlive,
     retryReads: false,
     retryWrites: false,

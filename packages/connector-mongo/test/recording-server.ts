@@ -28,26 +28,28 @@ export class RecordingServer implements AsyncDisposable {
   readonly #answer: Answer
 
   readonly #limits: Document
+  readonly #host: string
 
-  private constructor(answer: Answer, limits: Document) {
+  private constructor(answer: Answer, limits: Document, host: string) {
     this.#answer = answer
     this.#limits = limits
+    this.#host = host
   }
 
-  /** `limits` replace those of a MongoDB in its answer to `hello`. */
-  static async start(answer: Answer, limits: Document = {}): Promise<RecordingServer> {
-    const server = new RecordingServer(answer, limits)
+  /** In its answer to `hello`, `limits` replace those of a MongoDB, and `host` is the name of the set's one member. */
+  static async start(answer: Answer, limits: Document = {}, host = '127.0.0.1'): Promise<RecordingServer> {
+    const server = new RecordingServer(answer, limits, host)
     server.#server.listen(0, '127.0.0.1')
     await once(server.#server, 'listening')
     return server
   }
 
   get url(): string {
-    return `mongodb://${this.#address}/recorded?directConnection=true`
+    return `mongodb://127.0.0.1:${this.port}/recorded?directConnection=true`
   }
 
-  get #address(): string {
-    return `127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port
   }
 
   #serve(socket: Socket): void {
@@ -88,7 +90,7 @@ export class RecordingServer implements AsyncDisposable {
   }
 
   #hello(): Document {
-    const address = this.#address
+    const address = `${this.#host}:${this.port}`
     const primary = { helloOk: true, ismaster: true, isWritablePrimary: true, setName: 'recorded', setVersion: 1 }
     const limits = { maxBsonObjectSize: 16_777_216, maxMessageSizeBytes: 48_000_000, maxWriteBatchSize: 100_000 }
     const versions = { minWireVersion: 0, maxWireVersion: 21, logicalSessionTimeoutMinutes: 30 }

@@ -1,16 +1,17 @@
 import type { ConnectionOptions } from 'node:tls'
 import type { Pooled } from '@nebula/base'
-import { LendingSocket, Pool, tlsOptions } from '@nebula/base'
-import { NebulaError } from '@nebula/core'
+import { LendingSocket, Pool, SshTunnel, tlsOptions } from '@nebula/base'
+import { isNebulaError, NebulaError } from '@nebula/core'
 import type { SqlSession } from '@nebula/sql'
 import { finishTransaction } from '@nebula/sql'
 import type { QueryResult } from 'pg'
 import { Client } from 'pg'
 import type { Login, PostgresConfig } from './config.ts'
 import { resolveLogin } from './config.ts'
-import { errorCode, postgresError } from './errors.ts'
+import { postgresError } from './errors.ts'
 
-type Limits = PostgresConfig['timeouts'] & { readonly signal: AbortSignal }
+/** In what time, until when, and through what. */
+type Way = PostgresConfig['timeouts'] & { readonly signal: AbortSignal; readonly tunnel: SshTunnel | undefined }
 
 /** How every session reads and prints values, and that a server gives up soon after a client died or went silent. */
 function settings({ request, keepAlive }: PostgresConfig['timeouts']): string {
@@ -89,54 +90,53 @@ export class Session implements SqlSession, Pooled {
 export function sessionPool(config: PostgresConfig): Pool<Session> {
   const { idle: idleMs, maxLifetime: lifetimeMs } = config.timeouts
   const connections = Math.max(2, config.performance.maxConcurrency)
-  return new Pool({ connections, idleMs, lifetimeMs }, async (signal) => {
-    const session = await login(resolveLogin(config), { ...config.timeouts, signal })
-    await session.query(settings(config.timeouts)).catch((error: unknown) => {
-      session.destroy()
-      throw error
-    })
-    // Not on every platform; a session that is lost meanwhile says so the next time.
-    await session.query('SET client_connection_check_interval = 2000').catch(() => {})
-    return session
-  })
+  const tunnel = SshTunnel.of(config)
+  const open = (signal: AbortSignal): Promise<Session> =>
+    login(resolveLogin(config), { ...config.timeouts, signal, tunnel })
+  return new Pool({ connections, idleMs, lifetimeMs }, open, tunnel)
 }
 
 /** Logs in with TLS as `mode` asks; `prefer` goes on without where the server has none. */
-async function login(to: Login, limits: Limits): Promise<Session> {
-  const { mode } = to.tls
-  const plain = mode === 'disable' || to.host.startsWith('/')
-  const ssl = plain ? false : tlsOptions(to.tls, to.host)
+async function login(to: Login, way: Way): Promise<Session> {
+  const { tls, host, port } = to
+  const ssl = tls.mode === 'disable' || host.startsWith('/') ? false : tlsOptions(tls, host)
   try {
-    return await connect(to, limits, ssl)
+    return await connect(to, way, ssl)
   } catch (error) {
-    const preferred = mode === 'prefer' && !plain && errorCode(error) === 'tls_failed'
-    if (preferred) return login({ ...to, tls: { ...to.tls, mode: 'disable' } }, limits)
-    const code = errorCode(error) === 'connection_lost' ? 'connection_failed' : errorCode(error)
-    const { message } = postgresError(error, `Connecting to ${to.host}:${to.port}`)
-    throw new NebulaError(code, { message, connector: 'postgres', cause: error })
+    if (isNebulaError(error)) throw error
+    const { code, message } = postgresError(error, `Connecting to ${host}:${port}`)
+    if (tls.mode === 'prefer' && code === 'tls_failed') return login({ ...to, tls: { ...tls, mode: 'disable' } }, way)
+    const known = code === 'connection_lost' ? 'connection_failed' : code
+    throw new NebulaError(known, { message, connector: 'postgres', cause: error })
   }
 }
 
-async function connect(to: Login, limits: Limits, ssl: false | ConnectionOptions): Promise<Session> {
+async function connect(to: Login, way: Way, ssl: false | ConnectionOptions): Promise<Session> {
   const { host, port, database, user, password, options } = to
+  const stream = (await way.tunnel?.dial(host, port, way.signal)) ?? (ssl ? undefined : new LendingSocket())
   const client = new Client({
     host,
     port,
     database,
     user,
     ssl,
-    ...(ssl ? {} : { stream: () => new LendingSocket() }),
+    ...(stream && { stream: () => stream }),
     ...(password === undefined ? {} : { password }),
     ...(options === undefined ? {} : { options }),
-    connectionTimeoutMillis: limits.connection,
+    connectionTimeoutMillis: way.connection,
     keepAlive: true,
-    keepAliveInitialDelayMillis: limits.keepAlive,
+    keepAliveInitialDelayMillis: way.keepAlive,
   })
   const session = new Session(client)
-  limits.signal.addEventListener('abort', () => session.destroy(), { once: true })
-  await client.connect().catch((error: unknown) => {
+  way.signal.addEventListener('abort', () => session.destroy(), { once: true })
+  try {
+    await client.connect()
+    await session.query(settings(way))
+    // Not on every platform; a session that is lost meanwhile says so the next time.
+    await session.query('SET client_connection_check_interval = 2000').catch(() => {})
+    return session
+  } catch (error) {
     session.destroy()
     throw error
-  })
-  return session
+  }
 }

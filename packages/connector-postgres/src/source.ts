@@ -25,6 +25,8 @@ import { NAMES } from './types.ts'
 
 const WIRE_FORMATS: Readonly<Record<string, CopyFormat>> = { [BINARY_WIRE]: 'binary', [TEXT_WIRE]: 'text', csv: 'csv' }
 
+const SHARED = { digest: DIGEST, filters: ['where', 'native'], consistency: 'snapshot' } as const
+
 /** Reads tables and views by COPY, all under the one snapshot that `plan` opens and holds. */
 export class PostgresSource extends SqlEnd<Session> implements SourceDriver {
   /** Holds the exported snapshot. */
@@ -45,9 +47,7 @@ export class PostgresSource extends SqlEnd<Session> implements SourceDriver {
         key: table.key,
         rows: table.rows,
         bytes: table.bytes,
-        digest: DIGEST,
-        filters: ['where', 'native'] as const,
-        consistency: 'snapshot' as const,
+        ...SHARED,
         wire: table.columns.every(({ binarySafe }) => binarySafe)
           ? [BINARY_WIRE, TEXT_WIRE, 'csv']
           : [TEXT_WIRE, 'csv'],

@@ -2,21 +2,12 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { createContext } from '@nebula/base'
 import type { Context } from '@nebula/core'
-import { BufferPool, isNebulaError, NebulaError } from '@nebula/core'
+import { BufferPool, isNebulaError } from '@nebula/core'
 import { describe, expect, inject, test, vi } from 'vitest'
 import { PostgresConfig } from '../src/config.ts'
 import { sessionPool } from '../src/connection.ts'
 import { PostgresSource } from '../src/source.ts'
-import { Database, NOWHERE, Route } from './harness.ts'
-
-async function failure(work: Promise<unknown>): Promise<NebulaError> {
-  const error = await work.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  )
-  if (!isNebulaError(error)) throw new Error('it did not fail')
-  return error
-}
+import { Database, failure, NOWHERE, Route } from './harness.ts'
 
 function contextOf(config: PostgresConfig, signal = new AbortController().signal): Context {
   return createContext({ signal, config })

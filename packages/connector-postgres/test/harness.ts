@@ -304,6 +304,16 @@ export function previousOf(plan: Plan, committed: readonly CommittedPartition[])
   return { plan: JSON.parse(JSON.stringify(plan)) as Plan, committed }
 }
 
+/** What a piece of work fails with. */
+export async function failure(work: Promise<unknown>): Promise<NebulaError> {
+  const error = await work.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  )
+  if (!isNebulaError(error)) throw new Error('it did not fail')
+  return error
+}
+
 /** The code that a piece of work fails with. */
 export async function codeOf(work: Promise<unknown>): Promise<ErrorCode | undefined> {
   const error = await work.then(

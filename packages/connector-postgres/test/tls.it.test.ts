@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createContext } from '@nebula/base'
 import type { PostgresServer } from '@nebula/testkit'
-import { CertificateAuthority, postgres } from '@nebula/testkit'
+import { CertificateAuthority, postgres, SshServer } from '@nebula/testkit'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { PostgresConfig } from '../src/config.ts'
 import { sessionPool } from '../src/connection.ts'
-import { codeOf, Database } from './harness.ts'
+import { codeOf, Database, failure } from './harness.ts'
 
 const SERVER_NAME = 'db.example.test'
 
@@ -62,8 +62,8 @@ type Tls = {
 }
 
 /** Whether the session that a configuration gives is encrypted, and whom it logs in. */
-async function session(tls: Tls, keys: object = {}): Promise<{ ssl: boolean; user: string }> {
-  const config = PostgresConfig.parse({ url: url.href, ...keys, security: { tls } })
+async function session(tls: Tls, keys: object = {}, ssh?: object): Promise<{ ssl: boolean; user: string }> {
+  const config = PostgresConfig.parse({ url: url.href, ...keys, security: { tls, ssh } })
   const pool = sessionPool(config)
   try {
     const context = createContext({ signal: new AbortController().signal, config })
@@ -129,5 +129,35 @@ describe('security.tls.cert and key', () => {
     const { cert } = ours.issue('cert_user')
     const { key } = ours.issue('somebody')
     expect(await codeOf(session({ mode: 'require', cert, key }, as))).toBe('tls_failed')
+  })
+})
+
+describe('through an SSH server', () => {
+  test('the name that is proven is the one of the database', async () => {
+    await using ssh = await SshServer.start({ password: 'x', hosts: { [SERVER_NAME]: url.hostname } })
+    const full = { mode: 'verify-full', ca: ours.ca }
+    expect(await session(full, { host: SERVER_NAME }, ssh.login)).toEqual(encrypted)
+    expect(await codeOf(session(full, {}, ssh.login))).toBe('tls_failed')
+    expect(await codeOf(session({ ...full, ca: other.ca }, { host: SERVER_NAME }, ssh.login))).toBe('tls_failed')
+    await expect.poll(() => ssh.connections).toBe(0)
+  })
+
+  test('a tunnel that is lost in the middle of a request is told by its name', async () => {
+    await using ssh = await SshServer.start({ password: 'x' })
+    const config = PostgresConfig.parse({
+      url: url.href,
+      security: { tls: { mode: 'require' }, ssh: ssh.login },
+      reliability: { maxRetries: 0 },
+    })
+    const pool = sessionPool(config)
+    const context = createContext({ signal: new AbortController().signal, config })
+    const waiting = pool.use(context, (open) => {
+      const query = open.query('SELECT pg_sleep(600)')
+      ssh.cutAll()
+      return query
+    })
+    const error = await failure(waiting)
+    expect([error.code, error.message]).toEqual(['connection_lost', expect.stringContaining(`:${ssh.port} was lost`)])
+    await pool.close()
   })
 })

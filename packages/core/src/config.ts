@@ -111,6 +111,30 @@ const reliability = z.strictObject({
     .describe('rejected rows of a stream that are kept as dead letters before it fails'),
 })
 
+const FINGERPRINT = /^SHA256:[A-Za-z0-9+/]{43}$/
+
+const ssh = z
+  .strictObject({
+    host: z.string().min(1).describe('server of a tunnel, for connectors that connect over TCP'),
+    port: z.int().positive().max(65_535).default(22).describe('of the SSH server'),
+    username: z.string().optional().describe('default: the user of the operating system'),
+    password: secret().optional().describe('with neither a password nor a key, the SSH agent of SSH_AUTH_SOCK logs in'),
+    key: secret().optional().describe('file with the private key'),
+    passphrase: secret().optional().describe('of the key, where it is encrypted'),
+    fingerprint: z
+      .string()
+      .refine((text) => FINGERPRINT.test(text), 'not a fingerprint; write it as ssh-keygen -l prints it, SHA256:…')
+      // For editors; a variable may stand in its place.
+      .meta({ pattern: `${FINGERPRINT.source}|\\$\\{` })
+      .describe("of the server's key, as ssh-keygen -l prints it; without it, the key must be in known_hosts")
+      .optional(),
+    knownHosts: z.string().optional().describe('file with the keys of servers; default: ~/.ssh/known_hosts'),
+  })
+  .refine(({ fingerprint, knownHosts }) => fingerprint === undefined || knownHosts === undefined, {
+    path: ['knownHosts'],
+    message: 'a fingerprint takes its place: give one of the two',
+  })
+
 const security = z.strictObject({
   tls: z
     .strictObject({
@@ -121,6 +145,7 @@ const security = z.strictObject({
       serverName: z.string().optional().describe('name that the server certificate must have'),
     })
     .prefault({}),
+  ssh: ssh.optional(),
 })
 
 const observability = z.strictObject({
@@ -192,4 +217,5 @@ export const BaseConfig = z.strictObject({
 
 export type BaseConfig = z.output<typeof BaseConfig>
 export type TlsConfig = BaseConfig['security']['tls']
+export type SshConfig = NonNullable<BaseConfig['security']['ssh']>
 export type CompressionConfig = BaseConfig['advanced']['compression']

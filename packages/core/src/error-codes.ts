@@ -187,6 +187,13 @@ export const ERROR_CODES = {
     normal: 'With a private certificate authority.',
     fix: 'Give security.tls.ca, or the mode that the server supports.',
   },
+  host_key_unknown: {
+    exit: 3,
+    retryable: false,
+    what: 'The SSH server showed a key that is not known to be its own.',
+    normal: 'At the first use of a server, or after it was set up anew.',
+    fix: 'Compare the fingerprint that the message names with the one of the server, then give it as security.ssh.fingerprint.',
+  },
   permission_denied: {
     exit: 3,
     retryable: false,

@@ -36,7 +36,7 @@ export type {
 export { comparedTypes, conditionColumns } from './condition.ts'
 export type { BoundCondition, ComparedColumn, Condition, Literal, Operator } from './condition.ts'
 export { BaseConfig, CONFIG_ALIASES, duration, secret, size } from './config.ts'
-export type { CompressionConfig, TlsConfig } from './config.ts'
+export type { CompressionConfig, SshConfig, TlsConfig } from './config.ts'
 export type { Connector } from './connector.ts'
 export { MODES } from './contract.ts'
 export type * from './contract.ts'

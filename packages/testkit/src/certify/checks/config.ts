@@ -11,15 +11,20 @@ interface Key {
   readonly schema: JsonSchema
   /** It may also be a section with keys of its own. */
   readonly isSection: boolean
+  /** Paths of texts that its section cannot be without. */
+  readonly needed: readonly (readonly string[])[]
 }
 
 /** Every key of a configuration. */
 function keysOf(schema: JsonSchema, path: readonly string[] = []): Key[] {
+  // What the whole cannot be without, the configuration of the place has.
+  const required = path.length === 0 ? [] : ((schema['required'] ?? []) as readonly string[])
   return Object.entries(schema.properties ?? {}).flatMap(([name, value]): Key[] => {
     const own = [...path, name]
+    const needed = required.filter((other) => other !== name).map((other) => [...path, other])
     const nested = [value, ...(value.anyOf ?? [])].flatMap((branch) => keysOf(branch, own))
     if (value.properties !== undefined) return nested
-    return [{ path: own, schema: value, isSection: nested.length > 0 }, ...nested]
+    return [{ path: own, schema: value, isSection: nested.length > 0, needed }, ...nested]
   })
 }
 
@@ -27,25 +32,28 @@ const ownKeys = (place: Place): Key[] => keysOf(jsonSchemaOf(place.subject.conne
 
 const spelled = ({ path }: Key): string => path.join('.')
 
-/** The configuration of the place with a value at a path. */
-function withValue(place: Place, path: readonly string[], value: unknown): unknown {
-  const set = (tree: unknown, [key, ...rest]: readonly string[]): unknown => {
-    if (key === undefined) return value
-    const branch = typeof tree === 'object' && tree !== null ? (tree as { readonly [key: string]: unknown }) : {}
-    return { ...branch, [key]: set(branch[key], rest) }
-  }
-  return deepCamelKeys(set(place.keys, path))
+/** The same keys with a value at a path. */
+function withValue(tree: unknown, [key, ...rest]: readonly string[], value: unknown): unknown {
+  if (key === undefined) return value
+  const branch = typeof tree === 'object' && tree !== null ? (tree as { readonly [key: string]: unknown }) : {}
+  return { ...branch, [key]: withValue(branch[key], rest, value) }
+}
+
+/** The keys of the place, and those that a key cannot be without. */
+function keysFor(place: Place, { needed }: Key): unknown {
+  return needed.reduce<unknown>((keys, path) => withValue(keys, path, 'given'), place.keys)
 }
 
 /** What a configuration file with this value is told; empty: it is taken. */
 function issues(place: Place, path: readonly string[], value: unknown): readonly string[] {
   const found = nothingFound()
-  checkConfig(place.subject.connector.config, withValue(place, path, value), found)
+  checkConfig(place.subject.connector.config, deepCamelKeys(withValue(place.keys, path, value)), found)
   return found.issues.map(({ text }) => text)
 }
 
-function parsed(place: Place, path: readonly string[], value: unknown): BaseConfig {
-  return place.subject.connector.config.parse(withValue(place, path, value))
+/** The configuration with a value in place of a key's, at its path or another. */
+function parsed(place: Place, key: Key, value: unknown, path = key.path): BaseConfig {
+  return place.subject.connector.config.parse(deepCamelKeys(withValue(keysFor(place, key), path, value)))
 }
 
 /** Said of another name of a key. */
@@ -99,11 +107,11 @@ export const configChecks: readonly Check[] = [
     group: 'config',
     name: 'does with every default what it does without the key',
     run: async (place) => {
-      const plain = place.config()
       for (const key of ownKeys(place)) {
         const { default: initial } = key.schema
         if (initial === undefined || key.path[0] === undefined || key.path[0] in place.keys) continue
-        if (isDeepStrictEqual(parsed(place, key.path, initial), plain)) continue
+        const without = place.subject.connector.config.parse(deepCamelKeys(keysFor(place, key)))
+        if (isDeepStrictEqual(parsed(place, key, initial), without)) continue
         throw new Error(`The key ${spelled(key)} with its default, ${inspect(initial)}, is not what it is without.`)
       }
     },
@@ -113,14 +121,14 @@ export const configChecks: readonly Check[] = [
     name: 'takes every other name of a key for the key',
     run: async (place) => {
       const keys = ownKeys(place)
-      for (const { path, schema } of keys) {
-        const name = ALIAS.exec(schema.description ?? '')?.[1]
+      for (const key of keys) {
+        const name = ALIAS.exec(key.schema.description ?? '')?.[1]
         if (name === undefined) continue
-        const own = [...path.slice(0, -1), name]
-        const initial = keys.find((key) => spelled(key) === own.join('.'))?.schema.default
+        const own = [...key.path.slice(0, -1), name]
+        const initial = keys.find((other) => spelled(other) === own.join('.'))?.schema.default
         const value = typeof initial === 'number' ? initial + 1 : initial
-        if (isDeepStrictEqual(parsed(place, path, value), parsed(place, own, value))) continue
-        throw new Error(`The key ${path.join('.')} does not do what ${own.join('.')} does.`)
+        if (isDeepStrictEqual(parsed(place, key, value), parsed(place, key, value, own))) continue
+        throw new Error(`The key ${spelled(key)} does not do what ${own.join('.')} does.`)
       }
     },
   },
@@ -133,7 +141,7 @@ export const configChecks: readonly Check[] = [
         if (!isSecret && SECRET_NAME.test(key.path.at(-1) ?? ''))
           throw new Error(`The key ${spelled(key)} is no secret: it would be printed.`)
         if (!isSecret) continue
-        const config = parsed(place, key.path, MARK)
+        const config = parsed(place, key, MARK)
         const shown = [inspect(config, { depth: 12 }), JSON.stringify(config)]
         if (shown.some((text) => text.includes(MARK))) throw new Error(`The value of ${spelled(key)} is printed.`)
       }
