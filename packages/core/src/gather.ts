@@ -4,6 +4,8 @@ import { BoolBuilder, BytesBuilder, FixedBuilder } from './builder.ts'
 import type { Column } from './column.ts'
 import { isNull } from './column.ts'
 import { NebulaError } from './errors.ts'
+import type { AnyBuilder } from './nested-builder.ts'
+import { ListBuilder, StructBuilder } from './nested-builder.ts'
 
 /** The rows of a batch of `rows` that are not among `leftOut`, in order. */
 export function rowsWithout(rows: number, leftOut: ReadonlyMap<number, unknown>): Int32Array {
@@ -11,16 +13,18 @@ export function rowsWithout(rows: number, leftOut: ReadonlyMap<number, unknown>)
 }
 
 /** The given rows of a column, in that order, in the memory of `builder`, which is of the same type. */
-export function gatherColumn(column: Column, rows: Int32Array, builder: ColumnBuilder): Column {
+export function gatherColumn(column: Column, rows: Int32Array, builder: AnyBuilder): Column {
   builder.start(rows.length)
   for (let i = 0; i < rows.length; i++) copyValue(column, rows[i] as number, builder, i)
   return builder.finish()
 }
 
 /** Sets row `to` of `builder`, which is of the same type, to a row of a column. Rows are set in order. */
-export function copyValue(column: Column, row: number, builder: ColumnBuilder, to: number): void {
+export function copyValue(column: Column, row: number, builder: AnyBuilder, to: number): void {
   if (builder instanceof BytesBuilder) gatherBytes(column, row, to, builder)
-  else if (isNull(column, row)) builder.setNull(to)
+  else if (isNull(column, row)) builder.appendNull(to)
+  else if (builder instanceof ListBuilder) gatherList(column, row, to, builder)
+  else if (builder instanceof StructBuilder) gatherStruct(column, row, to, builder)
   else gatherFixed(column, row, to, builder)
 }
 
@@ -30,6 +34,21 @@ function gatherBytes(column: Column, row: number, to: number, builder: BytesBuil
   const at = column.layout === 'dictionary' ? (column.indices[row] as number) : row
   if (source.layout !== 'bytes') throw mismatch(column)
   builder.append(to, source.data, source.offsets[at] as number, source.offsets[at + 1] as number)
+}
+
+function gatherList(column: Column, row: number, to: number, builder: ListBuilder): void {
+  if (column.layout !== 'list') throw mismatch(column)
+  const { offsets, child } = column
+  const end = offsets[row + 1] as number
+  let from = offsets[row] as number
+  builder.ensure(end - from)
+  for (; from < end; from++) copyValue(child, from, builder.child, builder.size++)
+  builder.offsets[to + 1] = builder.size
+}
+
+function gatherStruct(column: Column, row: number, to: number, builder: StructBuilder): void {
+  if (column.layout !== 'struct') throw mismatch(column)
+  for (const [i, child] of builder.children.entries()) copyValue(column.children[i] as Column, row, child, to)
 }
 
 function gatherFixed(column: Column, row: number, to: number, builder: Exclude<ColumnBuilder, BytesBuilder>): void {

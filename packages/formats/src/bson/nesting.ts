@@ -1,0 +1,22 @@
+import { z } from 'zod'
+
+/** How documents and arrays within documents are read, as keys of a connector's config. */
+export const nestingOptions = {
+  objects: z
+    .enum(['json', 'struct', 'flatten'])
+    .default('json')
+    .describe(
+      'read documents within documents as json, as a struct, or flattened: field b of a document a is a column a.b',
+    ),
+  flattenDepth: z.int().min(1).max(16).default(1).describe('levels of documents that objects: flatten opens'),
+  arrays: z
+    .enum(['json', 'list'])
+    .default('json')
+    .describe('read arrays as json, or as lists where their elements are of one type'),
+}
+
+export interface Nesting {
+  readonly objects: 'json' | 'struct' | 'flatten'
+  readonly flattenDepth: number
+  readonly arrays: 'json' | 'list'
+}
