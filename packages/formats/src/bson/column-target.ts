@@ -59,7 +59,7 @@ const NO_WORDS = new Int32Array(0)
 export interface NestedValues {
   /** Begins a batch whose builder has begun, or goes on after its memory is another. */
   attach(bson: Bson): void
-  /** As `put` of a column; leaves nothing of a value that the column does not hold. */
+  /** As `put` of a column. */
   put(bson: Bson, row: number, at: number, end: number): number
 }
 
@@ -171,7 +171,10 @@ export class ColumnTarget {
     return type === this.#type || this.#type === ANY || (this.#type === NOT_NULL && type !== NULL)
   }
 
-  /** Sets a row to the value from `at` to `end`, where the way back would give the same bytes. */
+  /**
+   * Sets a row to the value from `at` to `end`, where the way back would give the same bytes; else nothing of it is
+   * left.
+   */
   put(bson: Bson, row: number, at: number, end: number): number {
     const { view, bytes } = bson
     switch (this.#code) {

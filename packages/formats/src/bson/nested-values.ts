@@ -69,7 +69,7 @@ export class StructValues implements NestedValues {
         const target = targets[index] as ColumnTarget
         const isFree = index === next || this.#reopen(target, row)
         const outcome = isFree && target.turnTo(type) ? target.put(bson, row, name + 1, to) : MISFIT
-        if (outcome !== HELD) return this.#undo(row, index === next ? next + 1 : next, outcome)
+        if (outcome !== HELD) return this.#undo(row, next, outcome)
         if (index === next) next++
       } else if (this.#use !== 'part') return this.#undo(row, next, MISFIT)
       from = to
@@ -141,16 +141,11 @@ class ListValues implements NestedValues {
     const element = this.#element
     if (builder.ensure(1)) element.attach(bson)
     const row = builder.size
+    let outcome = HELD
     if (type === NULL) element.miss(row)
-    else {
-      const outcome = element.turnTo(type) ? element.put(bson, row, at, end) : MISFIT
-      if (outcome !== HELD) {
-        element.undo(row)
-        return outcome
-      }
-    }
-    builder.size++
-    return HELD
+    else outcome = element.turnTo(type) ? element.put(bson, row, at, end) : MISFIT
+    if (outcome === HELD) builder.size++
+    return outcome
   }
 }
 
