@@ -57,7 +57,7 @@ describe('a flattened document', () => {
     const batch = batchOf([document([int('_id'), odd]), document([int('_id'), within('a', int('b'))])], { fields })
     const [row, next] = rowsOf(batch)
     expect(Object.keys(row ?? {})).toEqual(['_id', '_overflow'])
-    expect(String(row?.['_overflow']).startsWith(overflow)).toBe(true)
+    expect(row?.['_overflow']).toSatisfy((rest: string) => rest.startsWith(overflow))
     expect(next).toEqual({ _id: 1, 'a.b': 1 })
     expect(batch.overflowed).toBe(1)
   })
@@ -168,7 +168,7 @@ describe('structs and lists', () => {
     const batch = batchOf([document([int('_id'), odd]), good], { fields })
     const [row, next] = rowsOf(batch)
     expect(Object.keys(row ?? {})).toEqual(['_id', '_overflow'])
-    expect(String(row?.['_overflow']).startsWith(overflow)).toBe(true)
+    expect(row?.['_overflow']).toSatisfy((rest: string) => rest.startsWith(overflow))
     expect(next).toEqual({
       _id: 1,
       s: { a: 7, t: null, m: null },
@@ -194,7 +194,7 @@ describe('structs and lists', () => {
       const [first, , last] = rowsOf(batch)
       expect(first?.['l']).toEqual(numbers.map((_, value) => value))
       expect(last).toEqual(first)
-      expect((first?.['o'] as object[]).every((one) => JSON.stringify(one) === '{"a":1,"c":null}')).toBe(true)
+      expect(first?.['o']).toEqual(numbers.map(() => ({ a: 1, c: null })))
       batch.release()
     }
     batches.close()

@@ -198,11 +198,8 @@ export class ColumnTarget {
         return HELD
       case PUT_NESTED:
         return this.#nested?.put(bson, row, at, end) ?? MISFIT
-      case PUT_UUID: {
-        if (end - at !== 21 || bytes[at + 4] !== UUID) return MISFIT
-        for (let i = 0; i < 16; i++) this.#bits[row * 16 + i] = bytes[at + 5 + i] as number
-        return HELD
-      }
+      case PUT_UUID:
+        return this.#putUuid(bytes, row, at, end)
       default:
         return this.#putBytes(bson, row, at, end)
     }
@@ -226,6 +223,12 @@ export class ColumnTarget {
     this.#words[row * 2] = product
     this.#words[row * 2 + 1] = word
     return word === high && !wrapsAround(word) ? HELD : MISFIT
+  }
+
+  #putUuid(bytes: Uint8Array, row: number, at: number, end: number): number {
+    if (end - at !== 21 || bytes[at + 4] !== UUID) return MISFIT
+    for (let i = 0; i < 16; i++) this.#bits[row * 16 + i] = bytes[at + 5 + i] as number
+    return HELD
   }
 
   #putBytes(bson: Bson, row: number, at: number, end: number): number {

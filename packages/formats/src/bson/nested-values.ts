@@ -65,10 +65,10 @@ export class StructValues implements NestedValues {
       if (to < 0) return this.#undo(row, next, DAMAGED)
       const index = this.#find(bytes, from + 1, next)
       if (index >= 0 && (type !== NULL || this.#use !== 'part')) {
-        for (; next < index; next++) (targets[next] as ColumnTarget).miss(row)
         const target = targets[index] as ColumnTarget
-        const isFree = index === next || this.#reopen(target, row)
-        const outcome = isFree && target.turnTo(type) ? target.put(bson, row, name + 1, to) : MISFIT
+        const isOpen = this.#open(row, next, index)
+        if (index > next) next = index
+        const outcome = isOpen && target.turnTo(type) ? target.put(bson, row, name + 1, to) : MISFIT
         if (outcome !== HELD) return this.#undo(row, next, outcome)
         if (index === next) next++
       } else if (this.#use !== 'part') return this.#undo(row, next, MISFIT)
@@ -76,7 +76,7 @@ export class StructValues implements NestedValues {
     }
     // Nobody writes a document of nothing.
     if (this.#use === 'flattened' && next === 0) return MISFIT
-    for (; next < targets.length; next++) (targets[next] as ColumnTarget).miss(row)
+    this.#miss(row, next, targets.length)
     return HELD
   }
 
@@ -88,11 +88,18 @@ export class StructValues implements NestedValues {
     return -1
   }
 
-  /** A field was missed that comes later; false when it was set: its name is there twice. */
-  #reopen(target: ColumnTarget, row: number): boolean {
+  /** Comes to a field, and misses those between; false for one that is set already: its name is there twice. */
+  #open(row: number, next: number, index: number): boolean {
+    this.#miss(row, next, index)
+    if (index >= next) return true
+    const target = this.#targets[index] as ColumnTarget
     if (!target.isMissing(row)) return false
     target.undo(row)
     return true
+  }
+
+  #miss(row: number, from: number, to: number): void {
+    for (let i = from; i < to; i++) (this.#targets[i] as ColumnTarget).miss(row)
   }
 
   #undo(row: number, count: number, outcome: number): number {
