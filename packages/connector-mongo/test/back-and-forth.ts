@@ -52,8 +52,7 @@ export async function thereAndBack(
   place: RoutePlace,
   stopover: Stopover,
   collections: { readonly [name: string]: object },
-  source: object = {},
-  destination: object = {},
+  { source, destination }: { readonly source?: object; readonly destination?: object } = {},
 ): Promise<Journey> {
   const mongo = { connector: 'mongo', url: place.url }
   const defaults = { mode: 'overwrite', max_errors: 100 }

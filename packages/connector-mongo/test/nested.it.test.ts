@@ -52,7 +52,12 @@ describe.skipIf(inject('mongo').kind === 'none')('nested documents and arrays', 
   test('are flattened into columns of PostgreSQL, and come back as they were', async () => {
     const place = await filled()
     const stopover = await postgresStopover(place)
-    const { reports } = await thereAndBack(place, stopover, { people: {} }, FLAT, { nested: true })
+    const { reports } = await thereAndBack(
+      place,
+      stopover,
+      { people: {} },
+      { source: FLAT, destination: { nested: true } },
+    )
     expect(reports.map(({ streams }) => streams[0])).toMatchObject([
       { read: COUNT, written: COUNT, rejected: 0, overflowed: 3 },
       { read: COUNT, written: COUNT, rejected: 0 },

@@ -160,7 +160,7 @@ describe.skipIf(inject('mongo').kind === 'none')('what is hard on documents', ()
   // Its texts cannot hold a NUL.
   test.for(WAYS)('comes back from PostgreSQL in every value but one that is rejected, %s', async ([, from, to]) => {
     const place = await filled()
-    const journey = await thereAndBack(place, await postgresStopover(place), streams, from, to)
+    const journey = await thereAndBack(place, await postgresStopover(place), streams, { source: from, destination: to })
     expect([lossy(journey.there), lossy(journey.back)]).toEqual([[], LOSS])
     expect(rejectedBy(journey)).toEqual([1, 0])
     const expected = await told(place, '')
@@ -170,7 +170,7 @@ describe.skipIf(inject('mongo').kind === 'none')('what is hard on documents', ()
 
   test.for(WAYS)('comes back from CSV in every value, %s', async ([, from, to]) => {
     const place = await filled()
-    const journey = await thereAndBack(place, csvStopover(place), streams, from, to)
+    const journey = await thereAndBack(place, csvStopover(place), streams, { source: from, destination: to })
     expect([lossy(journey.there), lossy(journey.back)]).toEqual([[], LOSS])
     expect(rejectedBy(journey)).toEqual([0, 0])
     expect(await told(place, '_back')).toEqual(await told(place, ''))
@@ -203,7 +203,7 @@ describe.skipIf(inject('mongo').kind === 'none')('what is hard on documents', ()
   test('comes back as whole documents byte by byte', async () => {
     const place = await filled()
     const { large: _, ...small } = streams
-    await thereAndBack(place, csvStopover(place), small, { documents: true })
+    await thereAndBack(place, csvStopover(place), small, { source: { documents: true } })
     for (const name of Object.keys(small)) {
       const after = (await place.raw(`${name}_back`)).map((bytes) => elementsOf(bytes)[1]?.whole)
       const before = (await place.raw(name)).map((bytes) => `3 document ${digest(bytes)}`)

@@ -6,13 +6,18 @@ export const nestingOptions = {
     .enum(['json', 'struct', 'flatten'])
     .default('json')
     .describe(
-      'read documents within documents as json, as a struct, or flattened: field b of a document a is a column a.b',
+      'documents within documents are read as json, as a struct, or flattened: field b of a document a is a column a.b',
     ),
-  flattenDepth: z.int().min(1).max(16).default(1).describe('levels of documents that objects: flatten opens'),
+  flattenDepth: z
+    .int()
+    .min(1)
+    .max(16)
+    .default(1)
+    .describe('levels of documents that are flattened; what lies deeper is json'),
   arrays: z
     .enum(['json', 'list'])
     .default('json')
-    .describe('read arrays as json, or as lists where their elements are of one type'),
+    .describe('arrays are read as json, or as lists where their elements are of one type'),
 }
 
 export interface Nesting {
