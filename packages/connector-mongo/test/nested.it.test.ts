@@ -1,12 +1,14 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { previewStreams } from '@nebula/inspect'
+import { runPipeline } from '@nebula/runtime'
 import { query } from '@nebula/testkit'
 import { verifyPipeline } from '@nebula/verify'
 import type { Document } from 'mongodb'
 import { BSON } from 'mongodb'
 import { describe, expect, inject, test } from 'vitest'
 import { postgresStopover, thereAndBack } from './back-and-forth.ts'
+import { replayLetters } from '../../operations/src/index.ts'
 import { RoutePlace } from './route-place.ts'
 
 const COUNT = 500
@@ -130,6 +132,25 @@ describe.skipIf(inject('mongo').kind === 'none')('nested documents and arrays', 
     expect((await place.raw('some')).map((bytes) => BSON.deserialize(bytes))).toEqual(
       [0, 1].map((i) => ({ _id: i, address: { zip: i } })),
     )
+  })
+
+  test('are whole in dead letters, and arrive by sending these again', async () => {
+    const place = await filled()
+    const database = place.client.db(place.name)
+    const [, , , twin] = people()
+    await database.collection('people').insertOne({ ...twin, _id: new BSON.Int32(COUNT) as never })
+    await database.collection('more').createIndex({ name: 1 }, { unique: true, name: 'one name' })
+    const pipeline = await place.pipeline({
+      source: mongo(place, { objects: 'struct', arrays: 'list' }),
+      destination: mongo(place),
+      streams: { people: { target: 'more', mode: 'append', max_errors: 1, add: { x: '@stream' } } },
+    })
+    const report = await runPipeline(pipeline)
+    expect(report.streams[0]).toMatchObject({ written: COUNT, rejected: 1 })
+    await database.collection('more').dropIndex('one name')
+    expect(await replayLetters(pipeline)).toMatchObject({ sent: 1, arrived: 1, failed: [] })
+    const found = (await sorted(place, 'more')).map((text) => text.replace(',["x","people"]', ''))
+    expect(found).toEqual(await sorted(place, 'people'))
   })
 
   test('are verified and previewed', async () => {
