@@ -1,5 +1,5 @@
-import type { Column, AnyBuilder, RecordBatch, Rejection } from '@nebula/core'
-import { BufferPool, anyBuilder, copyValue, createBatch } from '@nebula/core'
+import type { AnyBuilder, Column, RecordBatch, Rejection } from '@nebula/core'
+import { anyBuilder, BufferPool, copyValue, createBatch } from '@nebula/core'
 
 /** Rows that were copied out of a batch. */
 interface Piece {

@@ -1,12 +1,15 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { previewStreams } from '@nebula/inspect'
-import { runPipeline } from '@nebula/runtime'
+import { createSource, runPipeline } from '@nebula/runtime'
 import { query } from '@nebula/testkit'
 import { verifyPipeline } from '@nebula/verify'
+import type { Column, RecordBatch, Value } from '@nebula/core'
+import { valueAt } from '@nebula/core'
+import { toArrow } from '@nebula/core/arrow'
 import type { Document } from 'mongodb'
 import { BSON } from 'mongodb'
-import { describe, expect, inject, test } from 'vitest'
+import { describe, expect, inject, onTestFinished, test } from 'vitest'
 import { postgresStopover, thereAndBack } from './back-and-forth.ts'
 import { replayLetters } from '../../operations/src/index.ts'
 import { RoutePlace } from './route-place.ts'
@@ -132,6 +135,29 @@ describe.skipIf(inject('mongo').kind === 'none')('nested documents and arrays', 
     expect((await place.raw('some')).map((bytes) => BSON.deserialize(bytes))).toEqual(
       [0, 1].map((i) => ({ _id: i, address: { zip: i } })),
     )
+  })
+
+  test('are objects and lists for a program, however its batches are cut', async () => {
+    const place = await filled()
+    const source = await createSource('mongo', { url: place.url, objects: 'struct', arrays: 'list' })
+    onTestFinished(() => source.close())
+    await source.initialize()
+    const found: Value[] = []
+    for (let batch = await source.readBatch(7, 'people'); batch; batch = await source.readBatch(7, 'people')) {
+      const [address, orders] = [2, 4].map((index) => (batch as RecordBatch).column(index))
+      for (let row = 0; row < batch.rows; row++)
+        found.push([valueAt(address as Column, row), valueAt(orders as Column, row)])
+      if (found.length === 7) expect(toArrow(batch).getChild('orders').at(3)[1]).toEqual({ total: 0, by: null })
+      batch.release()
+    }
+    expect(found).toHaveLength(COUNT)
+    expect(found[3]).toEqual([
+      { street: 'street 3', zip: 3, geo: { at: '[3,1.5]', exact: false }, floor: null },
+      [
+        { total: 3, by: expect.any(Uint8Array) },
+        { total: 0, by: null },
+      ],
+    ])
   })
 
   test('are whole in dead letters, and arrive by sending these again', async () => {

@@ -64,7 +64,7 @@ export class LetterColumn {
     if (this.#type.kind === 'native' && builder instanceof BytesBuilder) {
       builder.start(texts.length)
       for (const [row, text] of texts.entries()) {
-        // The bytes of a vendor's own type are written as `\\x` and hexadecimal digits.
+        // The bytes of a vendor's own type are written as `\x` and hexadecimal digits.
         const bytes = Buffer.from(text?.slice(2) ?? '', 'hex')
         if (text === null) builder.appendNull(row)
         else builder.append(row, bytes, 0, bytes.length)

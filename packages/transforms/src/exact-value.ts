@@ -2,7 +2,7 @@ import type { Column } from '@nebula/core'
 import { BufferPool, BytesBuilder, formatColumn, isNull, utf8, valueAt } from '@nebula/core'
 
 /**
- * A value as its canonical text, which `parseColumn` reads back; null is null. A vendor's own bytes are `\\x` and
+ * A value as its canonical text, which `parseColumn` reads back; null is null. A vendor's own bytes are `\x` and
  * hexadecimal digits; lists and structs are JSON of what is in them.
  */
 export function exactValue(column: Column, row: number): unknown {

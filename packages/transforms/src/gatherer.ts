@@ -1,4 +1,4 @@
-import type { BufferPool, Column, AnyBuilder } from '@nebula/core'
+import type { AnyBuilder, BufferPool, Column } from '@nebula/core'
 import { anyBuilder, gatherColumn } from '@nebula/core'
 
 /** Gathers rows of the columns of a schema, in memory that it keeps from batch to batch. */

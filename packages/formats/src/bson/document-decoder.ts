@@ -71,9 +71,8 @@ export class DocumentDecoder {
     this.#whole = documents ? written(fieldIndex(schema, DOCUMENT)) : undefined
     this.#spill = keeps ? 'keep' : place < 0 ? 'refuse' : 'leave'
     // What goes to the overflow column is known only where all columns are tried.
-    const isOther = (index: number): boolean => index === place || (documents && fields[index]?.name === DOCUMENT)
     this.#columns = documentColumns(fields, {
-      isLeftOut: isOther,
+      isLeftOut: (index) => index === place || (documents && fields[index]?.name === DOCUMENT),
       isWanted: (index) => keeps || wanted.includes(index),
       isPart: this.#spill === 'refuse',
       pool,
