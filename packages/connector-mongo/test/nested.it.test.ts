@@ -137,20 +137,42 @@ describe.skipIf(inject('mongo').kind === 'none')('nested documents and arrays', 
     )
   })
 
+  test('are flattened into a cursor, too, of which those that have none are new each time', async () => {
+    const place = await filled()
+    const pipeline = await place.pipeline({
+      source: mongo(place, FLAT),
+      destination: { connector: 'postgres', url: await place.postgres() },
+      defaults: { mode: 'incremental' },
+      streams: { people: { cursor: 'address.zip' } },
+    })
+    const written = async (): Promise<number | undefined> => (await runPipeline(pipeline)).streams[0]?.written
+    expect(await written()).toBe(COUNT)
+    const [first] = people()
+    const later = { ...first, _id: new BSON.Int32(COUNT), address: { street: 'new', zip: new BSON.Int32(COUNT) } }
+    await place.client
+      .db(place.name)
+      .collection('people')
+      .insertOne(later as Document)
+    // The new one, the last one of before, and three whose address overflows.
+    expect(await written()).toBe(1 + 1 + 3)
+  })
+
   test('are objects and lists for a program, however its batches are cut', async () => {
     const place = await filled()
     const source = await createSource('mongo', { url: place.url, objects: 'struct', arrays: 'list' })
     onTestFinished(() => source.close())
     await source.initialize()
     const found: Value[] = []
+    const arrows: unknown[] = []
     for (let batch = await source.readBatch(7, 'people'); batch; batch = await source.readBatch(7, 'people')) {
       const [address, orders] = [2, 4].map((index) => (batch as RecordBatch).column(index))
       for (let row = 0; row < batch.rows; row++)
         found.push([valueAt(address as Column, row), valueAt(orders as Column, row)])
-      if (found.length === 7) expect(toArrow(batch).getChild('orders').at(3)[1]).toEqual({ total: 0, by: null })
+      arrows.push(toArrow(batch).getChild('orders').at(0)[1])
       batch.release()
     }
     expect(found).toHaveLength(COUNT)
+    expect(new Set(arrows.map((order) => JSON.stringify(order)))).toEqual(new Set(['{"total":0,"by":null}']))
     expect(found[3]).toEqual([
       { street: 'street 3', zip: 3, geo: { at: '[3,1.5]', exact: false }, floor: null },
       [

@@ -1,11 +1,9 @@
 import type { WireRows } from './batch.ts'
-import type { ColumnBuilder } from './builder.ts'
 import { BoolBuilder, BytesBuilder, FixedBuilder } from './builder.ts'
 import type { Column } from './column.ts'
 import { isNull } from './column.ts'
 import { NebulaError } from './errors.ts'
-import type { AnyBuilder } from './nested-builder.ts'
-import { ListBuilder, StructBuilder } from './nested-builder.ts'
+import type { AnyBuilder, ListBuilder, StructBuilder } from './nested-builder.ts'
 
 /** The rows of a batch of `rows` that are not among `leftOut`, in order. */
 export function rowsWithout(rows: number, leftOut: ReadonlyMap<number, unknown>): Int32Array {
@@ -23,9 +21,7 @@ export function gatherColumn(column: Column, rows: Int32Array, builder: AnyBuild
 export function copyValue(column: Column, row: number, builder: AnyBuilder, to: number): void {
   if (builder instanceof BytesBuilder) gatherBytes(column, row, to, builder)
   else if (isNull(column, row)) builder.appendNull(to)
-  else if (builder instanceof ListBuilder) gatherList(column, row, to, builder)
-  else if (builder instanceof StructBuilder) gatherStruct(column, row, to, builder)
-  else gatherFixed(column, row, to, builder)
+  else gatherOther(column, row, to, builder)
 }
 
 function gatherBytes(column: Column, row: number, to: number, builder: BytesBuilder): void {
@@ -48,17 +44,20 @@ function gatherList(column: Column, row: number, to: number, builder: ListBuilde
 
 function gatherStruct(column: Column, row: number, to: number, builder: StructBuilder): void {
   if (column.layout !== 'struct') throw mismatch(column)
-  for (const [i, child] of builder.children.entries()) copyValue(column.children[i] as Column, row, child, to)
+  const { children } = builder
+  for (let i = 0; i < children.length; i++) copyValue(column.children[i] as Column, row, children[i] as AnyBuilder, to)
 }
 
-function gatherFixed(column: Column, row: number, to: number, builder: Exclude<ColumnBuilder, BytesBuilder>): void {
+function gatherOther(column: Column, row: number, to: number, builder: Exclude<AnyBuilder, BytesBuilder>): void {
   if (builder instanceof BoolBuilder) {
     if (column.layout !== 'bool') throw mismatch(column)
     if (((column.bits[row >> 3] as number) & (1 << (row & 7))) !== 0) builder.setTrue(to)
   } else if (builder instanceof FixedBuilder) {
     if (column.layout !== 'fixed') throw mismatch(column)
     builder.values[to] = column.values[row] as number
-  } else {
+  } else if (builder.layout === 'list') gatherList(column, row, to, builder)
+  else if (builder.layout === 'struct') gatherStruct(column, row, to, builder)
+  else {
     if (column.layout !== builder.layout) throw mismatch(column)
     const width = column.layout === 'fixed64' ? 2 : 4
     for (let word = 0; word < width; word++)

@@ -1,4 +1,4 @@
-import type { BufferPool, Column, Field, LogicalType } from '@nebula/core'
+import type { AnyBuilder, BufferPool, Column, Field, LogicalType } from '@nebula/core'
 import { anyBuilder, StructBuilder } from '@nebula/core'
 import { ColumnTarget } from './column-target.ts'
 import { columnTarget, StructValues } from './nested-values.ts'
@@ -10,9 +10,10 @@ export interface DocumentColumn {
 }
 
 /** The index of a column; of a flattened document, those of its fields. */
-export type Place = number | readonly Place[]
+type Place = number | readonly Place[]
 
-export interface ColumnsOptions {
+interface ColumnsOptions {
+  readonly fields: readonly Field[]
   /** By the index of a field. */
   readonly isLeftOut: (index: number) => boolean
   readonly isWanted: (index: number) => boolean
@@ -21,67 +22,54 @@ export interface ColumnsOptions {
   readonly pool: BufferPool
 }
 
-type Tree = Map<string, Tree | number>
+/** A field of documents: the index of its column, or the fields in it. */
+type Node = number | Tree
+type Tree = Map<string, Node>
 
 /** One for each name in documents, in the order of the fields. */
-export function documentColumns(fields: readonly Field[], options: ColumnsOptions): DocumentColumn[] {
+export function documentColumns(options: ColumnsOptions): DocumentColumn[] {
+  const { fields, isLeftOut, isWanted, pool } = options
   const root: Tree = new Map()
-  for (const [index, { name, path = [name] }] of fields.entries()) {
-    if (options.isLeftOut(index)) continue
-    let tree = root
-    for (const part of path.slice(0, -1)) {
-      const inner = tree.get(part)
-      const next: Tree = inner instanceof Map ? inner : new Map()
-      tree.set(part, next)
-      tree = next
-    }
-    tree.set(path.at(-1) as string, index)
+  for (const [index, { name, path = [name] }] of fields.entries()) if (!isLeftOut(index)) place(root, path, index)
+  return Array.from(root, ([name, node]) => {
+    const columns = placeOf(node)
+    // Whether a value is in its column depends on the others of its document: all are tried, or none.
+    const builder = leavesOf(columns).some(isWanted) ? anyBuilder(typeOf(node, fields), pool) : undefined
+    return { target: targetOf(name, node, builder, options), place: columns }
+  })
+}
+
+function place(root: Tree, path: readonly string[], index: number): void {
+  let tree = root
+  for (const part of path.slice(0, -1)) {
+    const known = tree.get(part)
+    const next: Tree = known instanceof Map ? known : new Map()
+    tree.set(part, next)
+    tree = next
   }
-  return [...root].map(([name, node]) => {
-    if (node instanceof Map) return flattened(name, node, fields, options)
-    const field = fields[node] as Field
-    const builder = options.isWanted(node) ? anyBuilder(field.type, options.pool) : undefined
-    return { target: columnTarget(field, builder), place: node }
-  })
+  tree.set(path.at(-1) as string, index)
 }
 
-/** Whether a value is in its column depends on the others of its document: all are tried, or none. */
-function flattened(name: string, tree: Tree, fields: readonly Field[], options: ColumnsOptions): DocumentColumn {
-  const place = placeOf(tree)
-  const field = { name, type: typeOf(tree, fields), nullable: true, declared: 'object' }
-  const isWanted = leavesOf(place).some(options.isWanted)
-  if (!isWanted || field.type.kind !== 'struct') return { target: new ColumnTarget(field, undefined), place }
-  const builder = new StructBuilder(field.type, options.pool)
-  return { target: new ColumnTarget(field, builder, valuesOf(tree, builder, fields, options)), place }
+function targetOf(name: string, node: Node, builder: AnyBuilder | undefined, options: ColumnsOptions): ColumnTarget {
+  const { fields, isPart } = options
+  if (typeof node === 'number') return columnTarget({ ...(fields[node] as Field), name }, builder)
+  const field = { name, type: typeOf(node, fields), nullable: true, declared: 'object' }
+  if (!(builder instanceof StructBuilder)) return new ColumnTarget(field, undefined)
+  const inner = Array.from(node, ([part, child], i) => targetOf(part, child, builder.children[i], options))
+  return new ColumnTarget(field, builder, new StructValues(inner, isPart ? 'part' : 'flattened'))
 }
 
-function valuesOf(
-  tree: Tree,
-  { children }: StructBuilder,
-  fields: readonly Field[],
-  options: ColumnsOptions,
-): StructValues {
-  const targets = [...tree].map(([name, node], i) => {
-    const builder = children[i]
-    if (typeof node === 'number') return columnTarget({ ...(fields[node] as Field), name }, builder)
-    const field = { name, type: typeOf(node, fields), nullable: true, declared: 'object' }
-    const inner = builder instanceof StructBuilder ? valuesOf(node, builder, fields, options) : undefined
-    return new ColumnTarget(field, builder, inner)
-  })
-  return new StructValues(targets, options.isPart ? 'part' : 'flattened')
-}
-
-function typeOf(node: Tree | number, fields: readonly Field[]): LogicalType {
+function typeOf(node: Node, fields: readonly Field[]): LogicalType {
   if (typeof node === 'number') return (fields[node] as Field).type
   return { kind: 'struct', fields: Array.from(node, ([name, inner]) => ({ name, type: typeOf(inner, fields) })) }
 }
 
-function placeOf(tree: Tree): readonly Place[] {
-  return Array.from(tree.values(), (node) => (node instanceof Map ? placeOf(node) : node))
+function placeOf(node: Node): Place {
+  return typeof node === 'number' ? node : Array.from(node.values(), placeOf)
 }
 
-function leavesOf(place: Place): readonly number[] {
-  return typeof place === 'number' ? [place] : place.flatMap(leavesOf)
+function leavesOf(columns: Place): readonly number[] {
+  return typeof columns === 'number' ? [columns] : columns.flatMap(leavesOf)
 }
 
 /** Sets columns at their places. */

@@ -71,7 +71,8 @@ export class DocumentDecoder {
     this.#whole = documents ? written(fieldIndex(schema, DOCUMENT)) : undefined
     this.#spill = keeps ? 'keep' : place < 0 ? 'refuse' : 'leave'
     // What goes to the overflow column is known only where all columns are tried.
-    this.#columns = documentColumns(fields, {
+    this.#columns = documentColumns({
+      fields,
       isLeftOut: (index) => index === place || (documents && fields[index]?.name === DOCUMENT),
       isWanted: (index) => keeps || wanted.includes(index),
       isPart: this.#spill === 'refuse',
