@@ -1,11 +1,11 @@
-import type { Column, ColumnBuilder, RecordBatch, Rejection } from '@nebula/core'
-import { BufferPool, columnBuilder, copyValue, createBatch } from '@nebula/core'
+import type { AnyBuilder, Column, RecordBatch, Rejection } from '@nebula/core'
+import { anyBuilder, BufferPool, copyValue, createBatch } from '@nebula/core'
 
 /** Rows that were copied out of a batch. */
 interface Piece {
   readonly rows: number
   readonly columns: readonly Column[]
-  readonly builders: readonly ColumnBuilder[]
+  readonly builders: readonly AnyBuilder[]
 }
 
 /** Cuts a stream of batches anew: into batches of as many rows as are asked for. */
@@ -87,7 +87,7 @@ export class BatchReader {
   }
 
   #copy(batch: RecordBatch, from: number, to: number): Piece {
-    const builders = batch.schema.fields.map(({ type }) => columnBuilder(type, this.#pool))
+    const builders = batch.schema.fields.map(({ type }) => anyBuilder(type, this.#pool))
     const columns = builders.map((builder, i) => {
       const column = batch.column(i)
       builder.start(to - from)
@@ -103,7 +103,7 @@ export class BatchReader {
     const whole =
       alone ??
       this.#concatenated(
-        schema.fields.map(({ type }) => columnBuilder(type, this.#pool)),
+        schema.fields.map(({ type }) => anyBuilder(type, this.#pool)),
         pieces,
       )
     const first = this.#given
@@ -119,7 +119,7 @@ export class BatchReader {
     })
   }
 
-  #concatenated(builders: readonly ColumnBuilder[], pieces: readonly Piece[]): Piece {
+  #concatenated(builders: readonly AnyBuilder[], pieces: readonly Piece[]): Piece {
     const rows = pieces.reduce((sum, piece) => sum + piece.rows, 0)
     const columns = builders.map((builder, i) => {
       builder.start(rows)
@@ -135,6 +135,6 @@ export class BatchReader {
   }
 }
 
-function free(builders: readonly ColumnBuilder[]): void {
+function free(builders: readonly AnyBuilder[]): void {
   for (const builder of builders) builder.free()
 }

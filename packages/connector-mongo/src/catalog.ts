@@ -1,7 +1,7 @@
 import type { Catalog, Context, Field, StreamInfo } from '@nebula/core'
 import { isNebulaError, NebulaError } from '@nebula/core'
-import type { CollectionSample } from '@nebula/formats'
-import { BSON_WIRE, collectionFields, documentFields, FieldSampler, idAlias } from '@nebula/formats'
+import type { FieldOptions } from '@nebula/formats'
+import { BSON_WIRE, documentFields, FieldSampler, idAlias } from '@nebula/formats'
 import type { Collection, Document } from 'mongodb'
 import type { MongoConfig } from './config.ts'
 import type { Link, MongoEnd, Namespace } from './connection.ts'
@@ -121,10 +121,10 @@ async function streamInfo(
 ): Promise<StreamInfo> {
   const name = end.streamName(found)
   const size = await collectionSize(end, found, context)
-  const sample = await end.use(context, `Looking at ${name}`, (link) => takeSample(link, found, size, config.sample))
+  const sample = await end.use(context, `Looking at ${name}`, (link) => takeSample(link, found, size, config))
   return {
     name,
-    schema: { fields: fieldsOf(name, sample, config) },
+    schema: { fields: fieldsOf(name, found, sample, config) },
     key: found.indexed ? ['_id'] : [],
     wire: [BSON_WIRE],
     filters: ['native'],
@@ -134,27 +134,33 @@ async function streamInfo(
   }
 }
 
+/** What is known of the documents of a collection, and the types of its first and last `_id`. */
+interface Sample {
+  readonly sampler: FieldSampler
+  readonly idTypes: readonly string[]
+}
+
 /** The first documents, and of a large collection some at random. */
 async function takeSample(
   { client, signal }: Link,
   found: CollectionInfo,
   size: CollectionSize | undefined,
-  most: number,
-): Promise<CollectionSample> {
+  { sample: most, objects, arrays }: MongoConfig,
+): Promise<Sample> {
   const collection = client.db(found.database).collection(found.collection)
   const average = size && size.rows > 0 ? size.bytes / size.rows : 1
   const wanted = Math.min(most, Math.max(LEAST_SAMPLE, Math.floor(SAMPLE_BYTES / average)))
   const isWhole = !found.indexed || !size || size.rows <= wanted
   const limit = isWhole ? wanted : Math.ceil(wanted / 4)
   const order = found.indexed ? { sort: { _id: 1 } as const } : {}
-  const sampler = new FieldSampler()
+  const sampler = new FieldSampler(objects !== 'json' || arrays !== 'json')
   // Twenty documents may be 320 MB.
   const reply = { raw: true, batchSize: batchSize({ rows: wanted, bytes: SAMPLE_BYTES / 2 }, average), signal }
   const observe = async (documents: AsyncIterable<Document>): Promise<void> => {
     for await (const document of documents) sampler.observe(document as Uint8Array)
   }
   await observe(collection.find({}, { ...reply, limit, ...order }))
-  const steady = sampler.fields().map(({ name }) => name)
+  sampler.draw()
   if (!isWhole) {
     const random = [{ $sample: { size: Math.min(wanted - limit, Math.ceil(SAMPLE_BYTES / average)) } }]
     await observe(collection.aggregate(random, reply))
@@ -162,12 +168,7 @@ async function takeSample(
   const ends = found.indexed ? await idEnds(collection, signal) : []
   const idTypes = ends.map((document) => idAlias(document, 0, document.length))
   // Who writes the first one without an `_id` is given an ObjectId.
-  return {
-    sampler,
-    steady,
-    schema: found.options['validator']?.$jsonSchema as CollectionSample['schema'],
-    idTypes: idTypes.length > 0 || !found.indexed ? idTypes : ['objectId'],
-  }
+  return { sampler, idTypes: idTypes.length > 0 || !found.indexed ? idTypes : ['objectId'] }
 }
 
 /** Documents with nothing but the first and the last `_id`; none of an empty collection. */
@@ -177,10 +178,12 @@ export async function idEnds(collection: Collection, signal: AbortSignal): Promi
   return [...(await end(1)), ...(await end(-1))] as Uint8Array[]
 }
 
-function fieldsOf(stream: string, sample: CollectionSample, { overflow, documents }: MongoConfig): Field[] {
-  const { sampler } = sample
-  if (documents) return documentFields(sampler, { overflow, idTypes: sample.idTypes, documents })
-  if (sampler.fields().every(({ name }) => name !== overflow)) return collectionFields(sample, overflow)
+function fieldsOf(stream: string, found: CollectionInfo, { sampler, idTypes }: Sample, config: MongoConfig): Field[] {
+  const { overflow, documents } = config
+  const schema = found.options['validator']?.$jsonSchema as FieldOptions['schema']
+  const fields = documentFields(sampler, { overflow, idTypes, documents, nesting: config, schema })
+  const taken = [...sampler.fields(), ...fields.slice(0, -1)].some(({ name }) => name === overflow)
+  if (documents || !taken) return fields
   throw new NebulaError('config_invalid', {
     message: `${stream} has a field ${overflow}, which is the name of the column for what no other column holds.`,
     fix: 'Give that column another name: overflow.',

@@ -1,4 +1,5 @@
 import { BaseConfig, NebulaError, secret } from '@nebula/core'
+import { nestingOptions } from '@nebula/formats'
 
 /** Shapes of core's own keys, so that there is one copy of zod. */
 const text = BaseConfig.shape.name
@@ -18,9 +19,13 @@ export const MongoConfig = BaseConfig.extend({
     .min(1)
     .default('_overflow')
     .describe('column of what no other column holds, as Extended JSON'),
+  ...nestingOptions,
   objectIds: text.unwrap().array().default([]).describe('text columns that are written as ObjectIds'),
   nested: flag.describe('write a column a.b as field b of a document a'),
   writeNulls: flag.describe('write nulls; else their fields are left out'),
+}).refine(({ documents, objects, arrays }) => !documents || (objects === 'json' && arrays === 'json'), {
+  path: ['documents'],
+  error: 'whole documents have no columns for objects and arrays: leave out documents, or these',
 })
 
 export type MongoConfig = (typeof MongoConfig)['_output']

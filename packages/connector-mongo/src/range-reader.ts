@@ -104,7 +104,7 @@ export class RangeReader {
 
 /** The fields that are asked for, and `_id`; all, where what is left of a document is asked for, too. */
 function projection({ schema, wire }: ReadStream): FindOptions {
-  const names = schema.fields.map(({ name }) => name)
+  const names = schema.fields.map(({ name, path }) => path?.[0] ?? name)
   const isWhole = schema.fields.some(({ declared }) => declared === OVERFLOW) || fieldIndex(schema, DOCUMENT) >= 0
   // To the server these are paths and operators.
   if (isWhole || names.some((name) => /^\$|\.|^$/.test(name))) return {}

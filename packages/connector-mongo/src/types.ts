@@ -1,7 +1,7 @@
 import type { Acceptance, ColumnAcceptance, Field, Problem, Schema, StreamRequest } from '@nebula/core'
 import { BufferPool, isNebulaError, typeName, utf8 } from '@nebula/core'
 import type { DocumentEncoderOptions, DocumentField } from '@nebula/formats'
-import { BSON_WIRE, DocumentEncoder, documentType } from '@nebula/formats'
+import { BSON_WIRE, DocumentEncoder, documentType, OVERFLOW } from '@nebula/formats'
 import type { MongoConfig } from './config.ts'
 
 /** Bytes of a partition that one transaction takes well within its lifetime. */
@@ -27,7 +27,11 @@ export function acceptDocuments(config: MongoConfig, offer: Offer): Acceptance {
   const unchanged = fields.every(({ vendor, declared, name }, i) => {
     return vendor === 'mongo' && declared !== undefined && name === request.columns[i]
   })
-  const passes = unchanged && fields.length === request.columns.length && wire.includes(BSON_WIRE)
+  const passes =
+    unchanged &&
+    fields.length === request.columns.length &&
+    wire.includes(BSON_WIRE) &&
+    (fields.every(({ path }) => path === undefined) || canFlatten(config, fields))
   return {
     columns,
     ...(passes ? { wire: BSON_WIRE, replaced: [] } : {}),
@@ -36,6 +40,11 @@ export function acceptDocuments(config: MongoConfig, offer: Offer): Acceptance {
     ...(transactional ? { partitionBytes: PARTITION_BYTES } : {}),
     problems: problems.length > 0 ? problems : jointProblems(config, fields, columns),
   }
+}
+
+/** Flattened documents are whole again where they are nested, and nothing of them is left out. */
+function canFlatten({ nested }: MongoConfig, fields: readonly Field[]): boolean {
+  return nested && fields.some(({ declared }) => declared === OVERFLOW)
 }
 
 const NO_ID: Problem = {

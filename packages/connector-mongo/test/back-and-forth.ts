@@ -44,12 +44,15 @@ export function csvStopover(place: RoutePlace): Stopover {
   }
 }
 
-/** Moves collections to another system, and from there back into collections whose names end with `_back`. */
+/**
+ * Moves collections to another system, and from there back into collections whose names end with `_back`; with more
+ * options of the source on the way there, and of the destination on the way back.
+ */
 export async function thereAndBack(
   place: RoutePlace,
   stopover: Stopover,
   collections: { readonly [name: string]: object },
-  source: object = {},
+  { source, destination }: { readonly source?: object; readonly destination?: object } = {},
 ): Promise<Journey> {
   const mongo = { connector: 'mongo', url: place.url }
   const defaults = { mode: 'overwrite', max_errors: 100 }
@@ -63,7 +66,8 @@ export async function thereAndBack(
     }),
   )
   const ids = there.flatMap(({ columns }) => columns.filter(({ from }) => from === 'objectId').map(({ name }) => name))
-  const home = { source: stopover.source, destination: { ...mongo, object_ids: [...new Set(ids)] }, defaults, streams }
+  const end = { ...mongo, ...destination, object_ids: [...new Set(ids)] }
+  const home = { source: stopover.source, destination: end, defaults, streams }
   const back = (await place.plan(home)).streams
   return { there, back, reports: [first, await place.run(home)] }
 }

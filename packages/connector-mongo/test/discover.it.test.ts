@@ -1,3 +1,4 @@
+import { typeName } from '@nebula/core'
 import { BSON, type Document, Int32, Long, ObjectId } from 'mongodb'
 import { describe, expect, inject, test } from 'vitest'
 import { Database, failure, Reader } from './harness.ts'
@@ -68,6 +69,33 @@ describe.skipIf(server.kind === 'none')('streams', () => {
     expect(await id('uuids')).toMatchObject({ name: '_id', type: { kind: 'uuid' } })
   })
 
+  test('have columns of nested documents where they are flattened, with types and shares as others have', async () => {
+    await using database = new Database(server.url)
+    const documents = Array.from({ length: 3000 }, (_, i) => ({
+      a: { b: new Int32(i), ...(i % 2 === 0 ? { c: { d: 'x' } } : {}), ...(i % 900 === 0 && i > 0 ? { rare: 1 } : {}) },
+      tags: i % 3 === 0 ? [] : ['x', 'y'],
+    }))
+    await database.db.collection('people').insertMany(documents as Document[])
+    const columns = async (options: object): Promise<string[]> => {
+      await using reader = new Reader(database.url, options)
+      const { schema } = await reader.stream('people')
+      return schema.fields.slice(1, -1).map(({ name, type, comment }) => `${name} ${typeName(type)}: ${comment}`)
+    }
+    const flat = await columns({ objects: 'flatten', sample: 500 })
+    expect(flat).toEqual([
+      'a.b int32: in 100 % of 500 documents; 100 % int',
+      expect.stringMatching(/^a\.c json: in \d\d % of 500 documents; \d\d % object$/),
+      'tags json: in 100 % of 500 documents; 100 % array',
+    ])
+    const deep = await columns({ objects: 'flatten', flattenDepth: 2, arrays: 'list' })
+    expect(deep.map((text) => text.split(':')[0])).toEqual(['a.b int32', 'a.c.d utf8', 'tags list<utf8>'])
+    const struct = await columns({ objects: 'struct' })
+    expect(struct.map((text) => text.split(': in ')[0])).toEqual([
+      'a struct<b: int32, c: struct<d: utf8>>',
+      'tags json',
+    ])
+  })
+
   test('of whole documents have two columns', async () => {
     await using database = new Database(server.url)
     await database.db.collection('whole').insertOne({ a: 1, _overflow: 2 })
@@ -86,6 +114,9 @@ describe.skipIf(server.kind === 'none')('streams', () => {
     const refused = await failure(reader.source.discover(reader.context))
     expect(refused).toMatchObject({ code: 'config_invalid', stream: 'taken' })
     expect(refused.fix).toContain('overflow')
+    await database.db.collection('flat').insertOne({ a: { b: 1 } })
+    await using flattening = new Reader(database.url, { objects: 'flatten', overflow: 'a.b' })
+    expect(await failure(flattening.source.discover(flattening.context))).toMatchObject({ stream: 'flat' })
     await using other = new Reader(database.url, { overflow: 'rest' })
     expect((await other.stream('taken')).schema.fields.map(({ name }) => name)).toEqual(['_id', '_overflow', 'rest'])
   })

@@ -84,7 +84,7 @@ test(
     expect(streams[0]).not.toHaveProperty('overflowed')
     expect(await checksum(place, 'to')).toBe(before)
     for (const stopover of [await postgresStopover(place), csvStopover(place)]) {
-      const journey = await thereAndBack(place, stopover, { from: {} }, SOURCE)
+      const journey = await thereAndBack(place, stopover, { from: {} }, { source: SOURCE })
       expect(told(journey)).toEqual(EXPECTED)
       expect(await checksum(place, 'from_back')).toBe(before)
     }

@@ -36,6 +36,29 @@ test('documents pass through only where every column is as it was', () => {
   expect(accept([ID], { wire: ['other'] }).wire).toBeUndefined()
 })
 
+test('flattened documents pass through only where they are nested again, and nothing of them is left out', () => {
+  const flat: Field = { ...TIME, name: 'a.t', path: ['a', 't'] }
+  const rest: Field = { ...TIME, name: '_overflow', type: { kind: 'json' }, declared: 'overflow' }
+  const nested = { config: { nested: true } }
+  expect(accept([ID, flat, rest], nested).wire).toBe('mongodb/bson')
+  expect(accept([ID, flat, rest]).wire).toBeUndefined()
+  expect(accept([ID, flat], nested).wire).toBeUndefined()
+})
+
+test('structs and lists of MongoDB are kept as such', () => {
+  const type = { kind: 'struct', fields: [{ name: 'b', type: { kind: 'list', element: TIME.type } }] } as const
+  const struct: Field = { ...TIME, name: 's', type, declared: 'object', offers: [type, { kind: 'json' }, utf8] }
+  expect(accept([struct]).columns).toEqual([{ as: type, type: 'object', fidelity: 'exact' }])
+})
+
+test('whole documents are not read by objects and arrays', () => {
+  for (const more of [{ objects: 'flatten' }, { objects: 'struct' }, { arrays: 'list' }])
+    expect(MongoConfig.safeParse({ documents: true, ...more }).error?.issues[0]?.message).toContain(
+      'leave out documents',
+    )
+  expect(MongoConfig.safeParse({ documents: true }).success).toBe(true)
+})
+
 test('what comes from MongoDB is exact, and times of others lose their microseconds', () => {
   const { vendor: _vendor, declared: _declared, ...foreign } = TIME
   expect(accept([TIME]).columns).toEqual([{ as: TIME.type, type: 'date', fidelity: 'exact' }])

@@ -10,7 +10,6 @@ import type { Login, PostgresConfig } from './config.ts'
 import { resolveLogin } from './config.ts'
 import { postgresError } from './errors.ts'
 
-/** In what time, until when, and through what. */
 type Way = PostgresConfig['timeouts'] & { readonly signal: AbortSignal; readonly tunnel: SshTunnel | undefined }
 
 /** How every session reads and prints values, and that a server gives up soon after a client died or went silent. */
@@ -103,6 +102,7 @@ async function login(to: Login, way: Way): Promise<Session> {
   try {
     return await connect(to, way, ssl)
   } catch (error) {
+    if (isNebulaError(error)) throw error
     if (isNebulaError(error)) throw error
     const { code, message } = postgresError(error, `Connecting to ${host}:${port}`)
     if (tls.mode === 'prefer' && code === 'tls_failed') return login({ ...to, tls: { ...tls, mode: 'disable' } }, way)

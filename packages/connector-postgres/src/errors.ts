@@ -34,7 +34,7 @@ export interface ServerError extends Error {
   readonly column?: string
 }
 
-export function errorCode(error: unknown): ErrorCode {
+function errorCode(error: unknown): ErrorCode {
   const { code = '', message } = error as ServerError
   const known = CODES.get(code) ?? CODES.get(code.slice(0, 2))
   return known ?? MESSAGES.find(([pattern]) => pattern.test(`${code} ${message}`))?.[1] ?? 'query_failed'

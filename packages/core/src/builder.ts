@@ -17,7 +17,7 @@ import type { LogicalType } from './types.ts'
  * every row, marks nulls, and takes the column with `finish`. The column is a view: it is valid until the next `start`
  * or `free`. Buffers grow geometrically and are kept between batches, so a long run allocates nothing per batch.
  */
-abstract class BuilderBase {
+export abstract class BuilderBase {
   readonly type: LogicalType
   protected readonly pool: BufferPool
   /** Rows of the batch being filled. */
@@ -37,15 +37,38 @@ abstract class BuilderBase {
     this.rows = rows
     this.nulls = 0
     const bytes = (rows + 7) >> 3
-    this.validity = this.grown(this.validity, bytes)
+    this.validity = this.grown(this.validity, bytes, 0)
     this.validity.fill(0xff, 0, bytes)
-    this.reserve(rows)
+    this.reserve(rows, 0)
+  }
+
+  /** Makes the batch one of `rows` rows, which are more; those that are set stay. Arrays may be others afterwards. */
+  grow(rows: number): void {
+    const [before, bytes] = [(this.rows + 7) >> 3, (rows + 7) >> 3]
+    this.validity = this.grown(this.validity, bytes, before)
+    this.validity.fill(0xff, before, bytes)
+    this.reserve(rows, this.rows)
+    this.rows = rows
   }
 
   /** Marks a row null. Its value slot may hold anything; a bytes row must be empty. Once per row. */
   setNull(row: number): void {
     this.validity[row >> 3] = (this.validity[row >> 3] as number) & ~(1 << (row & 7))
     this.nulls++
+  }
+
+  /** Marks a row null, whatever the layout. Rows are set in order. */
+  appendNull(row: number): void {
+    this.setNull(row)
+  }
+
+  /** Takes back the row that was set last, or begun. */
+  clear(row: number): void {
+    const bit = 1 << (row & 7)
+    const validity = this.validity[row >> 3] as number
+    if ((validity & bit) !== 0) return
+    this.validity[row >> 3] = validity | bit
+    this.nulls--
   }
 
   /** Gives every buffer back to the pool. */
@@ -56,16 +79,19 @@ abstract class BuilderBase {
   }
 
   abstract finish(): Column
-  protected abstract reserve(rows: number): void
+  /** Makes room for `rows` rows, of which the first `kept` keep their values. */
+  protected abstract reserve(rows: number, kept: number): void
 
   protected finishedValidity(): Uint8Array | null {
     return this.nulls === 0 ? null : this.validity
   }
 
-  protected grown(buffer: Uint8Array, bytes: number): Uint8Array {
+  protected grown(buffer: Uint8Array, bytes: number, kept: number): Uint8Array {
     if (buffer.byteLength >= bytes && buffer !== EMPTY) return buffer
+    const larger = this.pool.take(bytes)
+    if (kept > 0) larger.set(buffer.subarray(0, kept))
     this.release(buffer)
-    return this.pool.take(bytes)
+    return larger
   }
 
   protected release(buffer: Uint8Array): void {
@@ -81,14 +107,19 @@ export class BoolBuilder extends BuilderBase {
   /** All zero after `start`. */
   bits: Uint8Array = EMPTY
 
-  protected reserve(rows: number): void {
-    const bytes = (rows + 7) >> 3
-    this.bits = this.grown(this.bits, bytes)
-    this.bits.fill(0, 0, bytes)
+  protected reserve(rows: number, kept: number): void {
+    const [before, bytes] = [(kept + 7) >> 3, (rows + 7) >> 3]
+    this.bits = this.grown(this.bits, bytes, before)
+    this.bits.fill(0, before, bytes)
   }
 
   setTrue(row: number): void {
     this.bits[row >> 3] = (this.bits[row >> 3] as number) | (1 << (row & 7))
+  }
+
+  override clear(row: number): void {
+    super.clear(row)
+    this.bits[row >> 3] = (this.bits[row >> 3] as number) & ~(1 << (row & 7))
   }
 
   finish(): BoolColumn {
@@ -135,9 +166,9 @@ export class FixedBuilder extends BuilderBase {
     this.#class = arrayClass
   }
 
-  protected reserve(rows: number): void {
+  protected reserve(rows: number, kept: number): void {
     const width = this.#class.BYTES_PER_ELEMENT
-    const buffer = this.grown(this.#buffer, rows * width)
+    const buffer = this.grown(this.#buffer, rows * width, kept * width)
     if (buffer === this.#buffer) return
     this.#buffer = buffer
     this.values = new this.#class(buffer.buffer, 0, buffer.byteLength / width)
@@ -172,8 +203,9 @@ export class WordsBuilder extends BuilderBase {
     this.layout = layout
   }
 
-  protected reserve(rows: number): void {
-    const buffer = this.grown(this.#buffer, rows * (this.layout === 'fixed64' ? 8 : 16))
+  protected reserve(rows: number, kept: number): void {
+    const width = this.layout === 'fixed64' ? 8 : 16
+    const buffer = this.grown(this.#buffer, rows * width, kept * width)
     if (buffer === this.#buffer) return
     this.#buffer = this.bytes = buffer
     this.words = new Int32Array(buffer.buffer, 0, buffer.byteLength / 4)
@@ -202,12 +234,11 @@ export class BytesBuilder extends BuilderBase {
   /** Bytes of `data` in use. */
   size = 0
 
-  protected reserve(rows: number): void {
-    this.size = 0
-    const buffer = this.grown(this.#offsets, (rows + 1) * 4)
+  protected reserve(rows: number, kept: number): void {
+    const buffer = this.grown(this.#offsets, (rows + 1) * 4, (kept + 1) * 4)
     if (buffer !== this.#offsets) this.offsets = new Int32Array(buffer.buffer, 0, buffer.byteLength / 4)
     this.#offsets = buffer
-    this.offsets[0] = 0
+    if (kept === 0) this.offsets[0] = this.size = 0
     if (this.data === EMPTY) this.data = this.pool.take(rows * 8)
   }
 
@@ -239,9 +270,14 @@ export class BytesBuilder extends BuilderBase {
   }
 
   /** Marks a row null, and empty. Rows are set in order. */
-  appendNull(row: number): void {
+  override appendNull(row: number): void {
     this.setNull(row)
     this.offsets[row + 1] = this.size
+  }
+
+  override clear(row: number): void {
+    super.clear(row)
+    this.size = this.offsets[row] as number
   }
 
   finish(): BytesColumn {
@@ -264,7 +300,7 @@ const MAX_BYTES = 0x7fffffff
 
 export type ColumnBuilder = BoolBuilder | FixedBuilder | WordsBuilder | BytesBuilder
 
-/** The builder for a type. Lists and structs are built from their children and have none. */
+/** The builder for a type of values in one buffer; that of every type is `anyBuilder`. */
 export function columnBuilder(type: LogicalType, pool: BufferPool): ColumnBuilder {
   const layout = layoutOf(type)
   switch (layout) {

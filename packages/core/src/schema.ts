@@ -18,6 +18,8 @@ export interface Field {
   readonly ordered?: true
   /** What the vendor must have before a column of this type can be created: the types it is made of, in order. */
   readonly requires?: readonly TypeDefinition[]
+  /** Where its values lie in the source's documents, where it is a column of nested ones: names, outermost first. */
+  readonly path?: readonly string[]
   /** The vendor computes the value (generated column): it can be read and not be written. */
   readonly generated?: boolean
   readonly comment?: string
@@ -83,6 +85,7 @@ export function schemaFingerprint(schema: Schema): string {
       f.vendor ?? '',
       f.declared ?? '',
       f.requires ?? [],
+      ...(f.path ? [f.path] : []),
     ]),
   )
 }

@@ -44,9 +44,7 @@ export class PlainColumn implements ValueColumn {
 
   put(row: number, value: ValueInput): number {
     if (value !== null && value !== undefined) return this.#set(row, value)
-    const builder = this.#builder
-    if (builder instanceof BytesBuilder) builder.appendNull(row)
-    else builder.setNull(row)
+    this.#builder.appendNull(row)
     return 0
   }
 
@@ -56,15 +54,7 @@ export class PlainColumn implements ValueColumn {
   }
 
   clear(row: number): void {
-    const builder = this.#builder
-    const bit = 1 << (row & 7)
-    const validity = builder.validity[row >> 3] as number
-    if ((validity & bit) === 0) {
-      builder.validity[row >> 3] = validity | bit
-      builder.nulls--
-    }
-    if (builder instanceof BytesBuilder) builder.size = builder.offsets[row] as number
-    if (builder instanceof BoolBuilder) builder.bits[row >> 3] = (builder.bits[row >> 3] as number) & ~bit
+    this.#builder.clear(row)
   }
 
   finish(rows: number): Column {

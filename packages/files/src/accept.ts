@@ -1,4 +1,13 @@
-import type { Acceptance, ColumnAcceptance, Field, Problem, Schema, StreamRequest, TargetInfo } from '@nebula/core'
+import type {
+  Acceptance,
+  ColumnAcceptance,
+  Field,
+  LogicalType,
+  Problem,
+  Schema,
+  StreamRequest,
+  TargetInfo,
+} from '@nebula/core'
 import { typeName, utf8 } from '@nebula/core'
 import type { Format } from '@nebula/formats'
 
@@ -32,9 +41,11 @@ export function acceptText(
   }
 }
 
-function acceptField(field: Field): ColumnAcceptance {
-  if (hasText(field)) return { as: field.type, type: 'text', fidelity: 'exact' }
-  return { as: utf8, type: 'text', fidelity: 'widened', why: `${typeName(field.type)} is kept as its text` }
+/** A column that has no text is kept as what its source offers in its place. */
+function acceptField({ type, offers = [] }: Field): ColumnAcceptance {
+  if (hasText(type)) return { as: type, type: 'text', fidelity: 'exact' }
+  const as = offers.find(hasText) ?? utf8
+  return { as, type: 'text', fidelity: 'widened', why: `${typeName(type)} is kept as its text` }
 }
 
 function problemsOf(field: Field): Problem[] {
@@ -42,13 +53,13 @@ function problemsOf(field: Field): Problem[] {
     const message = 'a column has an empty name, which readers of the file replace; rename it'
     return [{ code: 'target_incompatible', message, column: '' }]
   }
-  if (hasText(field) || field.offers?.some(({ kind }) => kind === 'utf8')) return []
+  if ([field.type, ...(field.offers ?? [])].some(hasText)) return []
   const message = `column ${field.name}: ${typeName(field.type)} has no text form`
   return [{ code: 'unsupported', message, column: field.name }]
 }
 
-function hasText({ type }: Field): boolean {
-  return type.kind !== 'native' && type.kind !== 'list' && type.kind !== 'struct'
+function hasText({ kind }: LogicalType): boolean {
+  return kind !== 'native' && kind !== 'list' && kind !== 'struct'
 }
 
 /** Whoever reads the folder would find the stream twice. */

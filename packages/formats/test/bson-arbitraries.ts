@@ -195,6 +195,59 @@ export function rawElements({ usual, maxDepth = 4 }: RawOptions): fc.Arbitrary<R
   return elements
 }
 
+/** Documents of a few fields, nested ones and arrays among them, which nearly all of them have as the others do. */
+export function likeDocuments(): fc.Arbitrary<RawElement[][]> {
+  const int = value(0x10, fc.integer().map(int32))
+  const text = value(0x02, words.map(string))
+  const flag = value(
+    0x08,
+    fc.constantFrom(0, 1).map((bit) => Buffer.of(bit)),
+  )
+  const list = (of: fc.Arbitrary<RawValue>): fc.Arbitrary<RawValue> =>
+    value(0x04, fc.array(seldomOther(of), { maxLength: 4 }).map(array))
+  const within = (fields: Fields): fc.Arbitrary<RawValue> => value(0x03, like(fields).map(document))
+  const inner: Fields = [
+    ['b', text],
+    ['c', flag],
+    ['l', list(flag)],
+  ]
+  const o: Fields = [
+    ['a', int],
+    ['b', within(inner)],
+    ['c', text],
+    ['d', list(within(inner))],
+  ]
+  const fields: Fields = [
+    ['a', int],
+    ['o', within(o)],
+    ['l', list(text)],
+    ['ll', list(list(int))],
+  ]
+  return fc.array(like(fields), { minLength: 1, maxLength: 20 })
+}
+
+type Fields = readonly (readonly [name: string, value: fc.Arbitrary<RawValue>])[]
+
+function seldomOther(some: fc.Arbitrary<RawValue>): fc.Arbitrary<RawValue> {
+  return fc.oneof({ weight: 12, arbitrary: some }, plain, odd)
+}
+
+function like(fields: Fields): fc.Arbitrary<RawElement[]> {
+  const each = fields.map(([name, some]) => {
+    const found = seldomOther(some).map((one) => [{ name: Buffer.from(name), ...one }])
+    return fc.oneof({ weight: 6, arbitrary: found }, fc.constant<RawElement[]>([]))
+  })
+  const all = fc.tuple(...each).map((list) => list.flat())
+  return fc
+    .oneof(
+      { weight: 12, arbitrary: all },
+      all.map((list) => list.toReversed()),
+      all.map((list) => [...list, ...list.slice(0, 1)]),
+      fc.tuple(all, rareNames, plain).map(([list, name, some]) => [...list, { name: Buffer.from(name), ...some }]),
+    )
+    .map((list) => list.filter(({ name }) => !/^_(id|overflow)$/.test(String(name))))
+}
+
 /** A whole document. */
 export function rawDocument(options: RawOptions): fc.Arbitrary<Buffer> {
   return rawElements(options).map(document)

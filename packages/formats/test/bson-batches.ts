@@ -1,16 +1,39 @@
 import type { Field, RecordBatch, Value } from '@nebula/core'
 import { BufferPool, valueAt } from '@nebula/core'
 import { DocumentBatches } from '../src/bson/document-batches.ts'
-import { documentFields, FieldSampler } from '../src/bson/field-sampler.ts'
+import type { FieldOptions } from '../src/bson/collection-fields.ts'
+import { documentFields } from '../src/bson/collection-fields.ts'
+import { FieldSampler } from '../src/bson/field-sampler.ts'
+import type { DocumentField, Nesting } from '../src/index.ts'
+import { DocumentEncoder } from '../src/index.ts'
+import { pool as everything } from './bson-columns.ts'
 
 /** Columns as a sample of these documents has them. */
-export function fieldsOf(
-  documents: readonly Buffer[],
-  options: { idTypes?: string[]; documents?: boolean } = {},
-): Field[] {
-  const sampler = new FieldSampler()
+export function fieldsOf(documents: readonly Buffer[], options: Partial<FieldOptions> = {}): Field[] {
+  const sampler = new FieldSampler(options.nesting !== undefined)
   for (const bytes of documents) sampler.observe(bytes)
   return documentFields(sampler, { overflow: '_overflow', idTypes: [], ...options })
+}
+
+export function nesting(some: Partial<Nesting>): Nesting {
+  return { objects: 'json', flattenDepth: 1, arrays: 'json', ...some }
+}
+
+/** What makes documents of the columns of documents again. */
+export function encoderOf(fields: readonly Field[], nulls: 'omit' | 'write' = 'omit'): DocumentEncoder {
+  const roleOf = ({ name, declared }: Field): DocumentField['role'] =>
+    name === '_id' ? 'id' : declared === 'overflow' ? 'overflow' : 'field'
+  return new DocumentEncoder({
+    fields: fields.map((field) => ({
+      name: field.name,
+      type: field.type,
+      role: roleOf(field),
+      ...(field.declared === 'extended' ? { as: 'extended' as const } : {}),
+    })),
+    nulls,
+    nested: fields.some(({ path }) => path !== undefined),
+    pool: everything,
+  })
 }
 
 interface Options {

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { documentFields, FieldSampler } from '../src/bson/field-sampler.ts'
+import { documentFields } from '../src/bson/collection-fields.ts'
+import { FieldSampler } from '../src/bson/field-sampler.ts'
 import type { RawElement } from '@nebula/testkit/raw-bson'
 import { binary, document, double, element, int32, string } from '@nebula/testkit/raw-bson'
 

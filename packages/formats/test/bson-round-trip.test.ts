@@ -1,20 +1,13 @@
 import type { Field } from '@nebula/core'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import type { DocumentField } from '../src/index.ts'
-import {
-  BsonOutput,
-  DocumentBatches,
-  DocumentEncoder,
-  documentFields,
-  extendedJson,
-  FieldSampler,
-  parseExtendedJson,
-} from '../src/index.ts'
+import type { Nesting } from '../src/index.ts'
+import { BsonOutput, extendedJson, parseExtendedJson } from '../src/index.ts'
+import { batchOf, encoderOf, fieldsOf } from './bson-batches.ts'
 import { pool } from './bson-columns.ts'
 import type { RawElement } from '@nebula/testkit/raw-bson'
 import { document, element, int32, int64, string } from '@nebula/testkit/raw-bson'
-import { rawDocument, rawElements } from './bson-arbitraries.ts'
+import { likeDocuments, rawDocument, rawElements } from './bson-arbitraries.ts'
 
 test.each([true, false])('a value is the same bytes after a text of either style (usual: %s)', (usual) => {
   const out = new BsonOutput(pool)
@@ -44,11 +37,6 @@ const ids: readonly ((row: number) => RawElement)[] = [
   (row) => element('_id', 0x07, Buffer.alloc(12, row)),
   (row) => (row % 2 === 0 ? element('_id', 0x0a, Buffer.alloc(0)) : element('_id', 0x12, int64(BigInt(row)))),
 ]
-
-const roleOf = ({ name, declared }: Field): DocumentField['role'] => {
-  if (name === '_id') return 'id'
-  return declared === 'overflow' ? 'overflow' : 'field'
-}
 
 /** The elements, `_id` first and the others in any order but that of the same name. */
 const sorted = (elements: readonly RawElement[]): string[] => {
@@ -85,60 +73,68 @@ test('a document is as it was after columns and overflow, but for the order of i
       fc.constantFrom('omit', 'write'),
       (lists, id, sampled, nulls) => {
         const all = lists.map((elements, row) => [...elements, id(row)])
-        const raw = all.map(document)
-        const sampler = new FieldSampler()
-        for (const bytes of raw.slice(0, sampled + 1)) sampler.observe(bytes)
         const idTypes = id === ids.at(-1) ? ['null', 'long'] : []
-        const fields = documentFields(sampler, { overflow: '_overflow', idTypes })
-        const batches = new DocumentBatches({
-          stream: 's',
-          schema: { fields },
-          wire: undefined,
-          decode: [],
-          pool,
-          overflow: '_overflow',
-        })
-        const offsets = Int32Array.from([
-          0,
-          ...raw.map((_, i) => raw.slice(0, i + 1).reduce((sum, one) => sum + one.length, 0)),
-        ])
-        const batch = batches.make({ data: Buffer.concat(raw), offsets, rows: raw.length, release: () => {} })
-        expect(batch.rejected).toEqual([])
-        const encoder = new DocumentEncoder({
-          fields: fields.map((field) => ({
-            name: field.name,
-            type: field.type,
-            role: roleOf(field),
-            ...(field.declared === 'extended' ? { as: 'extended' as const } : {}),
-          })),
-          nulls,
-          nested: false,
-          pool,
-        })
-        const written = encoder.encode(batch, 0, batch.rows)
-        expect(written.rejected).toEqual([])
-        for (const [row, elements] of all.entries()) {
-          const bytes = Buffer.from(written.data.subarray(written.offsets[row], written.offsets[row + 1]))
-          const columns =
-            nulls === 'write'
-              ? fields.filter(({ name }) => !elements.some((one) => one.name.equals(Buffer.from(name))))
-              : []
-          const expected = [
-            ...elements,
-            ...columns
-              .filter(({ name }) => name !== '_overflow')
-              .map(({ name }) => element(name, 0x0a, Buffer.alloc(0))),
-          ]
-          const found = elementsLike(bytes, expected)
-          expect(found[0]?.name.toString()).toBe('_id')
-          expect(sorted(found)).toEqual(sorted(expected))
-          expect(document(found)).toEqual(bytes)
-        }
-        encoder.free()
-        batch.release()
-        batches.close()
+        const fields = fieldsOf(all.slice(0, sampled + 1).map(document), { idTypes })
+        expect(differences(all, fields, nulls)).toEqual([])
       },
     ),
     { numRuns: 300 },
   )
 })
+
+/** Documents that are not these elements, in some order, after they were columns; with the nulls that are written. */
+function differences(
+  all: readonly RawElement[][],
+  fields: readonly Field[],
+  nulls: 'omit' | 'write' = 'omit',
+): { readonly found: string[]; readonly expected: string[] }[] {
+  const batch = batchOf(all.map(document), { fields })
+  const encoder = encoderOf(fields, nulls)
+  const { data, offsets, rejected } = encoder.encode(batch, 0, batch.rows)
+  expect([...batch.rejected, ...rejected]).toEqual([])
+  const pairs = all.map((elements, row) => {
+    const bytes = Buffer.from(data.subarray(offsets[row], offsets[row + 1]))
+    const missing = fields.filter(
+      ({ name }) => name !== '_overflow' && !elements.some((one) => one.name.equals(Buffer.from(name))),
+    )
+    const written = nulls === 'write' ? missing.map(({ name }) => element(name, 0x0a, Buffer.alloc(0))) : []
+    const expected = [...elements, ...written]
+    const found = elementsLike(bytes, expected)
+    expect(found[0]?.name.toString()).toBe('_id')
+    expect(document(found)).toEqual(bytes)
+    return { found: sorted(found), expected: sorted(expected) }
+  })
+  encoder.free()
+  batch.release()
+  return pairs.filter(({ found, expected }) => found.join() !== expected.join())
+}
+
+const nestings: fc.Arbitrary<Nesting> = fc.record({
+  objects: fc.constantFrom('json', 'struct', 'flatten'),
+  flattenDepth: fc.integer({ min: 1, max: 3 }),
+  arrays: fc.constantFrom('json', 'list'),
+})
+
+test('what is nested in any documents is the same bytes after structs, lists and flattened columns', () => {
+  fc.assert(
+    fc.property(documents, fc.nat(20), nestings, (lists, sampled, how) => {
+      const all = lists.map((elements, row) => [...elements, ...idOf(row)])
+      const fields = fieldsOf(all.slice(0, sampled + 1).map(document), { nesting: how })
+      expect(differences(all, fields)).toEqual([])
+    }),
+    { numRuns: 300 },
+  )
+})
+
+test('so it is where documents are alike, but for what is missing, of another type, in another order or twice', () => {
+  fc.assert(
+    fc.property(likeDocuments(), fc.nat(20), nestings, (lists, sampled, how) => {
+      const all = lists.map((elements, row) => [...elements, ...idOf(row)])
+      const fields = fieldsOf(all.slice(0, sampled + 1).map(document), { nesting: how })
+      expect(differences(all, fields)).toEqual([])
+    }),
+    { numRuns: 500 },
+  )
+})
+
+const idOf = (row: number): RawElement[] => [element('_id', 0x10, int32(row))]

@@ -1,10 +1,8 @@
 import { tortureBson, tortureDocuments, tortureIds } from '@nebula/testkit/documents'
 import type { RawElement } from '@nebula/testkit/raw-bson'
-import { document, element, int32 } from '@nebula/testkit/raw-bson'
+import { array, document, element, int32 } from '@nebula/testkit/raw-bson'
 import { expect, test } from 'vitest'
-import { DocumentEncoder } from '../src/index.ts'
-import { batchOf, fieldsOf } from './bson-batches.ts'
-import { pool } from './bson-columns.ts'
+import { batchOf, encoderOf, fieldsOf, nesting } from './bson-batches.ts'
 
 const id = (value: number): RawElement => element('_id', 0x10, int32(value))
 
@@ -17,6 +15,11 @@ const COLLECTIONS: { readonly [name: string]: readonly (readonly RawElement[])[]
   'values in documents': tortureBson.map(({ type, bytes }, i) => {
     return [id(i), element('within', 0x03, document([element('v', type, bytes)]))]
   }),
+  'values in arrays': tortureBson.map(({ type, bytes }, i) => [id(i), element('list', 0x04, array([{ type, bytes }]))]),
+  'fields of documents': tortureDocuments.map(({ elements }, i) => [
+    id(i),
+    element('in', 0x03, document([...elements])),
+  ]),
   fields: tortureDocuments.map(({ elements }, i) => [id(i), ...elements]),
   ids: tortureIds.map(({ type, bytes }) => [element('_id', type, bytes)]),
 }
@@ -30,23 +33,23 @@ function told(elements: readonly RawElement[]): string[] {
 
 const compare = (a = '', b = ''): number => (a < b ? -1 : Number(a > b))
 
-test.each(Object.keys(COLLECTIONS))('%s are the same bytes after columns and overflow', (name) => {
+const WAYS = {
+  json: undefined,
+  struct: nesting({ objects: 'struct' }),
+  'struct and list': nesting({ objects: 'struct', arrays: 'list' }),
+  flatten: nesting({ objects: 'flatten', arrays: 'list' }),
+  'flatten to depth 3': nesting({ objects: 'flatten', flattenDepth: 3 }),
+}
+
+test.for(
+  Object.keys(COLLECTIONS).flatMap((name) => Object.entries(WAYS).map(([way, how]) => [name, way, how] as const)),
+)('%s are the same bytes after columns and overflow, by %s', ([name, , how]) => {
   const all = COLLECTIONS[name] ?? []
   const raw = all.map(document)
-  const fields = fieldsOf(raw)
+  const fields = fieldsOf(raw, how ? { nesting: how } : {})
   const batch = batchOf(raw, { fields })
   expect(batch.rejected).toEqual([])
-  const encoder = new DocumentEncoder({
-    fields: fields.map(({ name: column, type, declared }) => ({
-      name: column,
-      type,
-      role: column === '_id' ? 'id' : declared === 'overflow' ? 'overflow' : 'field',
-      ...(declared === 'extended' ? { as: 'extended' as const } : {}),
-    })),
-    nulls: 'omit',
-    nested: false,
-    pool,
-  })
+  const encoder = encoderOf(fields)
   const { data, offsets, rejected } = encoder.encode(batch, 0, batch.rows)
   expect(rejected).toEqual([])
   for (const [row, elements] of all.entries()) {

@@ -1,9 +1,7 @@
 import type {
   Catalog,
   Column,
-  ColumnBuilder,
   Context,
-  Field,
   ReadTask,
   RecordBatch,
   RejectedRecord,
@@ -12,8 +10,9 @@ import type {
   Schema,
   SourceDriver,
 } from '@nebula/core'
-import { BytesBuilder, columnBuilder, createBatch, parseColumn } from '@nebula/core'
+import { createBatch, typeName } from '@nebula/core'
 import type { StoredLetter } from '@nebula/runtime'
+import { isStored, LetterColumn } from './letter-column.ts'
 
 /** A dead letter on its way, and the name by which it is known when it fails again. */
 export interface SentLetter {
@@ -95,7 +94,7 @@ function* chunks(letters: readonly SentLetter[], { rows, bytes }: ReadTask['batc
 /** The letters that fit the columns as rows, the others as rejections. */
 function batchOf(letters: readonly SentLetter[], task: ReadTask, { pool }: Context): RecordBatch {
   const { schema, request } = task.stream
-  const builders = schema.fields.map(({ type }) => columnBuilder(type, pool))
+  const builders = schema.fields.map(({ type }) => new LetterColumn(type, pool))
   const misfits = new Map<SentLetter, Misfit>()
   for (const one of letters) {
     const reason = misfit(one.letter, schema)
@@ -130,50 +129,22 @@ function misfit({ values = {} }: StoredLetter, { fields }: Schema): Misfit | und
   if (gone !== undefined) return { reason: `its column "${gone}" is none of the stream any more`, column: gone }
   const missing = fields.find(({ name }) => !Object.hasOwn(values, name))
   if (missing) return { reason: `it has no value for "${missing.name}"`, column: missing.name }
-  const odd = fields.find(({ name }) => values[name] !== null && typeof values[name] !== 'string')
-  return odd && { reason: `the value of "${odd.name}" has no text form`, column: odd.name }
+  const odd = fields.find(({ name, type }) => !isStored(values[name], type))
+  return odd && { reason: `the value of "${odd.name}" is none of ${typeName(odd.type)}`, column: odd.name }
 }
 
-/** Parses the texts of the rows, column by column; a row that does not fit is added to `misfits`. */
+/** The values of the rows, column by column; a row that does not fit is added to `misfits`. */
 function fill(
   rows: readonly SentLetter[],
   { fields }: Schema,
-  builders: readonly ColumnBuilder[],
+  builders: readonly LetterColumn[],
   misfits: Map<SentLetter, Misfit>,
 ): Column[] {
   return fields.map((field, i) => {
-    const texts = rows.map(({ letter }) => letter.values?.[field.name] as string | null)
-    return parsedColumn(texts, field, builders[i] as ColumnBuilder, (row) => {
+    const values = rows.map(({ letter }) => letter.values?.[field.name])
+    return (builders[i] as LetterColumn).fill(values, (row) => {
       const reason = { reason: `the value of "${field.name}" is not valid any more`, column: field.name }
       misfits.set(rows[row] as SentLetter, reason)
     })
   })
-}
-
-function parsedColumn(
-  texts: readonly (string | null)[],
-  { type }: Field,
-  builder: ColumnBuilder,
-  onFault: (row: number) => void,
-): Column {
-  if (type.kind === 'native' && builder instanceof BytesBuilder) {
-    builder.start(texts.length)
-    for (const [row, text] of texts.entries()) {
-      // The bytes of a vendor's own type are written as `\x` and hexadecimal digits.
-      const bytes = Buffer.from(text?.slice(2) ?? '', 'hex')
-      if (text === null) builder.appendNull(row)
-      else builder.append(row, bytes, 0, bytes.length)
-    }
-    return builder.finish()
-  }
-  const bytes = texts.map((text) => Buffer.from(text ?? ''))
-  const starts = new Int32Array(texts.length)
-  const ends = new Int32Array(texts.length)
-  let at = 0
-  for (const [row, { length }] of bytes.entries()) {
-    starts[row] = texts[row] === null ? -1 : at
-    ends[row] = at += length
-  }
-  parseColumn({ data: Buffer.concat(bytes), starts, ends, base: 0, stride: 1, rows: texts.length }, builder, onFault)
-  return builder.finish()
 }

@@ -29,7 +29,7 @@ describe('exactValue', () => {
     expect(exactValue(column(type, [null]), 0)).toBeNull()
   })
 
-  test('what has no text form is JSON, exact in it', () => {
+  test('what has no text form is JSON of the texts in it', () => {
     const floats = column('float64', ['NaN', '-0', '1.5', '-Infinity'])
     const numbers = column('int64', ['9007199254740993'])
     const bytes: Column = {
@@ -45,7 +45,7 @@ describe('exactValue', () => {
       child,
     })
     const struct: LogicalType = { kind: 'struct', fields: [{ name: 'a', type: typed('int64') }] }
-    expect(exactValue(list(floats, 4), 0)).toEqual(['NaN', '-0', 1.5, '-Infinity'])
+    expect(exactValue(list(floats, 4), 0)).toEqual(['NaN', '-0', '1.5', '-Infinity'])
     expect(exactValue(list(numbers, 1), 0)).toEqual(['9007199254740993'])
     expect(exactValue(bytes, 0)).toBe('\\x00ff')
     expect(exactValue({ layout: 'struct', type: struct, length: 1, validity: null, children: [numbers] }, 0)).toEqual({

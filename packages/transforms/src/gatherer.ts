@@ -1,10 +1,10 @@
-import type { BufferPool, Column, ColumnBuilder } from '@nebula/core'
-import { columnBuilder, gatherColumn } from '@nebula/core'
+import type { AnyBuilder, BufferPool, Column } from '@nebula/core'
+import { anyBuilder, gatherColumn } from '@nebula/core'
 
 /** Gathers rows of the columns of a schema, in memory that it keeps from batch to batch. */
 export class Gatherer {
   readonly #pool: BufferPool
-  readonly #builders: (ColumnBuilder | undefined)[] = []
+  readonly #builders: (AnyBuilder | undefined)[] = []
 
   constructor(pool: BufferPool) {
     this.#pool = pool
@@ -12,7 +12,7 @@ export class Gatherer {
 
   /** Rows `kept` of the column that has this index; valid until the next call for it. */
   gather(index: number, column: Column, kept: Int32Array): Column {
-    const builder = (this.#builders[index] ??= columnBuilder(column.type, this.#pool))
+    const builder = (this.#builders[index] ??= anyBuilder(column.type, this.#pool))
     return gatherColumn(column, kept, builder)
   }
 

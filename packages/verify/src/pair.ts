@@ -106,6 +106,18 @@ function isAlike(a: Field, b: Field): boolean {
 function readableAs(wanted: LogicalType, target: Field, untyped: boolean): LogicalType {
   if (untyped) return wanted
   const offers = target.offers ?? [target.type]
-  const textual = ({ kind }: LogicalType): boolean => kind !== 'native' && kind !== 'list' && kind !== 'struct'
-  return offers.find((type) => sameType(type, wanted)) ?? offers.find(textual) ?? utf8
+  return offers.find((type) => sameType(type, wanted) && !isNested(type)) ?? offers.find(hasText) ?? utf8
+}
+
+/** The type in which a column of the source is compared: of a struct or a list the text that it offers in its place. */
+export function comparedAs({ type, offers = [] }: Field): LogicalType {
+  return isNested(type) ? (offers.find(hasText) ?? type) : type
+}
+
+function isNested({ kind }: LogicalType): boolean {
+  return kind === 'list' || kind === 'struct'
+}
+
+function hasText(type: LogicalType): boolean {
+  return type.kind !== 'native' && !isNested(type)
 }

@@ -9,7 +9,7 @@ import type { Comparison } from './compare.ts'
 import { compareSides } from './compare.ts'
 import { DigestSide } from './digest-side.ts'
 import type { Pair } from './pair.ts'
-import { pairStream } from './pair.ts'
+import { comparedAs, pairStream } from './pair.ts'
 import type { End } from './read-all.ts'
 import { ReadingSide } from './reading-side.ts'
 import type { StreamVerification, VerifyReport } from './report.ts'
@@ -240,7 +240,8 @@ const NO_FACTS = { '@extracted_at': new Date(0).toISOString(), '@run_id': '', '@
 
 /** The same columns, all of them decoded. */
 function withoutWire({ request, schema }: ReadStream): ReadStream {
-  return { request, schema, decode: schema.fields.map((_, index) => index) }
+  const fields = schema.fields.map((field) => ({ ...field, type: comparedAs(field) }))
+  return { request, schema: { fields }, decode: fields.map((_, index) => index) }
 }
 
 function createReport(pipeline: Pipeline, startedAt: number, streams: readonly StreamVerification[]): VerifyReport {

@@ -1,10 +1,10 @@
-import type { BytesBuilder, Column, ColumnBuilder, Field } from '@nebula/core'
-import { isUtf8, NebulaError, sameType, typeName, utf8, wrapsAround } from '@nebula/core'
+import type { AnyBuilder, BytesBuilder, Column, Field } from '@nebula/core'
+import { isUtf8, NebulaError, typeName, wrapsAround } from '@nebula/core'
 import { plainDecimal } from './decimal128-text.ts'
 import type { Bson } from './elements.ts'
-import { bsonOf, UUID } from './elements.ts'
+import { bsonOf, NULL, UUID } from './elements.ts'
 import { ExtendedJsonWriter } from './extended-json-writer.ts'
-import { aliasCode, columnType, EXTENDED, offersOf } from './field-types.ts'
+import { aliasCode, EXTENDED, isColumnOf, VARIOUS } from './field-types.ts'
 import { putAscii, putHex } from './text-output.ts'
 
 /** How a value is put into its column, densely numbered for `put`. */
@@ -22,6 +22,8 @@ const PUT_DECIMAL = 10
 const PUT_JSON = 11
 /** Nobody looks at the column. */
 const SKIP = 12
+/** Structs and lists. */
+const PUT_NESTED = 13
 
 const CODES: ReadonlyMap<string, number> = new Map([
   ['int', PUT_INT],
@@ -41,8 +43,9 @@ export const HELD = 1
 export const MISFIT = 0
 export const DAMAGED = -1
 
-/** The type of columns that take every type. */
-export const ANY = -1
+/** The type of columns that take every type, and of those that take every one but null. */
+const ANY = -1
+const NOT_NULL = -2
 const WORD = 4_294_967_296
 /** The high word of the one NaN that every system keeps. */
 const NAN_WORD = 0x7ff80000
@@ -51,6 +54,14 @@ const INFINITE_WORD = 0x7ff00000
 const LONG = 96
 const NO_BYTES = new Uint8Array(0)
 const NO_WORDS = new Int32Array(0)
+
+/** What is nested in the values of a column. */
+export interface NestedValues {
+  /** Begins a batch whose builder has begun, or goes on after its memory is another. */
+  attach(bson: Bson): void
+  /** As `put` of a column. */
+  put(bson: Bson, row: number, at: number, end: number): number
+}
 
 /** A column that is filled: one shape whatever it is, so that loops over columns see one class of everything. */
 export class ColumnTarget {
@@ -61,11 +72,14 @@ export class ColumnTarget {
   readonly #headWords: Int32Array
   readonly #headEnd: number
   readonly isId: boolean
-  readonly #builder: ColumnBuilder | undefined
+  readonly #builder: AnyBuilder | undefined
   readonly #bytes: BytesBuilder | undefined
   readonly #json: ExtendedJsonWriter | undefined
-  /** The type of the values that it takes; -1: any. */
-  readonly type: number
+  readonly #nested: NestedValues | undefined
+  /** The type of the values that it takes; below 0: several. */
+  readonly #type: number
+  /** The type of the value at hand. */
+  #given = 0
   readonly #subtype: number
   readonly #code: number
   /** Memory of the builder. */
@@ -75,8 +89,11 @@ export class ColumnTarget {
   seen = -1
   held = -1
 
-  /** Without a builder, for a column that nobody looks at. Throws `unsupported` for one that is not MongoDB's. */
-  constructor(field: Field, builder: ColumnBuilder | undefined) {
+  /**
+   * Without a builder, for a column that nobody looks at; with one of a struct or a list, and what fills it. Throws
+   * `unsupported` for one that is not MongoDB's.
+   */
+  constructor(field: Field, builder: AnyBuilder | undefined, nested?: NestedValues) {
     const { name, declared = '', type } = field
     const extended = declared === EXTENDED
     const code = codeOf(field)
@@ -84,24 +101,31 @@ export class ColumnTarget {
     const bytes = builder?.layout === 'bytes' ? builder : undefined
     this.field = field
     this.isId = name === '_id'
-    this.type = extended ? ANY : code & 0xff
-    this.head = Uint8Array.of(this.type & 0xff, ...new TextEncoder().encode(name), 0)
+    this.#type = extended ? ANY : declared === VARIOUS ? NOT_NULL : code & 0xff
+    this.head = Uint8Array.of(this.#type & 0xff, ...new TextEncoder().encode(name), 0)
     const { view } = bsonOf(this.head)
     this.#headWords = Int32Array.from({ length: view.byteLength >> 2 }, (_, i) => view.getInt32(i * 4, true))
     this.#headEnd = view.byteLength < 4 ? 0 : view.getInt32(view.byteLength - 4, true)
     this.#subtype = code >> 8
-    this.#code = builder ? put : SKIP
+    this.#code = !builder ? SKIP : nested ? PUT_NESTED : put
     this.#builder = builder
     this.#bytes = bytes
+    this.#nested = nested
     if (bytes && put === PUT_JSON) this.#json = new ExtendedJsonWriter(extended ? 'canonical' : 'exact', bytes)
   }
 
   /** Begins a batch, all of whose values lie in `bson`. */
   start(bson: Bson, rows: number): void {
-    const builder = this.#builder
     this.seen = this.held = -1
-    builder?.start(rows)
+    this.#builder?.start(rows)
+    this.attach(bson)
+  }
+
+  /** Takes the memory of its builder, which has begun a batch or has grown. */
+  attach(bson: Bson): void {
+    const builder = this.#builder
     this.#json?.turnTo(bson)
+    this.#nested?.attach(bson)
     if (builder?.layout === 'fixed' || builder?.layout === 'fixed64') this.#words = builder.words
     if (builder?.layout === 'fixed128' || builder?.layout === 'bool')
       this.#bits = builder.layout === 'bool' ? builder.bits : builder.bytes
@@ -127,17 +151,30 @@ export class ColumnTarget {
 
   /** The row has no value. Rows are set in order. */
   miss(row: number): void {
-    if (this.#bytes) this.#bytes.appendNull(row)
-    else this.#builder?.setNull(row)
+    this.#builder?.appendNull(row)
+  }
+
+  /** True when the row was missed. */
+  isMissing(row: number): boolean {
+    return this.#builder !== undefined && ((this.#builder.validity[row >> 3] as number) & (1 << (row & 7))) === 0
   }
 
   /** Takes back the value of the row at hand. */
   undo(row: number): void {
     this.held = -1
-    if (this.#bytes) this.#bytes.size = this.#bytes.offsets[row] as number
+    this.#builder?.clear(row)
   }
 
-  /** Sets a row to the value from `at` to `end`, where the way back would give the same bytes. */
+  /** Says of which type the value is that `put` is given next; false when the column takes none of it. */
+  turnTo(type: number): boolean {
+    this.#given = type
+    return type === this.#type || this.#type === ANY || (this.#type === NOT_NULL && type !== NULL)
+  }
+
+  /**
+   * Sets a row to the value from `at` to `end`, where the way back would give the same bytes; else nothing of it is
+   * left.
+   */
   put(bson: Bson, row: number, at: number, end: number): number {
     const { view, bytes } = bson
     switch (this.#code) {
@@ -159,11 +196,10 @@ export class ColumnTarget {
       }
       case SKIP:
         return HELD
-      case PUT_UUID: {
-        if (end - at !== 21 || bytes[at + 4] !== UUID) return MISFIT
-        for (let i = 0; i < 16; i++) this.#bits[row * 16 + i] = bytes[at + 5 + i] as number
-        return HELD
-      }
+      case PUT_NESTED:
+        return this.#nested?.put(bson, row, at, end) ?? MISFIT
+      case PUT_UUID:
+        return this.#putUuid(bytes, row, at, end)
       default:
         return this.#putBytes(bson, row, at, end)
     }
@@ -187,6 +223,12 @@ export class ColumnTarget {
     this.#words[row * 2] = product
     this.#words[row * 2 + 1] = word
     return word === high && !wrapsAround(word) ? HELD : MISFIT
+  }
+
+  #putUuid(bytes: Uint8Array, row: number, at: number, end: number): number {
+    if (end - at !== 21 || bytes[at + 4] !== UUID) return MISFIT
+    for (let i = 0; i < 16; i++) this.#bits[row * 16 + i] = bytes[at + 5 + i] as number
+    return HELD
   }
 
   #putBytes(bson: Bson, row: number, at: number, end: number): number {
@@ -223,17 +265,13 @@ export class ColumnTarget {
 
   #putJson(bytes: Uint8Array, at: number, end: number): number {
     if (this.#subtype > 0 && bytes[at + 4] !== this.#subtype) return MISFIT
-    // The type lies before the name.
-    const type = bytes[at - this.head.length] as number
-    return this.#json?.value(type, at, end) ? HELD : DAMAGED
+    return this.#json?.value(this.#given, at, end) ? HELD : DAMAGED
   }
 }
 
 /** The type of a column's values and their subtype, as `aliasCode` has it. */
 function codeOf({ name, declared = '', type }: Field): number {
-  const code = aliasCode(declared)
-  const known = declared === EXTENDED ? [utf8] : code < 0 ? [] : offersOf(columnType(declared))
-  if (known.some((offer) => sameType(offer, type))) return code
+  if (isColumnOf(declared, type)) return aliasCode(declared)
   const message = `"${name}", whose values are ${declared || 'of no known type'}, is not decoded as ${typeName(type)}.`
   throw new NebulaError('unsupported', { message })
 }

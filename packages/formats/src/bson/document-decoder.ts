@@ -1,6 +1,9 @@
 import type { BufferPool, Column, Schema } from '@nebula/core'
-import { BytesBuilder, columnBuilder, fieldIndex } from '@nebula/core'
-import { ANY, ColumnTarget, DAMAGED, HELD, MISFIT } from './column-target.ts'
+import { BytesBuilder, fieldIndex } from '@nebula/core'
+import type { ColumnTarget } from './column-target.ts'
+import { DAMAGED, HELD, MISFIT } from './column-target.ts'
+import type { DocumentColumn } from './document-columns.ts'
+import { documentColumns, spread } from './document-columns.ts'
 import type { Bson } from './elements.ts'
 import { bsonOf, nameEnd, NULL, OBJECT, valueEnd } from './elements.ts'
 import { ExtendedJsonWriter } from './extended-json-writer.ts'
@@ -41,7 +44,7 @@ type Spill = 'keep' | 'leave' | 'refuse'
 
 /** Documents to columns, in one pass over their bytes. The columns are valid until the next `decode`, or `free`. */
 export class DocumentDecoder {
-  readonly #options: DecoderOptions
+  readonly #columns: readonly DocumentColumn[]
   readonly #targets: readonly ColumnTarget[]
   readonly #index: NameIndex
   readonly #spill: Spill
@@ -64,17 +67,18 @@ export class DocumentDecoder {
     const keeps = wanted.includes(place)
     const written = (index: number): WrittenColumn | undefined =>
       wanted.includes(index) ? new WrittenColumn(index, pool) : undefined
-    this.#options = options
     this.#overflow = written(place)
     this.#whole = documents ? written(fieldIndex(schema, DOCUMENT)) : undefined
     this.#spill = keeps ? 'keep' : place < 0 ? 'refuse' : 'leave'
     // What goes to the overflow column is known only where all columns are tried.
-    this.#targets = fields
-      .filter((field, index) => index !== place && !(documents && field.name === DOCUMENT))
-      .map((field) => {
-        const isWanted = keeps || wanted.includes(fields.indexOf(field))
-        return new ColumnTarget(field, isWanted ? columnBuilder(field.type, pool) : undefined)
-      })
+    this.#columns = documentColumns({
+      fields,
+      isLeftOut: (index) => index === place || (documents && fields[index]?.name === DOCUMENT),
+      isWanted: (index) => keeps || wanted.includes(index),
+      isPart: this.#spill === 'refuse',
+      pool,
+    })
+    this.#targets = this.#columns.map(({ target }) => target)
     this.#index = new NameIndex(this.#targets.map(({ head }) => head.subarray(1)))
   }
 
@@ -146,7 +150,7 @@ export class DocumentDecoder {
     const row = this.#row
     const type = bson.bytes[at] as number
     target.seen = row
-    const outcome = type === target.type || target.type === ANY ? target.put(bson, row, value, to) : MISFIT
+    const outcome = target.turnTo(type) ? target.put(bson, row, value, to) : MISFIT
     if (outcome === HELD) {
       target.held = row
       this.#held++
@@ -232,10 +236,7 @@ export class DocumentDecoder {
 
   #finish(): Column[] {
     const columns: Column[] = []
-    for (const target of this.#targets) {
-      const column = target.finish()
-      if (column) columns[this.#options.schema.fields.indexOf(target.field)] = column
-    }
+    for (const { target, place } of this.#columns) spread(target.finish(), place, columns)
     for (const written of [this.#overflow, this.#whole]) if (written) columns[written.index] = written.builder.finish()
     return columns
   }

@@ -1,5 +1,5 @@
 import type { LogicalType } from '@nebula/core'
-import { utf8 } from '@nebula/core'
+import { sameType, utf8 } from '@nebula/core'
 import {
   ARRAY,
   BINARY,
@@ -101,5 +101,25 @@ export function columnType(alias: string): LogicalType {
 
 /** What a column of this type can be delivered as, best first. */
 export function offersOf(type: LogicalType): readonly LogicalType[] {
+  if (type.kind === 'list' || type.kind === 'struct') return [type, JSON_TYPE, utf8]
   return type.kind === 'native' ? [type, utf8] : [type]
+}
+
+/** What `declared` says of values in a struct or a list that may be of every type but null. */
+export const VARIOUS = 'various'
+
+/** The name of the type that values in a struct or a list have, by the type of their column. */
+export function elementAlias(type: LogicalType): string {
+  if (type.kind === 'struct') return 'object'
+  if (type.kind === 'list') return 'array'
+  return Object.keys(COLUMNS).find((alias) => sameType(COLUMNS[alias] as LogicalType, type)) ?? VARIOUS
+}
+
+/** True when values with this name can be delivered as a column of this type. */
+export function isColumnOf(alias: string, type: LogicalType): boolean {
+  if (alias === EXTENDED) return type.kind === 'utf8'
+  if (alias !== VARIOUS && aliasCode(alias) < 0) return false
+  const isNested = (alias === 'object' && type.kind === 'struct') || (alias === 'array' && type.kind === 'list')
+  const own = columnType(alias)
+  return isNested || [...offersOf(own), ...(own === JSON_TYPE ? [utf8] : [])].some((offer) => sameType(offer, type))
 }
