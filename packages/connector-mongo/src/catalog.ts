@@ -130,6 +130,7 @@ async function streamInfo(
     filters: ['native'],
     ...size,
     ...(found.type === 'collection' ? {} : { comment: found.type }),
+    ...(found.indexed ? {} : { mayMiss: true }),
   }
 }
 

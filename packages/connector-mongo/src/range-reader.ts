@@ -74,7 +74,7 @@ export class RangeReader {
   #open(client: MongoClient, signal: AbortSignal): ReplyCursor {
     const { stream, partition, batch } = this.#task
     const { ordered, documentBytes = UNKNOWN_BYTES } = this.#range
-    const { limit, nativeFilter } = stream.request
+    const { limit, nativeFilter, complete } = stream.request
     const { database, collection } = this.#end.locate(partition.stream)
     const range = idFilter(this.#bson, this.#range, this.#after)
     const filter = nativeFilter === undefined ? range : { $and: [range, parseFilter(this.#bson, nativeFilter)] }
@@ -84,6 +84,8 @@ export class RangeReader {
       ...projection(stream),
       ...(ordered ? { sort: { _id: 1 } } : {}),
       ...(limit === undefined ? {} : { limit }),
+      // By another index a document may move from what is not read yet to what was.
+      ...(complete ? { hint: { _id: 1 } } : {}),
     }
     const cursor = client
       .db(database)

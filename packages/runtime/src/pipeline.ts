@@ -1,5 +1,5 @@
 import type { BaseConfig, Condition, Connector, LogicalType, Mode, Secret } from '@nebula/core'
-import type { AddedValue } from '@nebula/transforms'
+import type { AddedValue, DeletesOption } from '@nebula/transforms'
 
 /** A connector with its checked configuration: constructs drivers, connects nothing. */
 export interface Endpoint {
@@ -12,6 +12,8 @@ export interface StreamOptions {
   /** Incremental merges rows that came since the run before, which it finds by the cursor. */
   readonly mode?: Mode | 'incremental' | undefined
   readonly cursor?: string | undefined
+  /** What becomes of merged rows that the source has no longer. */
+  readonly deletes?: DeletesOption | undefined
   readonly target?: string | undefined
   readonly columns?: readonly string[] | undefined
   readonly exclude?: readonly string[] | undefined
