@@ -165,9 +165,9 @@ class SweepAttempt {
 /** A row whose key is not known may be any: as long as there is one, no other can be told to be gone. */
 function refuseUnknown({ rejected: [first], stream }: RecordBatch, overflowed = 0): void {
   if (!first && overflowed === 0) return
-  const why = first ? `${first.place}: ${first.reason.replace(/\.$/, '')}` : 'a key is of another type than its column'
+  const why = first ? `${first.place}: ${first.reason.replace(/\.$/, '')}` : 'A key is of another type than its column'
   throw new NebulaError('deletes_refused', {
-    message: `No row was deleted, as it is not known which key one of the source has (${why}).`,
+    message: `${why}. So nobody knows which rows the source has no longer, and none was deleted.`,
     fix: 'Correct the row at the source, or leave it out by where, and run again; or write deletes: ignore.',
     stream,
     ...(first && { place: first.place }),

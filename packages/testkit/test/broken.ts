@@ -105,6 +105,13 @@ export function published(change: (rows: readonly Row[], run: Run, target: strin
   }))
 }
 
+/** A destination that deletes other rows than it should. */
+export function sweeps(
+  change: (good: NonNullable<DestinationDriver['sweep']>, place: string) => NonNullable<DestinationDriver['sweep']>,
+): Defect {
+  return destination((good, place) => (good.sweep ? { sweep: change(good.sweep, place) } : {}))
+}
+
 /** Empties the targets of a run. */
 export function empty(place: string, { streams }: Run): void {
   for (const { target, schema } of streams) storeOf(place).create({ name: target, fields: schema.fields, rows: [] })
