@@ -110,6 +110,14 @@ describe('between two PostgreSQL', () => {
     expect(await query(target, 'SELECT id, own FROM t WHERE own = 7')).toEqual([{ id: 1, own: 7 }])
   })
 
+  test('in one line', async () => {
+    const ends = ['--from', '${DELETES_SOURCE}', '--to', '${DELETES_TARGET}', '--state', at('state')]
+    const args = ['run', ...ends, '--streams', 'public.t', '--mode', 'merge', '--deletes', 'hard', '--json']
+    expect(await nebula(...args)).toMatchObject({ code: 0 })
+    await query(source, 'DELETE FROM t WHERE id > 3')
+    expect(JSON.parse((await nebula(...args)).stdout)).toMatchObject({ streams: [{ written: 3, deleted: 7 }] })
+  })
+
   test('keys of several columns are compared as the target compares them', async () => {
     const collation = `CREATE COLLATION nocase (provider = icu, locale = 'und-u-ks-level2', deterministic = false)`
     await query(source, `CREATE TABLE k (a text, b numeric, c float8, PRIMARY KEY (a, b, c))`)

@@ -41,7 +41,8 @@ export async function planStreams(
     }
     if (isCommitted) restart.push({ stream, reason: 'the collection was dropped and made anew' })
     const size = await collectionSize(end, found, context)
-    const isWhole = request.limit !== undefined || !found.indexed
+    // Nor may a document be missed that has an `_id` of a type of its own.
+    const isWhole = request.limit !== undefined || request.complete === true || !found.indexed
     const declared = schema.fields.find(({ name }) => name === '_id')?.declared
     const question = { found, size, partitionBytes, declared }
     const ranges = isWhole

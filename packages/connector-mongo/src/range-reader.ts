@@ -84,8 +84,8 @@ export class RangeReader {
       ...projection(stream),
       ...(ordered ? { sort: { _id: 1 } } : {}),
       ...(limit === undefined ? {} : { limit }),
-      // By another index a document may move from what is not read yet to what was.
-      ...(complete ? { hint: { _id: 1 } } : {}),
+      // By another index a document may move to where it was read already, and a secondary may not know of it yet.
+      ...(complete ? { hint: { _id: 1 }, readPreference: 'primary' } : {}),
     }
     const cursor = client
       .db(database)

@@ -105,11 +105,14 @@ export function published(change: (rows: readonly Row[], run: Run, target: strin
   }))
 }
 
+type Sweep = NonNullable<DestinationDriver['sweep']>
+
 /** A destination that deletes other rows than it should. */
-export function sweeps(
-  change: (good: NonNullable<DestinationDriver['sweep']>, place: string) => NonNullable<DestinationDriver['sweep']>,
-): Defect {
-  return destination((good, place) => (good.sweep ? { sweep: change(good.sweep, place) } : {}))
+export function sweeps(change: (good: Sweep, place: string) => Sweep): Defect {
+  return destination((good, place) => {
+    const sweep: Sweep = (...asked) => good.sweep?.(...asked) ?? Promise.resolve(0)
+    return { sweep: change(sweep, place) }
+  })
 }
 
 /** Empties the targets of a run. */

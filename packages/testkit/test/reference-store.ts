@@ -47,11 +47,6 @@ export class ReferenceStore {
     if (operation === 'prepare') return driver.prepare(run, CONTEXT)
     if (operation === 'finish' || operation === 'discard') return driver[operation]?.(run, more, CONTEXT)
     if (operation === 'end') return driver.end?.(run, CONTEXT)
-    if (operation === 'sweep') {
-      const stream = more as unknown as StreamPlan
-      const keys = batchOf(stream, checkpoint as unknown as Row[])
-      return driver.sweep?.(run, stream, once(keys), CONTEXT)
-    }
     const task = run as unknown as WriteTask
     const writer = await driver.writer(task, CONTEXT)
     const batch = batchOf(task.stream, more as unknown as Row[])
@@ -60,9 +55,14 @@ export class ReferenceStore {
     return writer.commit(checkpoint)
   }
 
-  /** What needs no pipeline. */
+  /** What is no question to the driver, or has other arguments. */
   readonly #own: { readonly [operation: string]: (args: readonly unknown[]) => unknown } = {
     ping: () => true,
+    sweep: ([pipeline, run, stream, keys]) => {
+      const driver = memoryDestination({ target: this.#target(pipeline) })
+      const batch = batchOf(stream as StreamPlan, keys as Row[])
+      return driver.sweep?.(run as Run, stream as StreamPlan, once(batch), CONTEXT)
+    },
     catalog: () => [...this.#tables.keys()].map((name) => this.#stream(name)),
     rows: ([name, ...rest]) => this.#slice(String(name), rest as [number, number, number, number]),
     judge: ([rows]) => (rows as Row[]).map((row) => refuses(row) ?? null),
