@@ -50,7 +50,7 @@ const NO_KEY: Problem = {
 
 const NO_DELETES: Problem = {
   code: 'unsupported',
-  message: 'the destination cannot find rows that the source has no longer: leave deletes: hard out',
+  message: 'the destination cannot find rows that the source has no longer: write deletes: ignore',
 }
 
 function modeProblems(modes: readonly Mode[], { request, schema, target }: StreamOffer): Problem[] {

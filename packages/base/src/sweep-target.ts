@@ -1,5 +1,5 @@
 import type { BaseConfig, BufferPool, Context, DestinationDriver, ReadStream, RecordBatch, Run } from '@nebula/core'
-import type { SourceDriver, StreamPlan } from '@nebula/core'
+import type { ErrorCode, SourceDriver, StreamPlan } from '@nebula/core'
 import { NebulaError, toNebulaError } from '@nebula/core'
 import { Managed } from './lifecycle.ts'
 import type { Policies } from './policies.ts'
@@ -30,6 +30,8 @@ export interface SweepInput {
   readonly config: BaseConfig
   readonly limits: TaskLimits
   readonly policies: Policies
+  /** Told before it is tried again, with the end that failed. */
+  readonly onRetry: (end: 'source' | 'destination', code: ErrorCode) => void
 }
 
 /** Both fire together; memory is the sweep's own. */
@@ -57,7 +59,9 @@ export async function sweepTarget(input: SweepInput, contexts: Contexts): Promis
     } catch (error) {
       const delayMs = input.policies[attempt.failed].retry.delayMs(error, retries)
       if (delayMs === undefined) throw error
-      logger.warn('looking for deleted rows is tried again', { stream: input.plan.request.stream, delayMs })
+      const { code } = toNebulaError(error)
+      input.onRetry(attempt.failed, code)
+      logger.warn('looking for deleted rows is tried again', { stream: input.plan.request.stream, code })
       await clock.sleep(delayMs, signal)
     }
   }

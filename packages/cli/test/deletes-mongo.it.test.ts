@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Report } from '@nebula/runtime'
 import { createDatabase, query } from '@nebula/testkit'
@@ -127,5 +127,19 @@ describe.skipIf(inject('mongo').kind === 'none')('with MongoDB', () => {
         .find({}, { sort: { _id: 1 } })
         .toArray(),
     ).toMatchObject([1, 2, 3, 4].map((_id) => ({ _id })))
+  })
+
+  test('from a CSV file, of which a row has no key', async () => {
+    await mkdir(at('in'))
+    const lines = (...rows: string[]): Promise<void> => writeFile(at('in', 't.csv'), ['id,v', ...rows, ''].join('\n'))
+    const options = { types: { id: 'int64' }, rename: { id: '_id' }, max_errors: 5 }
+    const file = await pipeline(options, { connector: 'csv', path: './in' }, ends[1])
+    await lines('1,a', '2,b', '3,c')
+    expect(await run(file)).toEqual(done(3, 0))
+    await lines('1,a', ',b', '3,x')
+    expect((await run(file)).error).toMatchObject({ code: 'deletes_refused' })
+    expect(await collection(1).countDocuments()).toBe(4)
+    await lines('1,a', 'two,b')
+    expect((await run(file)).error).toMatchObject({ code: 'deletes_refused' })
   })
 })

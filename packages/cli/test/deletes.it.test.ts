@@ -133,6 +133,25 @@ describe('between two PostgreSQL', () => {
     expect(await query(target, 'SELECT a FROM k ORDER BY a')).toEqual(['x', 'y', 'z'].map((a) => ({ a })))
   })
 
+  test('keys of any type are compared, in wire rows and in columns', async () => {
+    const columns = `a kind, b uuid, c inet, d timestamptz, e bytea, f char(5), g numeric, h date, i int4range, j citext`
+    for (const url of [source, target]) {
+      await query(url, `CREATE EXTENSION citext; CREATE TYPE kind AS ENUM ('x', 'y')`)
+      await query(url, `CREATE TABLE k (${columns}, v text, PRIMARY KEY (a, b, c, d, e, f, g, h, i, j))`)
+    }
+    const row = (n: number): string =>
+      `('x', md5('${n}')::uuid, '::${n}', 'infinity', '\\x00', 'ab', ${n}.10, '0044-03-15 BC', '[1,${n + 2})', 'Ä', 'v')`
+    for (const options of [{}, { mask: { v: 'redact' } }]) {
+      await query(source, `TRUNCATE k; INSERT INTO k VALUES ${[1, 2, 3, 4].map(row).join()}`)
+      const streams = { 'public.k': { mode: 'merge', deletes: 'hard', target: 'k', ...options } }
+      await writeFile(at('shop.json'), JSON.stringify({ source: SOURCE, destination: TARGET, streams }))
+      expect(await run(at('shop.json'))).toMatchObject({ code: 0, written: 4, deleted: 0 })
+      await query(source, `DELETE FROM k WHERE g > 2.5`)
+      expect(await run(at('shop.json'))).toEqual(done(2, 2))
+      expect(await query(target, 'SELECT g FROM k ORDER BY g')).toEqual([{ g: '1.10' }, { g: '2.10' }])
+    }
+  })
+
   test('a source that is empty empties nothing', async () => {
     const file = await pipeline()
     expect(await run(file)).toEqual(done(10, 0))
@@ -218,10 +237,19 @@ describe('from a CSV file', () => {
     expect(await run(file)).toEqual(done(2, 1))
   })
 
+  test('a row without a key keeps nothing, and keeps nothing from being deleted', async () => {
+    await lines('1,a', '2,b', '3,c')
+    const file = await pipeline(options, CSV)
+    expect(await run(file)).toEqual(done(3, 0))
+    await lines('1,a', ',b')
+    expect(await run(file)).toMatchObject({ code: 5, written: 1, deleted: 2 })
+    expect(await idsAt(target)).toEqual([1])
+  })
+
   test('a destination that cannot is refused by the plan', async () => {
     await lines('1,a')
     const { code, stdout } = await nebula('plan', await pipeline(options, CSV, { connector: 'csv', path: './out' }))
-    expect([code, stdout]).toEqual([2, expect.stringContaining('leave deletes: hard out')])
+    expect([code, stdout]).toEqual([2, expect.stringContaining('has no longer: write deletes: ignore')])
   })
 
   test('another word than ignore and hard is refused with its line', async () => {

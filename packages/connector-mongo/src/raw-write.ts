@@ -32,7 +32,8 @@ export async function writeRaw(
 ): Promise<{ readonly errors: readonly WriteError[]; readonly count: number }> {
   known ??= makeSectionClass(createRequire(import.meta.url)('mongodb/lib/cmap/commands.js') as Partial<Internals>)
   const field = FIELDS[what]
-  const command = { [what]: collection, ordered: false, [field]: new known(field, section) }
+  const options = what === 'delete' ? {} : { bypassDocumentValidation: false }
+  const command = { [what]: collection, ordered: false, ...options, [field]: new known(field, section) }
   const { writeErrors = [], n } = await write(link, database, command)
   return { errors: writeErrors as WriteError[], count: Number(n) }
 }

@@ -91,7 +91,7 @@ export class KeySweep {
 
   async #load(link: Link, keys: AsyncIterable<RecordBatch>): Promise<void> {
     const { encoding, limits, context } = this.#input
-    const encoder = encoding && new DocumentEncoder({ ...encoding, generateId: NO_KEY, pool: context.pool })
+    const encoder = encoding && new DocumentEncoder({ ...encoding, generateId: generateNone, pool: context.pool })
     try {
       for await (const batch of keys)
         for (const section of cutDocuments(documentsOf(batch, encoder), limits, context.pool))
@@ -148,8 +148,13 @@ function refuse(error: WriteError | undefined): void {
   if (error) throw mongoError(Object.assign(new Error(error.errmsg), { code: error.code }))
 }
 
-/** A row without a key is at no target: what stands for it keeps at most one document that has this `_id`. */
-const NO_KEY = (_row: number, bytes: Uint8Array, at: number): void => void bytes.fill(0, at, at + 12)
+/** Where a row has no `_id`, its document got a new one that nobody could find again. */
+function generateNone(): never {
+  throw new NebulaError('deletes_refused', {
+    message: 'A row of the source has no _id, so its document at the target would be taken for one that is gone.',
+    fix: 'Leave rows without a key out by where, or write deletes: ignore.',
+  })
+}
 
 /** Throws `deletes_refused` for a key that no document has, and nobody knows for which it stands. */
 function documentsOf(batch: RecordBatch, encoder: DocumentEncoder | undefined): DocumentRange {

@@ -190,6 +190,7 @@ export class Scheduler {
       config,
       limits: taskLimits(config, pipeline.destination.config),
       policies: this.#policies,
+      onRetry: lane.meter.retried.bind(lane.meter),
     }
     lane.deleted = await sweepTarget(input, { source: { ...source, pool }, destination: { ...destination, pool } })
   }

@@ -146,6 +146,22 @@ describe('nothing is deleted', () => {
     expect(ids()).toHaveLength(5)
   })
 
+  test('when the run is stopped among the keys', async () => {
+    const { target, run, ids } = route()
+    await run([numbered('orders', 30)])
+    const stop = new AbortController()
+    const faults = new Faults((at, count) => void (at === 'read' && count === 2 && stop.abort()))
+    const stopped = pipelineOf({
+      source: { streams: [last(12, 30)], faults },
+      destination: { target, faults },
+      folder: folder(),
+      pipeline: { defaults: MERGE },
+    })
+    expect(await runPipeline(stopped, { signal: stop.signal })).toMatchObject({ status: 'interrupted', exitCode: 130 })
+    expect(ids()).toHaveLength(30)
+    expect(await run([last(12, 30)])).toMatchObject({ resumed: true, streams: [{ deleted: 18 }] })
+  })
+
   test('once the run is to end', async () => {
     const { target, ids } = route()
     const drain = new AbortController()
@@ -180,7 +196,8 @@ test('what may pass is tried again from the beginning', async () => {
   await run([numbered('orders', 30)])
   for (const point of ['keys', 'swept']) {
     const faults = failing(point, lost())
-    expect(await run([last(point === 'keys' ? 20 : 10, 30)], faults)).toMatchObject({ status: 'done' })
+    const report = await run([last(point === 'keys' ? 20 : 10, 30)], faults)
+    expect(report).toMatchObject({ status: 'done', streams: [{ retries: 1 }] })
     expect(faults.points.filter((at) => at === 'sweep')).toHaveLength(2)
   }
   expect(target.rows('orders')).toHaveLength(10)
@@ -218,7 +235,7 @@ test.each([true, false])(
 
 describe('is refused before anything is written', () => {
   test.each<[string, StreamOptions, string]>([
-    ['with overwrite', { deletes: 'hard' }, 'leave deletes out'],
+    ['with overwrite', { deletes: 'hard' }, 'write deletes: ignore'],
     ['with append', { deletes: 'hard', mode: 'append' }, 'write mode: merge'],
     ['with a limit', { ...MERGE, limit: 5 }, 'has no limit'],
   ])('%s', async (_, options, told) => {
@@ -229,6 +246,6 @@ describe('is refused before anything is written', () => {
 
   test('by a destination that cannot', async () => {
     const { run } = route(MERGE, { appendOnly: true })
-    await expect(run([numbered('orders', 5)])).rejects.toThrow('leave deletes: hard out')
+    await expect(run([numbered('orders', 5)])).rejects.toThrow('has no longer: write deletes: ignore')
   })
 })

@@ -18,7 +18,7 @@ export function deletesProblem(
 ): string | undefined {
   if (deletes !== 'hard') return undefined
   if (mode === 'overwrite')
-    return 'deletes: hard is for mode merge and incremental, and overwrite replaces every row: leave deletes out'
+    return 'deletes: hard is for mode merge and incremental, and overwrite replaces every row: write deletes: ignore'
   if (mode === 'append')
     return 'deletes: hard is for mode merge and incremental, as append has no key by which rows are found: write mode: merge'
   if (limit !== undefined) return 'deletes: hard has no limit: the rows that it leaves out would be deleted'
