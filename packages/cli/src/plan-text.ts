@@ -8,6 +8,8 @@ const RUNS: Readonly<Record<PipelinePlan['run'], string>> = {
   unknown: 'cannot run',
 }
 
+const CONSISTENCY = { snapshot: 'one snapshot', row: 'no snapshot' } as const
+
 /** A plan as people read it. */
 export function planText(plan: PipelinePlan): string {
   const { problems, denied } = plan
@@ -28,6 +30,7 @@ function streamText(stream: PlannedStream): string {
     ...(stream.since === undefined ? [] : [`from ${stream.since} on`]),
     ...(stream.key.length > 0 ? [`key ${stream.key.join(', ')}`] : []),
     stream.guarantee.replaceAll('_', ' '),
+    ...(stream.consistency === undefined ? [] : [CONSISTENCY[stream.consistency]]),
     ...(stream.wire === undefined ? [] : ['bytes pass through']),
     stream.standing ? 'target stands' : 'target is new',
     ...(partitions === undefined ? [] : [plural(partitions, 'partition')]),

@@ -2,8 +2,9 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Report } from '@nebula/runtime'
 import { createDatabase, query } from '@nebula/testkit'
-import { MongoClient } from 'mongodb'
-import { beforeAll, beforeEach, describe, expect, inject, test } from 'vitest'
+import type { Document } from 'mongodb'
+import { Decimal128, Double, Int32, Long, MongoClient, ObjectId } from 'mongodb'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest'
 import { nebula, useFolder } from './harness.ts'
 
 const folder = useFolder()
@@ -87,6 +88,18 @@ describe('an incremental stream', () => {
     expect((await rows()).map(({ v }) => v)).toEqual(['A', 'b', 'c', 'd'])
   })
 
+  test('begins so much earlier as its lag says, for rows that were committed late', async () => {
+    await query(source, `INSERT INTO t VALUES (1, 'a', '2024-01-01 00:00'), (2, 'b', '2024-01-01 12:00')`)
+    const file = await pipeline({ lag: '1h' })
+    expect(await run(file)).toEqual(done(2))
+    await query(source, `INSERT INTO t VALUES (3, 'c', '2024-01-01 11:00'), (4, 'd', '2024-01-01 10:59:59')`)
+    expect((await nebula('plan', file)).stdout).toContain('from 2024-01-01 11:00:00+00 on')
+    expect(await run(file)).toEqual(done(2))
+    expect((await rows()).map(({ v }) => v)).toEqual(['a', 'b', 'c'])
+    expect(await run(await pipeline({ lag: '2h' }))).toEqual(done(3))
+    expect(await rows()).toHaveLength(4)
+  })
+
   test('keeps to its other conditions', async () => {
     await query(
       source,
@@ -165,6 +178,8 @@ describe('an incremental stream', () => {
     expect(await refused({ cursor: 'f' })).toMatch(/config_invalid.*float64.*no order/)
     expect(await refused({ cursor: 'n' })).toMatch(/config_invalid.*no order/)
     expect(await refused({ mode: 'merge' })).toMatch(/config_invalid.*cursor is for mode incremental/)
+    expect(await refused({ mode: 'merge', cursor: undefined, lag: '1h' })).toMatch(/config_invalid.*lag is for mode/)
+    expect(await refused({ cursor: 'id', lag: '1h' })).toMatch(/config_invalid.*lag is for dates/)
     expect(await refused({ limit: 5 })).toMatch(/config_invalid.*limit/)
     expect(await refused({}, SOURCE, { connector: 'csv', path: './out' })).toMatch(/unsupported.*no mode merge/)
   })
@@ -182,31 +197,86 @@ describe('an incremental stream', () => {
 })
 
 describe.skipIf(inject('mongo').kind === 'none')('an incremental stream of documents', () => {
-  test('replaces documents as they are', async () => {
-    const [from = '', to = ''] = ['from', 'to'].map((end) => {
+  let from = ''
+  let to = ''
+  let client: MongoClient
+
+  beforeAll(() => {
+    ;[from = '', to = ''] = ['from', 'to'].map((end) => {
       const url = new URL(inject('mongo').url)
       url.pathname = `/nebula_incremental_${end}_${crypto.randomUUID().slice(0, 8)}`
       return url.href
     })
-    await using client = new MongoClient(from)
-    await using other = new MongoClient(to)
+    client = new MongoClient(from)
+  })
+
+  afterEach(async () => {
+    await client.db().dropDatabase()
+    await client.db(new URL(to).pathname.slice(1)).dropDatabase()
+  })
+
+  afterAll(() => client.close())
+
+  const mongo = (options: object = {}): Promise<string> =>
+    pipeline({ key: ['_id'], ...options }, ...[from, to].map((url) => ({ connector: 'mongo', url })))
+  const all = (url: string): Promise<Document[]> =>
+    client
+      .db(new URL(url).pathname.slice(1))
+      .collection('t')
+      .find({}, { sort: { _id: 1 } })
+      .toArray()
+  const day = (date: number): Date => new Date(Date.UTC(2024, 0, date))
+
+  test('replaces documents as they are, and reads those that are new', async () => {
     const documents = client.db().collection<{ _id: number; at: Date; v: string; more?: object }>('t')
-    const day = (date: number): Date => new Date(Date.UTC(2024, 0, date))
     await documents.insertMany([1, 2, 3].map((n) => ({ _id: n, at: day(n), v: 'old', more: { n } })))
-    const file = await pipeline({ key: ['_id'] }, ...[from, to].map((url) => ({ connector: 'mongo', url })))
-    const written = async (): Promise<unknown> => {
-      const { stdout } = await nebula('run', file, '--json')
-      return (JSON.parse(stdout) as Report).streams[0]?.written
-    }
-    expect(await written()).toBe(3)
+    const file = await mongo()
+    expect(await run(file)).toEqual(done(3))
     await documents.updateOne({ _id: 1 }, { $set: { at: day(9), v: 'new' }, $unset: { more: 1 } })
     await documents.insertOne({ _id: 4, at: day(4), v: 'new' })
-    expect(await written()).toBe(3)
-    const inOrder = { sort: { _id: 1 } } as const
-    expect(await other.db().collection('t').find({}, inOrder).toArray()).toEqual(
-      await documents.find({}, inOrder).toArray(),
-    )
-    expect(await written()).toBe(1)
-    for (const one of [client, other]) await one.db().dropDatabase()
+    expect(await run(file)).toEqual(done(3))
+    expect(await all(to)).toEqual(await all(from))
+    expect(await run(file)).toEqual(done(1))
+  })
+
+  test('by an ObjectId finds what was inserted since, in its ranges', async () => {
+    const id = (n: number): ObjectId => new ObjectId(n.toString(16).padStart(24, '0'))
+    const documents = client.db().collection('t')
+    const insert = (first: number, last: number): Promise<unknown> =>
+      documents.insertMany(
+        Array.from({ length: last - first + 1 }, (_, i) => ({ _id: id(first + i), v: 'x'.repeat(1000) })),
+      )
+    await insert(1, 300)
+    const file = await mongo({ cursor: '_id' })
+    expect(await run(file)).toEqual(done(300))
+    await insert(301, 310)
+    expect((await nebula('plan', file)).stdout).toContain(`by _id, from ${id(300).toHexString()} on`)
+    expect(await run(file)).toEqual(done(11))
+    expect(await all(to)).toEqual(await all(from))
+    // Another column is changed on the way, so that no document passes as it is.
+    const masked = await mongo({ cursor: '_id', mask: { v: 'redact' } })
+    await insert(311, 312)
+    expect(await run(masked)).toEqual(done(3))
+    expect((await all(to)).slice(-2)).toEqual([311, 312].map((n) => ({ _id: id(n), v: '***' })))
+  })
+
+  test.each([
+    ['int', (n: number) => new Int32(n)],
+    ['long', (n: number) => Long.fromBigInt(2n ** 60n + BigInt(n))],
+    ['date', (n: number) => new Date(n * 1000)],
+    ['objectId', (n: number) => new ObjectId(n.toString(16).padStart(24, '0'))],
+  ])('by a field of type %s reads what is not lower, and all that is no value of its column', async (_, value) => {
+    const documents = client.db().collection<{ _id: number; at?: unknown }>('t')
+    const others = [new Double(1.5), null, 'text', [value(1)], { a: 1 }, Decimal128.fromString('1')]
+    await documents.insertMany([
+      ...Array.from({ length: 20 }, (_element, i) => ({ _id: i, at: value(i) })),
+      ...others.map((at, i) => ({ _id: 100 + i, at })),
+      { _id: 200 },
+    ])
+    const file = await mongo()
+    expect(await run(file)).toEqual(done(27))
+    await documents.insertMany([18, 19, 20].map((n) => ({ _id: 300 + n, at: value(n) })))
+    expect(await run(file)).toEqual(done(1 + 2 + others.length + 1))
+    expect((await all(to)).length).toBe(29)
   })
 })

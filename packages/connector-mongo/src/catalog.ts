@@ -128,6 +128,7 @@ async function streamInfo(
     key: found.indexed ? ['_id'] : [],
     wire: [BSON_WIRE],
     filters: ['native'],
+    consistency: config.snapshot ? 'snapshot' : 'row',
     ...size,
     ...(found.type === 'collection' ? {} : { comment: found.type }),
     ...(found.indexed ? {} : { mayMiss: true }),

@@ -12,6 +12,7 @@ export const MongoConfig = BaseConfig.extend({
   database: text.describe('default: the one of the url; without any, streams are called database.collection'),
   sample: count.default(1000).describe('documents that are looked at to learn the fields of a collection'),
   documents: flag.describe('read whole documents: _id and one column with the document'),
+  snapshot: flag.describe('read all documents as of one moment; takes a replica set or shards of MongoDB 5.0'),
   overflow: text
     .unwrap()
     .min(1)

@@ -18,6 +18,8 @@ const VENDOR_CODES: { readonly [code in ErrorCode]?: string } = {
   // Among them: the node is no primary, or no longer one.
   server_busy: '91 133 134 189 365 391 462 10058 10107 11600 11602 13388 13435 13436 RetryableWriteError',
   timeout: '24 50 64 202 262 MongoOperationTimeoutError MongoWaitQueueTimeoutError',
+  // The moment of a snapshot is no longer kept, or the collection was made since.
+  source_changed: '239 246',
   unsupported: '59 115 MongoCompatibilityError',
 }
 const CODES = new Map(

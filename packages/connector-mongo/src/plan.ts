@@ -7,58 +7,86 @@ import { collectionSize, idEnds, listCollections } from './catalog.ts'
 import type { Link, MongoEnd } from './connection.ts'
 import type { Bson, IdRange } from './id-range.ts'
 import { BRACKETS, idType, parseFilter, sendableId } from './id-range.ts'
+import { sinceId } from './since.ts'
+import { takeSnapshot } from './snapshot.ts'
 
 /** What must be as it was for committed partitions to stay: the collections of streams themselves, by uuid. JSON. */
-type Proof = Record<string, string>
+type Proof = Readonly<Record<string, string>>
 
 /**
  * Cuts collections into ranges of `_id`. It never changes, so a document stays in its range, and the committed ranges of
- * a previous plan stay for as long as the collection is the same one.
+ * a previous plan stay for as long as the collection is the same one, and its snapshot is kept, where there is one.
  */
-export async function planStreams(
-  end: MongoEnd,
-  { streams, partitionBytes, previous }: PlanQuestion,
-  context: Context,
-): Promise<Plan> {
+export async function planStreams(end: MongoEnd, question: PlanQuestion, context: Context): Promise<Plan> {
   const { BSON: bson } = await import('mongodb')
+  const { streams, previous, snapshots } = question
   const partitions: Partition[] = []
   const restart: { stream: string; reason: string }[] = []
-  const proof: Proof = {}
-  for (const { request, schema } of streams) {
-    const { stream } = request
-    if (request.nativeFilter !== undefined) parseFilter(bson, request.nativeFilter)
-    const place = end.locate(stream)
-    const listed = await listCollections(end, place.database, { name: place.collection }, context)
-    const found = listed.find(({ collection }) => collection === place.collection)
-    if (!found) throw new NebulaError('stream_not_found', { message: `${stream} is no longer there.`, stream })
-    proof[stream] = found.uuid
-    const earlier = previous?.plan.partitions.filter((partition) => partition.stream === stream) ?? []
-    const isCommitted = earlier.some(({ id }) => previous?.committed.some(({ partition }) => partition === id))
-    const isSame = (previous?.plan.proof as Proof | undefined)?.[stream] === proof[stream]
-    if (isCommitted && isSame) {
-      partitions.push(...earlier)
-      continue
-    }
-    if (isCommitted) restart.push({ stream, reason: 'the collection was dropped and made anew' })
-    const size = await collectionSize(end, found, context)
-    // Nor may a document be missed that has an `_id` of a type of its own.
-    const isWhole = request.limit !== undefined || request.complete === true || !found.indexed
-    const declared = schema.fields.find(({ name }) => name === '_id')?.declared
-    const question = { found, size, partitionBytes, declared }
-    const ranges = isWhole
-      ? [whole(found.indexed, size)]
-      : await end.use(context, `Planning ${stream}`, (link) => cut(link, question))
-    partitions.push(
-      ...ranges.map((range, i) => ({ id: `${stream}#${String(i).padStart(5, '0')}`, stream, range: { ...range } })),
-    )
+  const uuids: Record<string, string> = {}
+  const first = end.locate(streams[0]?.request.stream ?? '')
+  const take = (link: Link): Promise<string> => takeSnapshot(link, bson, first, previous?.plan.snapshot)
+  // A snapshot of a secondary may be older than what was read before.
+  const isNewest = streams.some(({ request }) => request.complete)
+  const snapshot = snapshots && !isNewest ? await end.use(context, 'Taking a snapshot', take) : undefined
+  for (const asked of streams) {
+    const { stream, nativeFilter } = asked.request
+    if (nativeFilter !== undefined) parseFilter(bson, nativeFilter)
+    const found = await findCollection(end, stream, context)
+    uuids[stream] = found.uuid
+    const { kept, reason } = keptOf(stream, { uuid: found.uuid, snapshot }, previous)
+    if (reason !== undefined) restart.push({ stream, reason })
+    partitions.push(...(kept ?? (await cutStream(end, asked, { found, ...question }, context))))
   }
-  return { partitions, proof, restart }
+  const proof: Proof = uuids
+  return { partitions, proof, restart, ...(snapshot === undefined ? {} : { snapshot }) }
 }
 
 export interface PlanQuestion {
   readonly streams: readonly ReadStream[]
   readonly partitionBytes: number
   readonly previous: PreviousPlan | undefined
+  /** All documents are read as of one moment. */
+  readonly snapshots: boolean
+}
+
+async function findCollection(end: MongoEnd, stream: string, context: Context): Promise<CollectionInfo> {
+  const { database, collection: name } = end.locate(stream)
+  const listed = await listCollections(end, database, { name }, context)
+  const found = listed.find(({ collection }) => collection === name)
+  if (found) return found
+  throw new NebulaError('stream_not_found', { message: `${stream} is no longer there.`, stream })
+}
+
+/** The partitions of an interrupted run, where some are committed and fit; else why they do not. */
+function keptOf(
+  stream: string,
+  now: { readonly uuid: string; readonly snapshot: string | undefined },
+  previous: PreviousPlan | undefined,
+): { readonly kept?: readonly Partition[]; readonly reason?: string } {
+  if (!previous) return {}
+  const { plan, committed } = previous
+  const kept = plan.partitions.filter((partition) => partition.stream === stream)
+  if (!kept.some(({ id }) => committed.some(({ partition }) => partition === id))) return {}
+  if ((plan.proof as Proof)[stream] !== now.uuid) return { reason: 'the collection was dropped and made anew' }
+  return plan.snapshot === now.snapshot ? { kept } : { reason: 'the server no longer keeps its snapshot' }
+}
+
+async function cutStream(
+  end: MongoEnd,
+  asked: ReadStream,
+  { found, partitionBytes }: Pick<CutQuestion, 'found' | 'partitionBytes'>,
+  context: Context,
+): Promise<Partition[]> {
+  const { stream, limit, complete } = asked.request
+  const size = await collectionSize(end, found, context)
+  // Nor may a document be missed that has an `_id` of a type of its own.
+  const isWhole = limit !== undefined || complete || !found.indexed
+  const declared = asked.schema.fields.find(({ name }) => name === '_id')?.declared
+  const question = { found, size, partitionBytes, declared, since: sinceId(asked) }
+  const ranges = isWhole
+    ? [whole(found.indexed, size)]
+    : await end.use(context, `Planning ${stream}`, (link) => cut(link, question))
+  return ranges.map((range, i) => ({ id: `${stream}#${String(i).padStart(5, '0')}`, stream, range: { ...range } }))
 }
 
 function whole(ordered: boolean, size: CollectionSize | undefined): IdRange {
@@ -71,12 +99,14 @@ interface CutQuestion {
   readonly partitionBytes: number
   /** Of the column `_id`, if it is read. */
   readonly declared: string | undefined
+  /** The `_id` before which nothing is wanted. */
+  readonly since: string | undefined
 }
 
 /** All ranges together are the collection, whatever is written to it. */
 async function cut(
   { client, signal }: Link,
-  { found, size, partitionBytes, declared = '' }: CutQuestion,
+  { found, size, partitionBytes, declared = '', since }: CutQuestion,
 ): Promise<IdRange[]> {
   const { BSON: bson } = await import('mongodb')
   const { rows = 0, bytes = 0 } = size ?? {}
@@ -93,7 +123,7 @@ async function cut(
   const brackets = bracket?.includes(last) ? [bracket] : BRACKETS
   const others = brackets.length > 1 ? [{ ...range, types: BRACKETS.flat(), others: true } as const] : []
   return [
-    ...brackets.flatMap((types) => rangesOf({ ...range, types }, boundaries(bson, types, between, count))),
+    ...brackets.flatMap((types) => rangesOf({ ...range, types }, boundaries(bson, types, between, count), since)),
     ...others,
   ]
 }
@@ -127,9 +157,11 @@ function boundaries(bson: Bson, types: readonly number[], sampled: readonly Uint
   return [...new Set(texts)]
 }
 
-function rangesOf(range: IdRange, bounds: readonly string[]): IdRange[] {
+/** `since` is an ObjectId, as all bounds are then: their texts have their order. */
+function rangesOf(range: IdRange, between: readonly string[], since: string | undefined): IdRange[] {
+  const bounds = between.filter((bound) => since === undefined || bound > since)
   return [...bounds, undefined].map((to, i) => {
-    const from = bounds[i - 1]
+    const from = bounds[i - 1] ?? since
     return { ...range, ...(from === undefined ? {} : { from }), ...(to === undefined ? {} : { to }) }
   })
 }

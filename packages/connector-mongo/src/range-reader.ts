@@ -3,11 +3,13 @@ import type { Context, ReadStream, ReadTask } from '@nebula/core'
 import { fieldIndex } from '@nebula/core'
 import type { DocumentReply } from '@nebula/formats'
 import { DOCUMENT, OVERFLOW, replyDocument } from '@nebula/formats'
-import type { Document, FindOptions, MongoClient } from 'mongodb'
+import type { ClientSession, Document, FindOptions, MongoClient } from 'mongodb'
 import type { Lease, MongoEnd } from './connection.ts'
 import type { Bson, IdRange } from './id-range.ts'
 import { idFilter, parseFilter, sendableId } from './id-range.ts'
 import { batchSize, ReplyCursor } from './reply-cursor.ts'
+import { sinceFilter } from './since.ts'
+import { snapshotSession } from './snapshot.ts'
 
 /** Bytes of a document of which nothing is known. */
 const UNKNOWN_BYTES = 100_000
@@ -20,6 +22,8 @@ export class RangeReader {
   readonly #bson: Bson
   #lease: Lease | undefined
   #cursor: ReplyCursor | undefined
+  /** Of a snapshot. */
+  #session: ClientSession | undefined
   /** Where to go on, when a cursor has to be opened: behind this `_id`; undefined: at the beginning. */
   #after: string | undefined
   #hasBegun = false
@@ -56,6 +60,7 @@ export class RangeReader {
   async close(): Promise<void> {
     this.#lease?.release()
     await this.#cursor?.close()
+    await this.#session?.endSession()
   }
 
   async #reply(context: Context): Promise<DocumentReply | undefined> {
@@ -66,18 +71,21 @@ export class RangeReader {
       return await unlessAborted(this.#cursor.next(), signal)
     } catch (error) {
       this.#lease?.release()
-      this.#lease = this.#cursor = undefined
+      await this.#session?.endSession()
+      this.#lease = this.#cursor = this.#session = undefined
       throw error
     }
   }
 
   #open(client: MongoClient, signal: AbortSignal): ReplyCursor {
-    const { stream, partition, batch } = this.#task
+    const { stream, partition, batch, snapshot } = this.#task
     const { ordered, documentBytes = UNKNOWN_BYTES } = this.#range
     const { limit, nativeFilter, complete } = stream.request
     const { database, collection } = this.#end.locate(partition.stream)
     const range = idFilter(this.#bson, this.#range, this.#after)
-    const filter = nativeFilter === undefined ? range : { $and: [range, parseFilter(this.#bson, nativeFilter)] }
+    const native = nativeFilter === undefined ? undefined : parseFilter(this.#bson, nativeFilter)
+    const others = [sinceFilter(this.#bson, stream), native].filter((term) => term !== undefined)
+    const filter = others.length > 0 ? { $and: [range, ...others] } : range
     const options: FindOptions = {
       raw: true,
       batchSize: batchSize(batch, documentBytes),
@@ -87,6 +95,7 @@ export class RangeReader {
       // By another index a document may move to where it was read already, and a secondary may not know of it yet.
       ...(complete ? { hint: { _id: 1 }, readPreference: 'primary' } : {}),
     }
+    if (snapshot !== undefined) options.session = this.#session = snapshotSession(client, this.#bson, snapshot)
     const cursor = client
       .db(database)
       .collection(collection)

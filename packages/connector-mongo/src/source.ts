@@ -27,7 +27,7 @@ export class MongoSource extends MongoEnd implements SourceDriver {
     previous: PreviousPlan | undefined,
     context: Context,
   ): Promise<Plan> {
-    return planStreams(this, { streams, partitionBytes, previous }, context)
+    return planStreams(this, { streams, partitionBytes, previous, snapshots: this.config.snapshot }, context)
   }
 
   async *read(task: ReadTask, context: Context): AsyncGenerator<RecordBatch> {

@@ -91,7 +91,9 @@ export function encodingOf(config: MongoConfig, { fields }: Schema): Encoding {
 function documentField({ overflow, objectIds }: MongoConfig, { name, type, vendor, declared }: Field): DocumentField {
   const isText = type.kind === 'utf8' || type.kind === 'json'
   const role = name === '_id' ? 'id' : name === overflow && isText ? 'overflow' : 'field'
-  if (type.kind === 'utf8' && objectIds.includes(name)) return { name, type, role, as: 'objectId' }
-  const extended = type.kind === 'utf8' && vendor === 'mongo' && declared === 'extended'
+  const own = type.kind === 'utf8' && vendor === 'mongo' ? declared : undefined
+  if (own === 'objectId' || (type.kind === 'utf8' && objectIds.includes(name)))
+    return { name, type, role, as: 'objectId' }
+  const extended = own === 'extended'
   return { name, type, role, ...(extended ? { as: 'extended' as const } : {}) }
 }

@@ -1,6 +1,7 @@
 import { createContext } from '@nebula/base'
 import type {
   Context,
+  Json,
   Partition,
   Plan,
   Position,
@@ -42,6 +43,12 @@ export interface Read {
   readonly documents: readonly Document[]
   readonly bytes: number
   readonly position: Position | undefined
+}
+
+interface Reading {
+  readonly from?: Position | undefined
+  readonly batch?: Partial<typeof LIMITS>
+  readonly snapshot?: Json | undefined
 }
 
 const LIMITS = { rows: 10_000, bytes: 8_000_000, delayMs: 10_000 }
@@ -88,12 +95,9 @@ export class Reader implements AsyncDisposable {
     return partitions[0]
   }
 
-  async *read(
-    stream: ReadStream,
-    partition: Partition,
-    { from, batch }: { readonly from?: Position | undefined; readonly batch?: Partial<typeof LIMITS> } = {},
-  ): AsyncGenerator<Read> {
-    const task = { partition, stream, batch: { ...LIMITS, ...batch }, ...(from === undefined ? {} : { from }) }
+  async *read(stream: ReadStream, partition: Partition, { from, batch, snapshot }: Reading = {}): AsyncGenerator<Read> {
+    const where = { ...(from === undefined ? {} : { from }), ...(snapshot === undefined ? {} : { snapshot }) }
+    const task = { partition, stream, batch: { ...LIMITS, ...batch }, ...where }
     for await (const read of this.source.read(task, this.context)) {
       const { wire, position, byteLength: bytes } = read
       const documents = Array.from({ length: wire ? read.rows : 0 }, (_, row) =>
@@ -107,10 +111,10 @@ export class Reader implements AsyncDisposable {
   }
 
   /** Every document of a plan's partitions. */
-  async all(stream: ReadStream, partitions: readonly Partition[]): Promise<Document[]> {
+  async all(stream: ReadStream, partitions: readonly Partition[], snapshot?: Json): Promise<Document[]> {
     const documents: Document[] = []
     for (const partition of partitions)
-      for await (const read of this.read(stream, partition)) documents.push(...read.documents)
+      for await (const read of this.read(stream, partition, { snapshot })) documents.push(...read.documents)
     return documents
   }
 

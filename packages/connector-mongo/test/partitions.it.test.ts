@@ -197,3 +197,33 @@ describe.skipIf(server.kind === 'none')('partitions', () => {
     expect((await failure(reader.plan(gone, 1e6))).code).toBe('stream_not_found')
   })
 })
+
+describe.skipIf(server.kind === 'none' || server.replicaSet)('a server without snapshots', () => {
+  test('refuses to read all documents as of one moment, before any is read', async () => {
+    await using database = new Database(server.url)
+    await database.db.collection<Document>('plain').insertOne({ value: 1 })
+    await using reader = new Reader(database.url, { snapshot: true })
+    const refused = await failure(reader.plan(await reader.request('plain'), 1e9))
+    expect(refused).toMatchObject({ code: 'unsupported', fix: expect.stringContaining('Leave out `snapshot`') })
+  })
+})
+
+describe.skipIf(!server.replicaSet)('a replica set', () => {
+  test('gives all documents as of one moment', async () => {
+    await using database = new Database(server.url)
+    const collection = database.db.collection<Document>('plain')
+    await collection.insertMany(
+      Array.from({ length: 100 }, (_, value) => ({ value })),
+      {
+        writeConcern: { w: 'majority' },
+      },
+    )
+    await using reader = new Reader(database.url, { snapshot: true })
+    const stream = await reader.request('plain')
+    const { partitions, snapshot } = await reader.plan(stream, 1000)
+    await collection.updateMany({}, { $set: { value: -1 } })
+    await collection.deleteMany({ value: { $lt: 50 } })
+    const values = (await reader.all(stream, partitions, snapshot)).map(({ value }) => Number(value))
+    expect(values.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 100 }, (_, value) => value))
+  })
+})

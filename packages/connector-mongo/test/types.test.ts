@@ -1,7 +1,7 @@
 import type { Field, StreamRequest } from '@nebula/core'
 import { expect, test } from 'vitest'
 import { MongoConfig } from '../src/config.ts'
-import { acceptDocuments } from '../src/types.ts'
+import { acceptDocuments, encodingOf } from '../src/types.ts'
 
 const utf8 = { kind: 'utf8' } as const
 const ID: Field = { name: '_id', type: { kind: 'int32' }, nullable: false, vendor: 'mongo', declared: 'int' }
@@ -50,6 +50,13 @@ test('a type that documents cannot hold is taken in the next that its source off
   expect(refused.problems).toEqual([expect.objectContaining({ code: 'unsupported', column: 'v' })])
   const list = accept([{ name: '_id', type: { kind: 'list', element: utf8 }, nullable: false }])
   expect(list.problems[0]?.message).toContain('an array cannot be an _id')
+})
+
+test('an ObjectId that somebody looked at as text is one again', () => {
+  const id: Field = { name: '_id', type: utf8, nullable: false, vendor: 'mongo', declared: 'objectId' }
+  const config = MongoConfig.parse({ url: 'mongodb://localhost/x' })
+  expect(encodingOf(config, { fields: [id] }).fields).toEqual([{ name: '_id', type: utf8, role: 'id', as: 'objectId' }])
+  expect(accept([id], { wire: [] }).columns).toEqual([{ as: utf8, type: 'objectId', fidelity: 'exact' }])
 })
 
 test('names that documents cannot have together are a problem', () => {

@@ -47,6 +47,7 @@ export class PostgresSource extends SqlEnd<Session> implements SourceDriver {
         bytes: table.bytes,
         digest: DIGEST,
         filters: ['where', 'native'] as const,
+        consistency: 'snapshot' as const,
         wire: table.columns.every(({ binarySafe }) => binarySafe)
           ? [BINARY_WIRE, TEXT_WIRE, 'csv']
           : [TEXT_WIRE, 'csv'],

@@ -52,3 +52,18 @@ export function conditionColumns(condition: Condition | BoundCondition): string[
       return [condition.column]
   }
 }
+
+/** The types in which the columns of a condition are compared. */
+export function comparedTypes(condition: BoundCondition): ReadonlyMap<string, LogicalType> {
+  switch (condition.kind) {
+    case 'and':
+    case 'or':
+      return new Map(condition.terms.flatMap((term) => [...comparedTypes(term)]))
+    case 'not':
+      return comparedTypes(condition.term)
+    case 'null':
+      return new Map()
+    default:
+      return new Map([[condition.column, condition.type]])
+  }
+}

@@ -1,19 +1,23 @@
 import type { RecordBatch } from './batch.ts'
+import { DAY_MICROS, FIRST_DAY } from './calendar.ts'
 import type { Column, Fixed64Column, FixedColumn } from './column.ts'
 import { DATE_INFINITY, DATE_MINUS_INFINITY, HIGH_WORD_MAX, isNull } from './column.ts'
 import type { Condition } from './condition.ts'
 import type { ReadStream } from './contract.ts'
 import { EXACT_NUMBERS } from './bind-condition.ts'
 import { parseText, textAt } from './text/parse-text.ts'
+import type { Field } from './schema.ts'
 import type { Kind, LogicalType } from './types.ts'
+import { utf8 } from './types.ts'
 import { valueAt } from './value.ts'
 
 /** Types whose values have one order, which is that of `where`. */
 const ORDERED: ReadonlySet<Kind> = new Set<Kind>([...EXACT_NUMBERS, 'date', 'timestamp', 'utf8'])
 
-/** True when rows can be found again by how high their value of this type is. */
-export function isCursorType({ kind }: LogicalType): boolean {
-  return ORDERED.has(kind) && kind !== 'numeric'
+/** The type in which rows can be found again by how high their value of a field is; undefined: they cannot. */
+export function cursorType({ type, ordered }: Field): LogicalType | undefined {
+  if (ordered) return utf8
+  return ORDERED.has(type.kind) && type.kind !== 'numeric' ? type : undefined
 }
 
 /**
@@ -29,6 +33,24 @@ export function rowsSince(column: string, type: LogicalType, text: string): Cond
       { kind: 'null', column },
     ],
   }
+}
+
+const DAY_MS = 86_400_000
+const FIRST_MICROS = BigInt(FIRST_DAY) * BigInt(DAY_MICROS)
+
+/** The text of a finite date or timestamp so much earlier, in whole milliseconds; undefined for other types. */
+export function earlier(type: LogicalType, text: string, ms: number): string | undefined {
+  const column = parseText(text, type)
+  if (column?.layout === 'fixed' && type.kind === 'date') {
+    const days = (column.values[0] as number) - Math.ceil(ms / DAY_MS)
+    column.values[0] = Math.max(days, FIRST_DAY)
+    return textAt(column, 0)
+  }
+  if (column?.layout !== 'fixed64' || type.kind !== 'timestamp') return undefined
+  const { words } = column
+  const micros = (valueAt(column, 0) as bigint) - BigInt(ms) * 1000n
+  new BigInt64Array(words.buffer, words.byteOffset, 1)[0] = micros < FIRST_MICROS ? FIRST_MICROS : micros
+  return textAt(column, 0)
 }
 
 type Ordered = number | bigint | string

@@ -14,6 +14,8 @@ export interface Field {
    * Left out: only `type`.
    */
   readonly offers?: readonly LogicalType[]
+  /** The source offers it as text, and the texts have the order of the values: an id that begins with its time. */
+  readonly ordered?: true
   /** What the vendor must have before a column of this type can be created: the types it is made of, in order. */
   readonly requires?: readonly TypeDefinition[]
   /** The vendor computes the value (generated column): it can be read and not be written. */
@@ -54,6 +56,11 @@ export interface StreamInfo {
    * where it is the same and their columns are declared alike. Left out: it cannot.
    */
   readonly digest?: string
+  /**
+   * `snapshot`: all rows that a run reads are of one moment. `row`: each is as of some moment of the run; what is written
+   * meanwhile arrives as it was before or after, or not at all. Left out: the source does not say.
+   */
+  readonly consistency?: 'snapshot' | 'row'
   readonly comment?: string
 }
 

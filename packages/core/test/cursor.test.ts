@@ -5,8 +5,9 @@ import {
   bindCondition,
   BufferPool,
   columnBuilder,
+  cursorType,
+  earlier,
   HighestValue,
-  isCursorType,
   parseColumn,
   rowsSince,
 } from '../src/index.ts'
@@ -106,8 +107,11 @@ describe('the highest value', () => {
 
 test('cursors have one order, which no float, json or free numeric has', () => {
   const kinds = ['int8', 'uint64', 'date', 'utf8', 'numeric', 'float64', 'json', 'bool', 'uuid', 'interval'] as const
-  expect(kinds.filter((kind) => isCursorType({ kind }))).toEqual(['int8', 'uint64', 'date', 'utf8'])
-  expect(isCursorType(decimal) && isCursorType(timestamp)).toBe(true)
+  const typeOf = (type: LogicalType, more: object = {}) => cursorType({ name: 'at', nullable: true, type, ...more })
+  expect(kinds.filter((kind) => typeOf({ kind }))).toEqual(['int8', 'uint64', 'date', 'utf8'])
+  expect([decimal, timestamp].map((type) => typeOf(type))).toEqual([decimal, timestamp])
+  const native: LogicalType = { kind: 'native', vendor: 'mongo', type: 'objectId' }
+  expect([typeOf(native), typeOf(native, { ordered: true })]).toEqual([undefined, utf8])
 })
 
 test.each<[LogicalType, string, string]>([
@@ -128,4 +132,16 @@ test.each<[LogicalType, string, string]>([
       { kind: 'null', column: 'at' },
     ],
   })
+})
+
+test.each<[LogicalType, string, number, string | undefined]>([
+  [timestamp, '2024-05-01 10:00:00.000001+00', 3_600_000, '2024-05-01 09:00:00.000001+00'],
+  [{ kind: 'timestamp', zone: false }, '1970-01-01 00:00:00', 1, '1969-12-31 23:59:59.999'],
+  [timestamp, '4714-11-24 00:00:01+00 BC', 5000, '4714-11-24 00:00:00+00 BC'],
+  [date, '2024-03-01', 86_400_000, '2024-02-29'],
+  [date, '2024-03-01', 3_600_000, '2024-02-29'],
+  [date, '4714-11-24 BC', 1, '4714-11-24 BC'],
+  [int64, '5', 1, undefined],
+])('a %j of %s is %i milliseconds earlier %s', (type, text, ms, expected) => {
+  expect(earlier(type, text, ms)).toBe(expected)
 })

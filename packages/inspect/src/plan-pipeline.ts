@@ -1,4 +1,4 @@
-import type { Fidelity, Guarantee, Mode, Recalled, Schema, StreamRequest } from '@nebula/core'
+import type { Fidelity, Guarantee, Mode, Recalled, Schema, StreamInfo, StreamRequest } from '@nebula/core'
 import { schemaFingerprint, typeName } from '@nebula/core'
 import type { AgreedStream, Agreement, OpenPipeline, Pipeline, PreparedRun, Report, RunOptions } from '@nebula/runtime'
 import { agreePipeline, chooseStreams, lastReport, LocalState, openPipeline, planRun } from '@nebula/runtime'
@@ -57,6 +57,8 @@ export interface PlannedStream {
   /** What is executed at the destination, staging aside. */
   readonly ddl: readonly string[]
   readonly guarantee: Guarantee
+  /** Of which moments its rows are. */
+  readonly consistency?: StreamInfo['consistency']
   /** The vendor's own bytes pass through in this format. */
   readonly wire?: string
   /** Left out where problems stand against the stream. */
@@ -159,8 +161,6 @@ function plannedStream(
   const { request, target, accepted, wire } = stream
   const info = catalog.streams.find(({ name }) => name === request.stream)
   const there = standing[index]
-  const rows = info?.rows === undefined ? undefined : Math.min(info.rows, request.limit ?? Infinity)
-  const share = info?.rows && rows !== undefined ? rows / info.rows : 1
   return {
     stream: request.stream,
     target,
@@ -175,8 +175,20 @@ function plannedStream(
     guarantee: accepted.guarantee,
     ...(wire === undefined ? {} : { wire }),
     ...progress(request.stream, prepared),
-    ...(rows === undefined ? {} : { rows }),
-    ...(info?.bytes === undefined ? {} : { bytes: Math.round(info.bytes * share) }),
+    ...readingOf(info, request),
+  }
+}
+
+/** How much is read, and as of which moments, as far as the source says. */
+function readingOf(info: StreamInfo | undefined, { limit = Infinity }: StreamRequest): Partial<PlannedStream> {
+  if (!info) return {}
+  const { rows, bytes, consistency } = info
+  const wanted = rows === undefined ? undefined : Math.min(rows, limit)
+  const share = rows && wanted !== undefined ? wanted / rows : 1
+  return {
+    ...(consistency === undefined ? {} : { consistency }),
+    ...(wanted === undefined ? {} : { rows: wanted }),
+    ...(bytes === undefined ? {} : { bytes: Math.round(bytes * share) }),
   }
 }
 

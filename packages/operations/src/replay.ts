@@ -180,7 +180,15 @@ function addingMode(mode: StreamOptions['mode']): Mode {
  * other rows of the stream are not among them, so nothing is deleted.
  */
 function added(options: StreamOptions, { stage, masked }: Group): StreamOptions {
-  const { mode, cursor: _cursor, deletes: _deletes, maxErrors: _maxErrors, limit: _limit, ...others } = options
+  const {
+    mode,
+    cursor: _cursor,
+    lag: _lag,
+    deletes: _deletes,
+    maxErrors: _maxErrors,
+    limit: _limit,
+    ...others
+  } = options
   const { mask, where, nativeFilter, ...rest } = others
   const left = Object.entries(mask ?? {}).filter(([column]) => !masked.includes(column))
   const filters = stage === 'transform' ? {} : { ...(where && { where }), ...(nativeFilter && { nativeFilter }) }

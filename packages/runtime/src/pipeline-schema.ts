@@ -1,5 +1,5 @@
 import type { Condition, LogicalType } from '@nebula/core'
-import { MODES, parseCondition, parseType, secret, toNebulaError, typeNames } from '@nebula/core'
+import { duration, MODES, parseCondition, parseType, secret, toNebulaError, typeNames } from '@nebula/core'
 import { addedColumn, DELETES } from '@nebula/transforms'
 import { z } from 'zod'
 
@@ -40,6 +40,7 @@ const StreamOptionsSchema = z.strictObject({
       'overwrite replaces the target at the end, at once; append adds; merge replaces rows of equal keys; incremental merges what is new',
     ),
   cursor: z.string().min(1).optional().describe('column that tells incremental which rows are new'),
+  lag: duration().optional().describe('how much before the highest value incremental begins: for rows committed late'),
   deletes: z
     .enum(DELETES)
     .optional()

@@ -12,6 +12,8 @@ export interface StreamOptions {
   /** Incremental merges rows that came since the run before, which it finds by the cursor. */
   readonly mode?: Mode | 'incremental' | undefined
   readonly cursor?: string | undefined
+  /** Milliseconds by which it begins before the highest value, for rows that were committed late. */
+  readonly lag?: number | undefined
   /** What becomes of merged rows that the source has no longer. */
   readonly deletes?: DeletesOption | undefined
   readonly target?: string | undefined

@@ -12,7 +12,7 @@ import type {
 } from '@nebula/core'
 import { fieldIndex, sameType, typeName, utf8 } from '@nebula/core'
 import type { FoundTransform, StreamTransform } from '@nebula/transforms'
-import { changesNothing, cursorCondition, cursorProblem, deletesProblem } from '@nebula/transforms'
+import { changesNothing, cursorCondition, cursorProblem, cursorSince, deletesProblem } from '@nebula/transforms'
 import type { StreamOptions } from './pipeline.ts'
 import { writeMode } from './pipeline.ts'
 import type { SelectedStream } from './select-streams.ts'
@@ -71,7 +71,7 @@ export function agreeStream(
   const text = deletesProblem(info, options)
   if (text !== undefined) found.problems.push({ code: 'config_invalid', text })
   const { key = info.key, ...others } = options
-  const left = { cursor: undefined, exclude: [], add: {}, deletes: undefined }
+  const left = { cursor: undefined, lag: undefined, exclude: [], add: {}, deletes: undefined }
   const known = {
     // In the form in which they came to the target, so that they are equal there.
     info: { ...info, wire: info.wire.filter((format) => format === found.agreed.wire) },
@@ -92,9 +92,8 @@ function agreeColumns(
   const source: Schema = {
     fields: info.schema.fields.map((field) => (info.untyped ? typedField(field, options, existing?.schema) : field)),
   }
-  const known = mark?.column === options.cursor ? mark : undefined
-  const where = cursorCondition(source, options.where, known)
-  const rows = planRows(info, source, { ...options, where }, code)
+  const since = cursorSince(source, options, mark)
+  const rows = planRows(info, source, { ...options, where: cursorCondition(source, options, since) }, code)
   const problems = unknownColumns(source, rows.schema, options).concat(rows.problems)
   const text = cursorProblem(source, options)
   if (text !== undefined) problems.push({ code: 'config_invalid', text })
@@ -106,7 +105,7 @@ function agreeColumns(
     mode: writeMode(options.mode),
     key,
     ...rows.request,
-    ...(known && { since: known.value }),
+    ...(since === undefined ? {} : { since }),
   }
   const targetKey = key.map((name) => options.rename?.[name] ?? name)
   const request = { ...asked, columns: chosen.map(({ name }) => name), key: targetKey }

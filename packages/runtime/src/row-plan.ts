@@ -1,5 +1,5 @@
 import type { BoundCondition, Field, LogicalType, Schema, StreamInfo, StreamRequest } from '@nebula/core'
-import { bindCondition, conditionColumns } from '@nebula/core'
+import { bindCondition, comparedTypes, conditionColumns, cursorType } from '@nebula/core'
 import type { FoundTransform } from '@nebula/transforms'
 import { functionSchema } from '@nebula/transforms'
 import type { StreamOptions } from './pipeline.ts'
@@ -37,7 +37,9 @@ export function planRows(
   const problems = [...faults, ...unknownReads(source, code), ...refusals(info, options, filter)]
   const { limit, path, nativeFilter, cursor } = options
   const types = new Map([
-    ...source.fields.flatMap(({ name, type }) => (name === cursor ? [[name, type] as const] : [])),
+    ...source.fields.flatMap((field) =>
+      field.name === cursor ? [[cursor, cursorType(field) ?? field.type] as const] : [],
+    ),
     ...readByFunction(source, code),
     ...(filter ? readByCondition(source, filter) : []),
   ])
@@ -96,24 +98,9 @@ function readByFunction({ fields }: Schema, code: FoundTransform | undefined): [
 }
 
 function readByCondition({ fields }: Schema, condition: BoundCondition): [string, LogicalType][] {
-  const types = typesOf(condition)
+  const types = comparedTypes(condition)
   return conditionColumns(condition).flatMap((name): [string, LogicalType][] => {
     const type = types.get(name) ?? fields.find((field) => field.name === name)?.type
     return type ? [[name, type]] : []
   })
-}
-
-/** The types in which the columns of a condition are compared. */
-function typesOf(condition: BoundCondition): ReadonlyMap<string, LogicalType> {
-  switch (condition.kind) {
-    case 'and':
-    case 'or':
-      return new Map(condition.terms.flatMap((term) => [...typesOf(term)]))
-    case 'not':
-      return typesOf(condition.term)
-    case 'null':
-      return new Map()
-    default:
-      return new Map([[condition.column, condition.type]])
-  }
 }

@@ -132,10 +132,10 @@ function fieldOf({ name, types, present }: SampledField, documents: number): Fie
   return { name, type, nullable: true, vendor: 'mongo', declared: alias, ...offers(type), comment }
 }
 
-/** Left out where there is nothing to choose. */
-function offers(type: LogicalType): Pick<Field, 'offers'> {
+/** Left out where there is nothing to choose. The one type that is native is an ObjectId. */
+function offers(type: LogicalType): Pick<Field, 'offers' | 'ordered'> {
   const all = offersOf(type)
-  return all.length > 1 ? { offers: all } : {}
+  return all.length > 1 ? { offers: all, ordered: true } : {}
 }
 
 function percent(part: number, whole: number): string {
