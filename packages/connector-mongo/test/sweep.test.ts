@@ -89,3 +89,18 @@ test('a reading that may miss nothing goes by the index of what never changes', 
 
   await reader.source.close()
 })
+
+test('it is one reading of all types of _id, and of no snapshot, which may be older than what was read before', async () => {
+  const rows = { name: 'rows', type: 'collection', info: {}, options: {}, idIndex: {} }
+  await using server = await RecordingServer.start(({ command }) =>
+    command['collStats'] === undefined
+      ? { cursor: { id: Long.ZERO, ns: 'x', firstBatch: [rows] } }
+      : { count: 1000, size: 1_000_000 },
+  )
+  await using reader = new Reader(server.url, { snapshot: true })
+  const request = { stream: 'rows', mode: 'merge' as const, columns: ['_id'], key: ['_id'], complete: true as const }
+  const stream = { request, schema: { fields: [ID] }, decode: [0] }
+  const plan = await reader.source.plan([stream], 1000, undefined, reader.context)
+  expect(plan.snapshot).toBeUndefined()
+  expect(plan.partitions.map(({ range }) => range)).toEqual([{ ordered: true, documentBytes: 1000 }])
+})
