@@ -157,7 +157,7 @@ async function takeSample(
   await observe(collection.find({}, { ...reply, limit, ...order }))
   const steady = sampler.fields().map(({ name }) => name)
   if (!isWhole) {
-    const random = [{ $sample: { size: wanted - limit } }]
+    const random = [{ $sample: { size: Math.min(wanted - limit, Math.ceil(SAMPLE_BYTES / average)) } }]
     await observe(collection.aggregate(random, reply))
   }
   const ends = found.indexed ? await idEnds(collection, signal) : []

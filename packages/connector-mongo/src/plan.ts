@@ -10,6 +10,9 @@ import { BRACKETS, idType, parseFilter, sendableId } from './id-range.ts'
 import { sinceId } from './since.ts'
 import { takeSnapshot } from './snapshot.ts'
 
+/** A document is in memory several times, on its way in and out. */
+const LARGE_DOCUMENT = 4_000_000
+
 /** What must be as it was for committed partitions to stay: the collections of streams themselves, by uuid. JSON. */
 type Proof = Readonly<Record<string, string>>
 
@@ -38,7 +41,9 @@ export async function planStreams(end: MongoEnd, question: PlanQuestion, context
     partitions.push(...(kept ?? (await cutStream(end, asked, { found, ...question }, context))))
   }
   const proof: Proof = uuids
-  return { partitions, proof, restart, ...(snapshot === undefined ? {} : { snapshot }) }
+  const isLarge = ({ range }: Partition): boolean => ((range as Partial<IdRange>).documentBytes ?? 0) > LARGE_DOCUMENT
+  const tasks = partitions.some(isLarge) ? { tasks: 1 } : {}
+  return { partitions, proof, restart, ...tasks, ...(snapshot === undefined ? {} : { snapshot }) }
 }
 
 export interface PlanQuestion {

@@ -29,9 +29,9 @@ export class ReplyCursor {
     while (await (this.#next ?? this.#cursor.hasNext())) {
       const reply = this.#take()
       this.#adapt(reply)
-      this.#next = this.#cursor.hasNext()
+      this.#next = reply.rows === 1 && reply.data.length > this.#limits.bytes ? undefined : this.#cursor.hasNext()
       // Who waits for it is told.
-      this.#next.catch(() => {})
+      this.#next?.catch(() => {})
       if (reply.rows > 0) return reply
     }
     return undefined

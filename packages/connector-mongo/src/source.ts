@@ -8,7 +8,7 @@ import type {
   RecordBatch,
   SourceDriver,
 } from '@nebula/core'
-import { batchEnd, copyDocuments, DocumentBatches } from '@nebula/formats'
+import { batchEnd, copyDocuments, DocumentBatches, freeReply } from '@nebula/formats'
 import { loadCatalog } from './catalog.ts'
 import { MongoEnd } from './connection.ts'
 import { taskError } from './errors.ts'
@@ -45,6 +45,7 @@ export class MongoSource extends MongoEnd implements SourceDriver {
           await context.wait(context.pool.ready(context.signal))
           const position = reader.position(reply, to - 1)
           const documents = copyDocuments(reply, from, to, context.pool)
+          if (to === reply.rows) freeReply(reply)
           yield batches.make({ ...documents, ...(position === undefined ? {} : { position }) })
         }
     } catch (error) {

@@ -52,6 +52,7 @@ describe.skipIf(server.kind === 'none')('partitions', () => {
     ] as const) {
       const stream = await reader.request(name)
       const { bytes = 0 } = await reader.stream(name)
+      expect(await reader.plan(stream, 1e9)).not.toHaveProperty('tasks')
       for (const count of [1, 2, 7, 64]) {
         const { partitions } = await reader.plan(stream, Math.ceil(bytes / count))
         expect(ids(await reader.all(stream, partitions))).toEqual(expected)

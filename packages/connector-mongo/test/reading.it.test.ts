@@ -171,6 +171,7 @@ describe.skipIf(server.kind === 'none')('reading', () => {
     await using reader = new Reader(database.url, {}, { pool })
     const stream = await reader.request('large')
     const partition = await reader.whole(stream)
+    expect(await reader.plan(stream, 1e9)).toMatchObject({ tasks: 1 })
     const rows: number[] = []
     for await (const { documents } of reader.read(stream, partition)) rows.push(documents.length)
     expect(rows).toEqual([1, 1, 1, 1])

@@ -113,6 +113,8 @@ export interface Plan {
   readonly partitions: readonly Partition[]
   /** Valid while the driver that planned it is open. */
   readonly snapshot?: Json
+  /** Tasks that should run at once at most, because each holds much more than its batches; left out: any number. */
+  readonly tasks?: number
   /** What a resumed plan needs to prove that committed partitions still fit. */
   readonly proof?: Json
   /** Streams of the previous plan that must begin again, with the reason for people. */

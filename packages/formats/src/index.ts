@@ -12,6 +12,7 @@ export {
   arrayReply,
   batchEnd,
   copyDocuments,
+  freeReply,
   joinedReply,
   replyDocument,
   replyDocuments,

@@ -5,6 +5,7 @@ import { BSON_WIRE } from '../src/bson/document-batches.ts'
 import type { RawElement } from '@nebula/testkit/raw-bson'
 import { array, binary, decimal128, document, double, element, int32, int64, string } from '@nebula/testkit/raw-bson'
 import { SPECIAL_DECIMALS } from './bson-arbitraries.ts'
+import { freeReply, joinedReply } from '../src/bson/document-reply.ts'
 import { batchesOf, batchOf, fieldsOf, laidOut, rowsOf } from './bson-batches.ts'
 
 const NOTHING = Buffer.alloc(0)
@@ -378,4 +379,18 @@ test('a document of 16 MB, and one of 20,000 levels', () => {
   const [first, second] = rowsOf(batch)
   expect(first?.['a']).toBe('x'.repeat(16_000_000))
   expect(second?.['d']).toBe(`${'{"n":'.repeat(20_000)}{}${'}'.repeat(20_000)}`)
+})
+
+test('a large reply is freed, and none that shares its memory', () => {
+  const size = 3_000_000
+  const [large, shared] = [
+    joinedReply([document([id(1), element('b', 0x05, binary(0, Buffer.alloc(size)))])]),
+    Buffer.alloc(2 * size + 100),
+  ]
+  const part = joinedReply([document([id(2)])])
+  freeReply(part)
+  freeReply({ ...part, data: shared.subarray(0, size) })
+  expect([part.data.length > 0, shared.length]).toEqual([true, 2 * size + 100])
+  freeReply(large)
+  expect(large.data.length).toBe(0)
 })

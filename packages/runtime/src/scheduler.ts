@@ -84,9 +84,10 @@ export class Scheduler {
     const { onEvent, prepared } = this.#input
     onEvent?.({ kind: 'planned', prepared, progress: () => this.#lanes.map((lane) => lane.meter.progress) })
     const { tasks, poolBytes } = this.#input.memory
+    const atOnce = Math.min(tasks, prepared.run.plan.tasks ?? tasks)
     for (const lane of this.#lanes)
       if (lane.left === 0 && !lane.status) await this.#finish(lane, new BufferPool(poolBytes))
-    await Promise.all(Array.from({ length: tasks }, () => this.#work(poolBytes)))
+    await Promise.all(Array.from({ length: atOnce }, () => this.#work(poolBytes)))
     for (const lane of this.#lanes)
       if (lane.status === 'failed' && isOver(lane) && !lane.arrived) await this.#discard(lane)
     return this.#lanes.map((lane) => {

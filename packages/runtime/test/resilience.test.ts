@@ -261,9 +261,11 @@ describe('performance', () => {
   })
 
   test.each([
-    [undefined, 3, 3],
-    [2, 3, 2],
-  ])('workers: tasks at once where the pipeline has parallel: %s', async (parallel, workers, expected) => {
+    [undefined, 3, undefined, 3],
+    [2, 3, undefined, 2],
+    [undefined, 3, 1, 1],
+    [2, 3, 5, 2],
+  ])('tasks at once: parallel %s, workers %s, at most %s by the plan', async (parallel, workers, tasks, expected) => {
     let reading = 0
     let most = 0
     const full = Promise.withResolvers<void>()
@@ -274,7 +276,7 @@ describe('performance', () => {
       reading--
     }
     const given = scene({ config: { performance: { batchSize: 10, workers } }, pipeline: { parallel } })
-    const source = { streams: [numbered('orders', 60, { cut: 10 })], beforeBatch }
+    const source = { streams: [numbered('orders', 60, { cut: 10 })], beforeBatch, ...(tasks && { tasks }) }
     await runPipeline(pipelineOf({ ...given, source }))
     expect(most).toBe(expected)
   })

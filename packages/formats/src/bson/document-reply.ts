@@ -34,6 +34,14 @@ export function arrayReply(data: Uint8Array): DocumentReply {
   return { data, starts, rows }
 }
 
+/** What is less may lie in memory that others have a part of. */
+const OWN_BYTES = 1_000_000
+
+/** Frees a reply that nobody looks at again, if it is large: the collector comes late for what lies outside its heap. */
+export function freeReply({ data: { buffer, length } }: DocumentReply): void {
+  if (length > OWN_BYTES && buffer.byteLength < 2 * length && buffer instanceof ArrayBuffer) buffer.transfer(0)
+}
+
 /** Documents that lie apart. */
 export function joinedReply(documents: readonly Uint8Array[]): DocumentReply {
   const starts = new Int32Array(documents.length)

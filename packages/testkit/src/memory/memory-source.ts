@@ -40,6 +40,8 @@ export interface MemorySource {
   /** Called in `read` before each batch. */
   readonly beforeBatch?: (row: number, context: Context) => Promise<void>
   readonly withoutPlan?: boolean
+  /** What its plan says of tasks at once. */
+  readonly tasks?: number
 }
 
 /** Counts batches that are out, and knows the pools that they came from. */
@@ -89,6 +91,7 @@ export function memorySource(source: MemorySource, ledger = new Ledger()): Sourc
             return {
               partitions: names.flatMap((name) => partitionsOf(streamOf(name))),
               proof,
+              ...(source.tasks === undefined ? {} : { tasks: source.tasks }),
               restart: restart.map((stream) => ({ stream, reason: 'it was replaced' })),
             }
           },
