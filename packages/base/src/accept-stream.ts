@@ -19,13 +19,17 @@ export interface StreamOffer {
   readonly wire: readonly string[]
   /** What stands at the target. */
   readonly target: TargetInfo | undefined
+  /** Rows of it are to be deleted that the source has no longer. */
+  readonly deletes?: boolean
 }
 
 /** How a destination would keep a stream, and whether it can in the mode that is asked for. Pure. */
 export function acceptStream(driver: DestinationDriver, offer: StreamOffer): Acceptance {
   const { request, schema, wire, target } = offer
   const accepted = driver.accept?.(request, schema, wire, target) ?? asText(schema)
-  return { ...accepted, problems: [...modeProblems(driver.modes ?? DEFAULT_MODES, offer), ...accepted.problems] }
+  const problems = modeProblems(driver.modes ?? DEFAULT_MODES, offer)
+  if (offer.deletes === true && !driver.sweep) problems.push(NO_DELETES)
+  return { ...accepted, problems: [...problems, ...accepted.problems] }
 }
 
 /** A field as it is to be kept: a row whose key is null could not be found again to be merged. */
@@ -42,6 +46,11 @@ function asText({ fields }: Schema): Acceptance {
 const NO_KEY: Problem = {
   code: 'config_invalid',
   message: 'mode merge needs the columns that tell rows apart: write key: [...], or --key',
+}
+
+const NO_DELETES: Problem = {
+  code: 'unsupported',
+  message: 'the destination cannot find rows that the source has no longer: write deletes: ignore',
 }
 
 function modeProblems(modes: readonly Mode[], { request, schema, target }: StreamOffer): Problem[] {

@@ -10,6 +10,7 @@ export interface PipelineFlags {
   readonly mode?: NonNullable<StreamOptions['mode']>
   readonly key?: string[]
   readonly cursor?: string
+  readonly deletes?: NonNullable<StreamOptions['deletes']>
   readonly streams?: string[]
   readonly limit?: number
   readonly parallel?: number
@@ -21,6 +22,8 @@ export interface PipelineFlags {
 /** Written out here, because the runtime is loaded only when it is used. */
 const MODES: NonNullable<StreamOptions['mode']>[] = ['overwrite', 'append', 'merge', 'incremental']
 
+const DELETES: NonNullable<StreamOptions['deletes']>[] = ['ignore', 'hard']
+
 /** A pipeline file, or its ends in one line, and which streams of it; `mode` says what a mode is for. */
 export function pipelineOptions(command: Command, mode: string): Command {
   return command
@@ -30,6 +33,7 @@ export function pipelineOptions(command: Command, mode: string): Command {
     .addOption(new Option('--mode <mode>', mode).choices(MODES))
     .option('--key <columns>', 'columns that tell rows apart; default: the primary key', commaSeparated)
     .option('--cursor <column>', 'column that tells incremental which rows are new')
+    .addOption(new Option('--deletes <how>', 'merged rows that the source has no longer').choices(DELETES))
     .option('--streams <names>', 'only these, by name or glob, separated by commas', commaSeparated)
 }
 
@@ -65,12 +69,13 @@ export async function pipelineOf(verb: string, file: string | undefined, flags: 
   }
   const [{ setVariables }, runtime] = await Promise.all([import('./env-file.ts'), import('@nebula/runtime')])
   if (flags.envFile !== undefined) setVariables(flags.envFile)
-  const { mode, key, cursor, limit, parallel, streams } = flags
+  const { mode, key, cursor, deletes, limit, parallel, streams } = flags
   const stateFolder = flags.state === undefined ? {} : { stateFolder: resolve(flags.state) }
   const chosen = {
     ...(mode && { mode }),
     ...(key && { key }),
     ...(cursor && { cursor }),
+    ...(deletes && { deletes }),
     ...(limit === undefined ? {} : { limit }),
   }
   const adjusted = (pipeline: Pipeline): Pipeline => ({

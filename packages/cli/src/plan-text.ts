@@ -41,8 +41,9 @@ function streamText(stream: PlannedStream): string {
     ...(stream.restarted === undefined ? [] : [`begins again: ${stream.restarted}`]),
   ]
   const columns = table([['  column', 'source', 'steps', 'target', 'fidelity'], ...stream.columns.map(columnRow)], 5)
-  const ddl = stream.ddl.map((statement) => `\n  ${oneLine(statement)}`).join('')
-  return `${oneLine(stream.stream)} -> ${oneLine(stream.target)} (${oneLine(facts.join(', '))})\n${columns}${ddl}`
+  const deletes = `deletes rows of ${stream.target} whose key the source no longer has, whoever wrote them`
+  const done = [...stream.ddl, ...(stream.deletes ? [deletes] : [])].map((text) => `\n  ${oneLine(text)}`).join('')
+  return `${oneLine(stream.stream)} -> ${oneLine(stream.target)} (${oneLine(facts.join(', '))})\n${columns}${done}`
 }
 
 function columnRow({ name, source, from, steps, type, fidelity, why }: PlannedColumn): string[] {

@@ -1,6 +1,6 @@
 import type { Report } from '@nebula/runtime'
 import { errorText } from './report-error.ts'
-import { bytesText, countText, overflowText, plural, printable, table } from './style.ts'
+import { bytesText, countText, deletedText, overflowText, plural, printable, table } from './style.ts'
 
 const STATUS: Readonly<Record<Report['status'], string>> = {
   done: 'done',
@@ -31,6 +31,9 @@ export function reportText(report: Report, page?: string): string {
   }
   for (const { stream, overflowed = 0 } of report.streams) {
     if (overflowed > 0) lines.push(`${stream}: ${overflowText(overflowed)}`)
+  }
+  for (const { stream, deleted } of report.streams) {
+    if (deleted !== undefined) lines.push(`${stream}: ${deletedText(deleted)}`)
   }
   const resumed = report.streams.reduce((sum, stream) => sum + stream.resumed, 0)
   if (report.resumed) lines.push(`went on with an interrupted run: ${plural(resumed, 'row')} were already there`)

@@ -47,6 +47,11 @@ export function overflowText(values: number): string {
   return `values kept in the overflow column, for their columns cannot hold them: ${countText(values)}`
 }
 
+/** How many rows a target had that its source has no longer. */
+export function deletedText(rows: number): string {
+  return `rows deleted that the source no longer has: ${countText(rows)}`
+}
+
 /** Left-aligned first column, right-aligned others. */
 export function table(rows: readonly (readonly string[])[], leftColumns = 1): string {
   const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => (row[i] ?? '').length)))

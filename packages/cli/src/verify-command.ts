@@ -10,7 +10,8 @@ Examples:
 
 Compares, by count and by checksums that do not depend on the order of rows, what the pipeline says should have arrived
 with what the targets hold, and names the keys of rows that differ. Each end is read as it is at one moment: what changed
-since the run is a difference. In modes append and merge a target may hold more. Nothing is written.
+since the run is a difference. In modes append and merge a target may hold more, unless
+the stream says deletes: hard. Nothing is written.
 Exit codes: 0 equal, 4 different.`
 
 export function verifyCommand(finished: (exitCode: number) => void): Command {

@@ -40,9 +40,9 @@ function streamLines(stream: StreamVerification): string[] {
   ]
 }
 
-function countsText({ missing = 0, extra = 0, changed = 0, exact, mode }: StreamVerification): string {
+function countsText({ missing = 0, extra = 0, changed = 0, exact, mode, moreAllowed }: StreamVerification): string {
   const least = exact === false ? 'at least ' : ''
-  const more = mode === 'overwrite' ? '' : ` (which is no fault in mode ${mode})`
+  const more = moreAllowed ? ` (which is no fault in mode ${mode})` : ''
   return `${least}${countText(missing)} missing, ${countText(changed)} changed, ${countText(extra)} extra${more}`
 }
 

@@ -48,6 +48,13 @@ describe.skipIf(inject('mongo').kind === 'none')('routes of MongoDB', () => {
     600_000,
   )
 
+  test('mongo -> mongo, merge and deletes: killed at named points, and run again', async () => {
+    const route = { from: 'mongo', to: 'mongo', mode: 'merge' } as const
+    const { points, tally } = await killAtPoints(route, SERVERS, { deletes: true, first: seed % EVERY, every: EVERY })
+    expectSound(tally, route)
+    expect(tally.completions).toBe(points.length + 1)
+  }, 600_000)
+
   test.concurrent.each(ROUTES)(
     '$from -> $to, $mode: killed at named points, and run again',
     async (route) => {

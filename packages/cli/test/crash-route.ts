@@ -8,9 +8,9 @@ export const seed = chooseSeed()
 export type ServerUrls = { readonly [connector in Exclude<SceneConnector, 'csv'>]?: string }
 
 /** What standing rows and a faulty one make harder, in partitions small enough for several commits. */
-function create({ from, to, mode }: Route, servers: ServerUrls, rows: number): Promise<Scene> {
+function create({ from, to, mode }: Route, servers: ServerUrls, rows: number, deletes = false): Promise<Scene> {
   const urlOf = (end: SceneConnector): string => (end === 'csv' ? '' : (servers[end] ?? ''))
-  const options = { rows, partitionBytes: 60_000, existing: true, faultyRow: true }
+  const options = { rows, partitionBytes: 60_000, existing: true, faultyRow: !deletes, deletes }
   return createScene({ from, to, mode }, { source: urlOf(from), target: urlOf(to) }, options)
 }
 
@@ -31,13 +31,13 @@ export async function killAtRandom(route: Route, servers: ServerUrls, kills: num
 export async function killAtPoints(
   route: Route,
   servers: ServerUrls,
-  stride?: Stride,
+  { deletes, ...stride }: Partial<Stride> & { readonly deletes?: boolean } = {},
 ): Promise<{ readonly points: readonly string[]; readonly tally: CrashTally }> {
-  await using scene = await create(route, servers, 500)
+  await using scene = await create(route, servers, 500, deletes)
   // In this process everything is loaded: it goes on in a tenth of the time.
   const subject = { ...(await scene.subject()), complete: () => scene.runHere() }
   const tally = newTally()
-  const points = await crashAtPoints(subject, tally, stride)
+  const points = await crashAtPoints(subject, tally, { first: 0, every: 1, ...stride })
   console.log(`${nameOf(route)}: ${points.length} points: ${points.join(', ')}`)
   return { points, tally }
 }

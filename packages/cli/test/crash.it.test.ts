@@ -41,3 +41,10 @@ test.concurrent.each(POINTS)(
   },
   600_000,
 )
+
+test('postgres -> postgres, merge and deletes: killed at every named point, and run again', async () => {
+  const route = { from: 'postgres', to: 'postgres', mode: 'merge' } as const
+  const { points, tally } = await killAtPoints(route, SERVERS, { deletes: true })
+  expect(tally).toMatchObject(SOUND)
+  expect(points).toEqual(expect.arrayContaining(['behind finish', 'before sweep', 'behind sweep', 'before end']))
+}, 600_000)

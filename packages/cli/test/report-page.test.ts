@@ -32,7 +32,7 @@ describe('reportPage', () => {
       runReport(
         [
           streamReport('orders', { status: 'failed', error }),
-          streamReport('users', { lossy, resumed: 7, overflowed: 1 }),
+          streamReport('users', { lossy, resumed: 7, overflowed: 1, deleted: 3 }),
         ],
         {
           restarted: [{ stream: 'users', reason: 'its columns changed' }],
@@ -44,6 +44,7 @@ describe('reportPage', () => {
     expect(html).toContain('<b>orders: row_rejected</b>\nline 3: it does not fit\nWhat to do: Mend it.')
     expect(html).toContain('Values may have changed, as allow_loss accepts: users.avatar: it is cut')
     expect(html).toContain('users: values kept in the overflow column, for their columns cannot hold them: 1<')
+    expect(html).toContain('users: rows deleted that the source no longer has: 3<')
     expect(html).toContain('users began again: its columns changed')
     expect(html).toContain('Went on with an interrupted run: 7 rows were already there.')
     expect(html).toContain('Rejected rows are kept in /state/letters')

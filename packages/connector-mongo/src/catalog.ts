@@ -131,6 +131,7 @@ async function streamInfo(
     consistency: config.snapshot ? 'snapshot' : 'row',
     ...size,
     ...(found.type === 'collection' ? {} : { comment: found.type }),
+    ...(found.indexed ? {} : { mayMiss: true }),
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Mode, Problem, TargetCheck, TargetRequest } from '@nebula/core'
+import type { Problem, TargetCheck, TargetRequest } from '@nebula/core'
 import type { Document } from 'mongodb'
 import type { Link, Namespace } from './connection.ts'
 import type { CollectionInfo } from './catalog.ts'
@@ -31,7 +31,7 @@ export async function checkTargets(
   const sound = targets.filter((_, i) => faults[i] === undefined)
   const standing = await findNamed(link, sound)
   return targets.map((target, i) => {
-    const fault = faults[i] ?? kindFault(standing.shift(), target.mode)
+    const fault = faults[i] ?? kindFault(standing.shift(), target)
     const message = `The target ${target.target} ${fault}.`
     const needed = target.mode === 'merge' ? [...NEEDED, 'update'] : NEEDED
     const denied = missing(granted, target.database, undefined, needed)
@@ -57,13 +57,14 @@ function nameFault({ database, collection }: Namespace): string | undefined {
   return bytes > LONGEST_NAME ? `is ${bytes} bytes long with its database; MongoDB keeps ${LONGEST_NAME}` : undefined
 }
 
-function kindFault(standing: CollectionInfo | undefined, mode: Mode): string | undefined {
+function kindFault(standing: CollectionInfo | undefined, { mode, deletes }: TargetRequest): string | undefined {
   if (standing?.type === 'view') return 'is a view'
   // Its documents are kept by time, not by _id: a repeated one could not be told from another.
   if (standing?.type === 'timeseries')
     return 'is a time-series collection, into which rows cannot be written twice safely'
-  const forgets = standing?.options['capped'] === true && mode === 'overwrite'
-  return forgets ? 'is capped: it would forget rows; append to it, or drop it first' : undefined
+  if (standing?.options['capped'] !== true) return undefined
+  if (deletes) return 'is capped: nothing can be deleted in it'
+  return mode === 'overwrite' ? 'is capped: it would forget rows; append to it, or drop it first' : undefined
 }
 
 /** What the user may do; undefined where nothing is known of it, or nobody has to log in. */

@@ -60,6 +60,12 @@ export class CheckpointCollection {
     return stored
   }
 
+  /** Throws `fenced` when a newer run has taken over. No member that lags behind can hide it, for it is written. */
+  async confirm(link: Link, { pipeline, id: run, epoch }: Run): Promise<void> {
+    const { n } = await this.#update(link, { _id: idOf(pipeline, ''), run, epoch }, { epoch })
+    if (n !== 1) throw fenced()
+  }
+
   /** Stores a run in place of the one that was there. Throws `fenced` when that is there no longer. */
   async store(link: Link, stored: StoredRun, before: StoredRun | undefined): Promise<void> {
     const { pipeline, id: run, epoch } = stored.run

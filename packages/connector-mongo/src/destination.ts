@@ -3,6 +3,7 @@ import type {
   Context,
   DestinationDriver,
   Recalled,
+  RecordBatch,
   Run,
   Schema,
   StreamPlan,
@@ -23,6 +24,7 @@ import type { MongoConfig } from './config.ts'
 import type { Link, Namespace } from './connection.ts'
 import { MongoEnd } from './connection.ts'
 import { appendToTarget, mergeIntoTarget } from './finish.ts'
+import { KeySweep } from './sweep.ts'
 import type { CollectionInfo } from './catalog.ts'
 import {
   copyIndexes,
@@ -162,6 +164,16 @@ export class MongoDestination extends MongoEnd implements DestinationDriver {
       await this.#dropStaging(link, run, wanted)
     }
     await this.use(context, 'Moving rows into their targets', finish, { unbounded: true })
+  }
+
+  async sweep(run: Run, stream: StreamPlan, keys: AsyncIterable<RecordBatch>, context: Context): Promise<number> {
+    const { limits } = this.#capability
+    const { schema, accepted } = stream
+    const encoding = accepted.wire === undefined ? encodingOf(this.config, schema) : undefined
+    const target = this.locate(stream.target)
+    const sweep = new KeySweep({ run, stream, target, checkpoints: this.#checkpoints, limits, encoding, context })
+    const doing = `Looking for deleted rows of ${stream.target}`
+    return this.use(context, doing, (link) => sweep.run(link, keys), { unbounded: true, idempotent: false })
   }
 
   async end(run: Run, context: Context): Promise<void> {

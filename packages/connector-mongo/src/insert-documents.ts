@@ -6,7 +6,7 @@ import { errorCode, mongoError, serverMessage } from './errors.ts'
 import type { WriteError } from './raw-write.ts'
 import { writeRaw } from './raw-write.ts'
 
-const DUPLICATE_KEY = 11000
+export const DUPLICATE_KEY = 11000
 const FAILS_VALIDATION = 121
 /** `index: NAME dup key`; a collation may stand before the key, and a clustered collection has no index of its ids. */
 const INDEX = / index: (.*?)(?: collation:| dup key:|$)/s
@@ -24,7 +24,7 @@ export type Refused = Pick<Rejection, 'code' | 'reason'> & { readonly row: numbe
  * refusal ends it.
  */
 export async function insertDocuments(link: Link, to: Namespace, section: DocumentSection): Promise<Refused[]> {
-  const errors = await writeRaw(link, to, 'insert', section.bytes)
+  const { errors } = await writeRaw(link, to, 'insert', section.bytes)
   const repeated = link.session ? [] : errors.filter(isRepeatedId).map(({ index }) => section.document(index))
   const stored = new Set((await storedWithIds(link, to, repeated)).map(bytesKey))
   return errors
@@ -34,7 +34,7 @@ export async function insertDocuments(link: Link, to: Namespace, section: Docume
 
 /** Puts documents in the place of those with their `_id`, or adds them; returns those that the server refuses. */
 export async function mergeDocuments(link: Link, to: Namespace, section: DocumentSection): Promise<Refused[]> {
-  const errors = await writeRaw(link, to, 'update', section.bytes)
+  const { errors } = await writeRaw(link, to, 'update', section.bytes)
   return errors.map((error) => ({ row: section.row(error.index), ...refusalOf(error) }))
 }
 

@@ -28,7 +28,9 @@ export async function planStreams(end: MongoEnd, question: PlanQuestion, context
   const uuids: Record<string, string> = {}
   const first = end.locate(streams[0]?.request.stream ?? '')
   const take = (link: Link): Promise<string> => takeSnapshot(link, bson, first, previous?.plan.snapshot)
-  const snapshot = snapshots ? await end.use(context, 'Taking a snapshot', take) : undefined
+  // A snapshot of a secondary may be older than what was read before.
+  const isNewest = streams.some(({ request }) => request.complete)
+  const snapshot = snapshots && !isNewest ? await end.use(context, 'Taking a snapshot', take) : undefined
   for (const asked of streams) {
     const { stream, nativeFilter } = asked.request
     if (nativeFilter !== undefined) parseFilter(bson, nativeFilter)
@@ -80,9 +82,10 @@ async function cutStream(
   { found, partitionBytes }: Pick<CutQuestion, 'found' | 'partitionBytes'>,
   context: Context,
 ): Promise<Partition[]> {
-  const { stream, limit } = asked.request
+  const { stream, limit, complete } = asked.request
   const size = await collectionSize(end, found, context)
-  const isWhole = limit !== undefined || !found.indexed
+  // Nor may a document be missed that has an `_id` of a type of its own.
+  const isWhole = limit !== undefined || complete || !found.indexed
   const declared = asked.schema.fields.find(({ name }) => name === '_id')?.declared
   const question = { found, size, partitionBytes, declared, since: sinceId(asked) }
   const ranges = isWhole

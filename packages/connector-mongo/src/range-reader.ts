@@ -80,7 +80,7 @@ export class RangeReader {
   #open(client: MongoClient, signal: AbortSignal): ReplyCursor {
     const { stream, partition, batch, snapshot } = this.#task
     const { ordered, documentBytes = UNKNOWN_BYTES } = this.#range
-    const { limit, nativeFilter } = stream.request
+    const { limit, nativeFilter, complete } = stream.request
     const { database, collection } = this.#end.locate(partition.stream)
     const range = idFilter(this.#bson, this.#range, this.#after)
     const native = nativeFilter === undefined ? undefined : parseFilter(this.#bson, nativeFilter)
@@ -92,6 +92,8 @@ export class RangeReader {
       ...projection(stream),
       ...(ordered ? { sort: { _id: 1 } } : {}),
       ...(limit === undefined ? {} : { limit }),
+      // By another index a document may move to where it was read already, and a secondary may not know of it yet.
+      ...(complete ? { hint: { _id: 1 }, readPreference: 'primary' } : {}),
     }
     if (snapshot !== undefined) options.session = this.#session = snapshotSession(client, this.#bson, snapshot)
     const cursor = client

@@ -16,22 +16,26 @@ type SectionClass = new (field: string, bytes: Uint8Array) => object
 
 let known: SectionClass | undefined
 
+/** The field of a command in which its section stands. */
+const FIELDS = { insert: 'documents', update: 'updates', delete: 'deletes' } as const
+
 /**
- * Inserts documents that are BSON already, or replaces those with their `_id`: a section of `DocumentSection` for that,
- * which must not change until this settles. Returns what was refused; all others are in.
+ * Inserts documents that are BSON already, replaces those with their `_id`, or removes them: a section of
+ * `DocumentSection` for that, which must not change until this settles. Returns what was refused, and how many others
+ * there were.
  */
 export async function writeRaw(
   link: Link,
   { database, collection }: Namespace,
-  what: 'insert' | 'update',
+  what: keyof typeof FIELDS,
   section: Uint8Array,
-): Promise<readonly WriteError[]> {
+): Promise<{ readonly errors: readonly WriteError[]; readonly count: number }> {
   known ??= makeSectionClass(createRequire(import.meta.url)('mongodb/lib/cmap/commands.js') as Partial<Internals>)
-  const field = what === 'insert' ? 'documents' : 'updates'
-  const options = { ordered: false, bypassDocumentValidation: false }
-  const command = { [what]: collection, ...options, [field]: new known(field, section) }
-  const { writeErrors = [] } = await write(link, database, command)
-  return writeErrors as WriteError[]
+  const field = FIELDS[what]
+  const options = what === 'delete' ? {} : { bypassDocumentValidation: false }
+  const command = { [what]: collection, ordered: false, ...options, [field]: new known(field, section) }
+  const { writeErrors = [], n } = await write(link, database, command)
+  return { errors: writeErrors as WriteError[], count: Number(n) }
 }
 
 /** What the driver has for the second section of a message; the internals that this file alone touches. */

@@ -20,6 +20,11 @@ export function stagingPrefix(run: Run, { request, generation }: StreamPlan): st
   return `${pipelinePrefix(run.pipeline)}${hash(run.id, request.stream)}_${generation}_`
 }
 
+/** The collection of the keys that the source of a stream has; of one process alone. */
+export function keysName(run: Run, { request }: StreamPlan): string {
+  return `${pipelinePrefix(run.pipeline)}keys_${hash(run.id, request.stream)}_${run.epoch}`
+}
+
 function hash(...parts: readonly string[]): string {
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 12)
 }

@@ -71,8 +71,8 @@ export class RoutePlace {
   async insert(collection: string, documents: readonly Uint8Array[]): Promise<void> {
     const link = { client: this.client, signal: new AbortController().signal }
     const section = joinDocuments(documents)
-    const refused = await writeRaw(link, { database: this.name, collection }, 'insert', section.bytes)
-    throwAny(refused)
+    const { errors } = await writeRaw(link, { database: this.name, collection }, 'insert', section.bytes)
+    throwAny(errors)
   }
 
   /** The documents of a collection as they are stored, in order of their bytes: that of a stand-in knows no NaN. */

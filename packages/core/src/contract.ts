@@ -92,6 +92,8 @@ export interface StreamRequest {
   readonly nativeFilter?: string
   /** The pattern of a stream that the pipeline defines. */
   readonly path?: string
+  /** A row that is there all the time is not missed, though it is changed meanwhile: what is missed will be deleted. */
+  readonly complete?: true
 }
 
 /** What one partition of a stream reached, when a run was interrupted. */
@@ -246,6 +248,8 @@ export interface Problem {
 export interface TargetRequest {
   readonly target: string
   readonly mode: Mode
+  /** Rows of it are to be deleted, too. */
+  readonly deletes?: boolean
 }
 
 /** What a destination says of a target's name, and of what its user may do there, whatever the stream. */
@@ -390,6 +394,13 @@ export interface DestinationDriver extends Lifecycle {
    * them, where it keeps runs. Idempotent.
    */
   finish?(run: Run, streams: readonly string[], context: Context): Promise<void>
+  /**
+   * Deletes the rows of a target whose key is none of `keys`, behind `finish`; returns how many. `stream` has its key
+   * columns alone. A batch is lent until the next is asked for; a key may come twice. Nothing is deleted before `keys`
+   * ended: when they throw, their error is thrown on. Throws `fenced`, and `deletes_refused` where no row would be left.
+   * Killed at any moment, it can be done again. Left out: it cannot.
+   */
+  sweep?(run: Run, stream: StreamPlan, keys: AsyncIterable<RecordBatch>, context: Context): Promise<number>
   /** Staging and checkpoints of the streams are gone, targets as before. Idempotent. */
   discard?(run: Run, streams: readonly string[], context: Context): Promise<void>
   /** The stream in which a source over the same configuration reads a target back. Pure. Left out: it has its name. */

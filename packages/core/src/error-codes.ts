@@ -285,6 +285,13 @@ export const ERROR_CODES = {
     normal: 'With a value that does not fit its type, or a constraint of the target.',
     fix: 'Correct the row, cast the column, or raise max_errors to keep such rows as dead letters.',
   },
+  deletes_refused: {
+    exit: 4,
+    retryable: false,
+    what: 'Rows that the source no longer has were not deleted, because it is not certain which those are.',
+    normal: 'When a row of the source cannot be read, or when the source is empty all at once.',
+    fix: 'Correct the source and run again; where every row is really gone, run the stream once with mode: overwrite.',
+  },
   counts_differ: {
     exit: 4,
     retryable: false,

@@ -49,6 +49,8 @@ export interface StreamInfo {
   readonly wire: readonly string[]
   /** Which conditions of a request `read` applies itself: `where`, and text in the system's own language. */
   readonly filters?: readonly ('where' | 'native')[]
+  /** A row that is changed while the stream is read may be missed, as in what has neither a snapshot nor a fixed order. */
+  readonly mayMiss?: boolean
   /** Values are text at the source: the stream can be read in any type that text can be parsed into. */
   readonly untyped?: boolean
   /**

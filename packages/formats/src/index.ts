@@ -31,6 +31,7 @@ export {
   joinDocuments,
   keepDocuments,
   largeDocuments,
+  removeDocuments,
   replaceDocuments,
 } from './bson/document-sections.ts'
 export type { DocumentRange, DocumentSection, SectionLimits } from './bson/document-sections.ts'

@@ -3,7 +3,8 @@ import { Binary, deserialize, Long, ObjectId, serialize } from 'bson'
 import { array, assert, boolean, nat, property } from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { DocumentRange, DocumentSection } from '../src/index.ts'
-import { cutDocuments, documentType, joinDocuments, largeDocuments, replaceDocuments } from '../src/index.ts'
+import { cutDocuments, documentType, joinDocuments, largeDocuments } from '../src/index.ts'
+import { removeDocuments, replaceDocuments } from '../src/index.ts'
 
 function rangeOf(sizes: readonly number[], rows?: Int32Array): DocumentRange {
   const offsets = new Int32Array(sizes.length + 1)
@@ -97,6 +98,22 @@ test('documents are replaced by statements that find each by the very _id that i
     expect(found).toEqual({ q: { _id: isDocument ? { $eq: _id } : _id }, u, upsert: true })
     expect(Object.keys(found)).toEqual(['q', 'u', 'upsert'])
     expect(section.document(i)).toBe(documents[i])
+    at += size
+  }
+  expect([at, section.count]).toEqual([bytes.length, ids.length])
+})
+
+test('documents are removed by statements that find each by the very _id that it has', () => {
+  const ids = [1, 'text', new ObjectId(), { $gt: 1 }, null, Long.fromNumber(5)]
+  const section = removeDocuments(ids.map((_id, v) => serialize({ _id, v })))
+  const { bytes } = section
+  expect([bytes[0], Buffer.from(bytes.subarray(5, 13)).toString('latin1')]).toEqual([1, 'deletes\0'])
+  let at = 13
+  for (const _id of ids) {
+    const size = new DataView(bytes.buffer).getInt32(at, true)
+    const { q, limit } = deserialize(bytes.subarray(at, at + size), { promoteValues: false })
+    const isDocument = _id !== null && Object.getPrototypeOf(_id) === Object.prototype
+    expect([JSON.stringify(q), Number(limit)]).toEqual([JSON.stringify({ _id: isDocument ? { $eq: _id } : _id }), 1])
     at += size
   }
   expect([at, section.count]).toEqual([bytes.length, ids.length])

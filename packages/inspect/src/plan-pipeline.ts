@@ -47,6 +47,8 @@ export interface PlannedStream {
   readonly cursor?: string
   readonly since?: string
   readonly key: readonly string[]
+  /** Rows of the target whose key the source has no longer are deleted, whoever wrote them. */
+  readonly deletes: boolean
   /** All that the source has. */
   readonly source: PlannedSchema
   /** What stands at the target; left out where nothing does. */
@@ -164,6 +166,7 @@ function plannedStream(
     target,
     mode: request.mode,
     key: request.key,
+    deletes: stream.keys !== undefined,
     ...incremental(request),
     source: schemaOf(info?.schema ?? { fields: [] }),
     ...(there ? { standing: schemaOf(there.schema) } : {}),

@@ -175,9 +175,21 @@ function addingMode(mode: StreamOptions['mode']): Mode {
   return writeMode(mode) === 'merge' ? 'merge' : 'append'
 }
 
-/** The options of a stream whose rows are added; conditions that they have met and masks that they wear are left out. */
+/**
+ * The options of a stream whose rows are added; conditions that they have met and masks that they wear are left out. The
+ * other rows of the stream are not among them, so nothing is deleted.
+ */
 function added(options: StreamOptions, { stage, masked }: Group): StreamOptions {
-  const { mode, cursor: _cursor, maxErrors: _maxErrors, limit: _limit, mask, where, nativeFilter, ...rest } = options
+  const {
+    mode,
+    cursor: _cursor,
+    lag: _lag,
+    deletes: _deletes,
+    maxErrors: _maxErrors,
+    limit: _limit,
+    ...others
+  } = options
+  const { mask, where, nativeFilter, ...rest } = others
   const left = Object.entries(mask ?? {}).filter(([column]) => !masked.includes(column))
   const filters = stage === 'transform' ? {} : { ...(where && { where }), ...(nativeFilter && { nativeFilter }) }
   return {

@@ -1,6 +1,6 @@
 import type { Condition, LogicalType } from '@nebula/core'
 import { duration, MODES, parseCondition, parseType, secret, toNebulaError, typeNames } from '@nebula/core'
-import { addedColumn } from '@nebula/transforms'
+import { addedColumn, DELETES } from '@nebula/transforms'
 import { z } from 'zod'
 
 const logicalType: z.ZodType<LogicalType, string> = z.string().transform((text, check) => {
@@ -41,6 +41,10 @@ const StreamOptionsSchema = z.strictObject({
     ),
   cursor: z.string().min(1).optional().describe('column that tells incremental which rows are new'),
   lag: duration().optional().describe('how much before the highest value incremental begins: for rows committed late'),
+  deletes: z
+    .enum(DELETES)
+    .optional()
+    .describe('what becomes of merged rows that the source has no longer: ignore leaves them, hard deletes them'),
   target: z.string().min(1).optional().describe('name at the destination; default: the name of the stream'),
   columns: names.min(1).optional().describe('only these columns, in this order'),
   exclude: names.optional().describe('all columns but these'),

@@ -1,5 +1,5 @@
 import type { BaseConfig, Condition, Connector, LogicalType, Mode, Secret } from '@nebula/core'
-import type { AddedValue } from '@nebula/transforms'
+import type { AddedValue, DeletesOption } from '@nebula/transforms'
 
 /** A connector with its checked configuration: constructs drivers, connects nothing. */
 export interface Endpoint {
@@ -14,6 +14,8 @@ export interface StreamOptions {
   readonly cursor?: string | undefined
   /** Milliseconds by which it begins before the highest value, for rows that were committed late. */
   readonly lag?: number | undefined
+  /** What becomes of merged rows that the source has no longer. */
+  readonly deletes?: DeletesOption | undefined
   readonly target?: string | undefined
   readonly columns?: readonly string[] | undefined
   readonly exclude?: readonly string[] | undefined

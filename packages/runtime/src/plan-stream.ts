@@ -12,7 +12,7 @@ import type {
 } from '@nebula/core'
 import { fieldIndex, sameType, typeName, utf8 } from '@nebula/core'
 import type { FoundTransform, StreamTransform } from '@nebula/transforms'
-import { changesNothing, cursorCondition, cursorProblem, cursorSince } from '@nebula/transforms'
+import { changesNothing, cursorCondition, cursorProblem, cursorSince, deletesProblem } from '@nebula/transforms'
 import type { StreamOptions } from './pipeline.ts'
 import { writeMode } from './pipeline.ts'
 import type { SelectedStream } from './select-streams.ts'
@@ -37,6 +37,8 @@ export interface AgreedStream {
   readonly accepted: Acceptance
   /** The wire format that passes through, but for columns that the destination replaces; undefined: columns do. */
   readonly wire: string | undefined
+  /** All rows of the stream with their key columns alone, where those are deleted that the source has no longer. */
+  readonly keys?: AgreedStream
 }
 
 type Accept = (offer: StreamOffer) => Acceptance
@@ -56,8 +58,32 @@ interface Known {
   readonly mark?: CursorMark | undefined
 }
 
-/** What the pipeline asks of a stream's columns, checked against the columns that there are. */
+/** What the pipeline asks of a stream, checked against what there is; with its keys, where others are to be deleted. */
 export function agreeStream(
+  selected: SelectedStream & Known,
+  target: string,
+  existing: TargetInfo | undefined,
+  accept: Accept,
+): { agreed: AgreedStream; problems: StreamProblem[] } {
+  const { info, options, code } = selected
+  if (options.deletes !== 'hard') return agreeColumns(selected, target, existing, accept)
+  const found = agreeColumns(selected, target, existing, (offer) => accept({ ...offer, deletes: true }))
+  const text = deletesProblem(info, options)
+  if (text !== undefined) found.problems.push({ code: 'config_invalid', text })
+  const { key = info.key, ...others } = options
+  const left = { cursor: undefined, lag: undefined, exclude: [], add: {}, deletes: undefined }
+  const known = {
+    // In the form in which they came to the target, so that they are equal there.
+    info: { ...info, wire: info.wire.filter((format) => format === found.agreed.wire) },
+    options: { ...others, ...left, mode: 'merge' as const, key, columns: key },
+    code,
+  }
+  const { agreed } = agreeColumns(known, target, existing, accept)
+  const keys = { ...agreed, request: { ...agreed.request, complete: true as const } }
+  return { ...found, agreed: { ...found.agreed, keys } }
+}
+
+function agreeColumns(
   { info, options, code, mark }: SelectedStream & Known,
   target: string,
   existing: TargetInfo | undefined,

@@ -137,7 +137,9 @@ async function agreeAll(
   context: Context,
   marks: CursorMarks,
 ): Promise<Omit<Agreement, 'catalog'>> {
-  const targets = selected.map(({ info, options: { target = info.name, mode } }) => ({ target, mode: writeMode(mode) }))
+  const targets = selected.map(({ info, options: { target = info.name, mode, deletes } }) => {
+    return { target, mode: writeMode(mode), deletes: deletes === 'hard' }
+  })
   const checks = (await destination.check?.(targets, context)) ?? []
   const sound = targets.filter((_, i) => checks[i]?.problems.every(({ code }) => code === 'permission_denied') ?? true)
   const names = [...new Set(sound.map(({ target }) => target))]

@@ -19,6 +19,8 @@ export interface StreamReport {
   readonly bytes: number
   /** Values that their columns could not hold, and that are kept in the overflow column; left out: none. */
   readonly overflowed?: number
+  /** Rows of the target that the source had no longer; left out: none were looked for. */
+  readonly deleted?: number
   /** Of `read`: rows that an interrupted run had brought before. */
   readonly resumed: number
   /** Seconds that its tasks waited, added up. */
@@ -64,6 +66,10 @@ export interface StreamOutcome {
   readonly resumed: number
   readonly lossy: StreamReport['lossy']
   readonly error: NebulaError | undefined
+  /** Rows that were deleted at the target; undefined: none were looked for. */
+  readonly deleted: number | undefined
+  /** Nothing is left of it for a later process to go on with. */
+  readonly over: boolean
 }
 
 export interface RunFacts {
@@ -111,11 +117,11 @@ export function createReport(facts: RunFacts, outcomes: readonly StreamOutcome[]
   }
 }
 
-function streamReport({ meter, mode, status, resumed, lossy, error }: StreamOutcome): StreamReport {
+function streamReport({ meter, mode, status, resumed, lossy, error, deleted }: StreamOutcome): StreamReport {
   const { stream, target, counts, sourceMs, destinationMs, seconds, retries } = meter
   const waits = { waitedForSource: sourceMs / 1000, waitedForDestination: destinationMs / 1000 }
   const rowsPerSecond = Math.round((counts.read - resumed) / Math.max(seconds, 0.001))
-  const own = { seconds, rowsPerSecond, retries, lossy }
+  const own = { seconds, rowsPerSecond, retries, lossy, ...(deleted === undefined ? {} : { deleted }) }
   const report: StreamReport = { stream, target, mode, status, ...counts, resumed, ...waits, ...own }
   if (!error) return report
   const { code, message, fix, place } = error

@@ -1,5 +1,6 @@
 import type { Health, Recorder, Side, Stopping, StreamProgress } from '@nebula/base'
-import { createContext, HealthMonitor, Managed, stopping, takeLock, writeDurably } from '@nebula/base'
+import { createContext, HealthMonitor, Managed, maxMemoryOf, memoryLimits } from '@nebula/base'
+import { stopping, takeLock, taskMemory, writeDurably } from '@nebula/base'
 import type { Clock, Context, Logger } from '@nebula/core'
 import { BufferPool, toNebulaError } from '@nebula/core'
 import { DeadLetters } from './dead-letters.ts'
@@ -14,7 +15,6 @@ import { createReport } from './report.ts'
 import { Scheduler } from './scheduler.ts'
 import { recordSchemas } from './schema-record.ts'
 import { LocalState, stateFile } from './state.ts'
-import { maxMemoryOf, memoryLimits, taskMemory } from './task-memory.ts'
 
 export interface RunOptions {
   /** Stops the run: what is committed stays, and the same pipeline goes on from there. */
@@ -199,7 +199,7 @@ async function runOpen(pipeline: Pipeline, began: Begun, { drivers, contexts }: 
   )
   await writeDurably(stateFile(pipeline, 'report.json'), JSON.stringify(report, null, 2))
   observer.onEvent({ kind: 'report', report })
-  if (outcomes.every(({ status }) => status === 'done' || status === 'finished_before')) {
+  if (outcomes.every(({ over }) => over)) {
     await state?.end()
     await drivers.destination.end?.(run, contexts.destination)
   }

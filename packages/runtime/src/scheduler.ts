@@ -1,29 +1,21 @@
-import { RateLimiter, Retry, StreamMeter, taskLimits, withSignal } from '@nebula/base'
-import type {
-  BaseConfig,
-  Checkpoint,
-  Clock,
-  Context,
-  CursorMarks,
-  NebulaError,
-  Partition,
-  Run,
-  StreamPlan,
-} from '@nebula/core'
+import type { Policies, TaskMemory } from '@nebula/base'
+import { createPolicies, StreamMeter, sweepTarget, taskLimits, withSignal } from '@nebula/base'
+import type { Checkpoint, Context, CursorMarks, NebulaError, Partition, Run, StreamPlan } from '@nebula/core'
 import { BufferPool, HighestValue, isNebulaError, toNebulaError } from '@nebula/core'
+import { createShaper } from '@nebula/transforms'
 import type { DeadLetters } from './dead-letters.ts'
 import type { Observer } from './observer.ts'
 import type { Pipeline } from './pipeline.ts'
 import type { AgreedStream } from './plan-stream.ts'
 import type { Drivers, PreparedRun } from './prepare-run.ts'
 import { discardStreams } from './discard.ts'
+import { sourceDriver } from './drivers.ts'
 import { readStream } from './prepare-run.ts'
 import type { StreamOutcome, StreamStatus } from './report.ts'
 import type { RunEvent } from './run.ts'
 import type { LocalState } from './state.ts'
-import type { Task, TaskContexts, TaskPolicies, TaskPorts } from './task.ts'
+import type { Task, TaskContexts } from './task.ts'
 import { runTask } from './task.ts'
-import type { TaskMemory } from './task-memory.ts'
 
 export interface SchedulerInput {
   readonly pipeline: Pipeline
@@ -52,6 +44,10 @@ interface Lane {
   /** Of its cursor, where it has one. */
   readonly highest: HighestValue | undefined
   left: number
+  /** Its rows are in the target. */
+  arrived: boolean
+  /** Rows that were deleted there. */
+  deleted: number | undefined
   status: StreamStatus | undefined
   error: NebulaError | undefined
 }
@@ -65,7 +61,7 @@ const BATCHES_PER_TASK = 8
 export class Scheduler {
   readonly #input: SchedulerInput
   readonly #lanes: Lane[]
-  readonly #policies: TaskPorts['policies']
+  readonly #policies: Policies
   /** How far the streams are that are about to be finished, or are. */
   #next: CursorMarks = {}
   readonly #queue: { lane: Lane; partition: Partition; order: number }[]
@@ -75,7 +71,7 @@ export class Scheduler {
     const { run, agreed } = input.prepared
     const { source, destination } = input.pipeline
     const { clock } = input.contexts.source
-    this.#policies = { source: policies(source.config, clock), destination: policies(destination.config, clock) }
+    this.#policies = createPolicies(source.config, destination.config, clock)
     this.#lanes = agreed.map((stream, i) => createLane(input, stream, run.streams[i] as StreamPlan))
     this.#queue = this.#lanes.flatMap((lane) =>
       lane.partitions
@@ -89,18 +85,16 @@ export class Scheduler {
     onEvent?.({ kind: 'planned', prepared, progress: () => this.#lanes.map((lane) => lane.meter.progress) })
     const { tasks, poolBytes } = this.#input.memory
     const atOnce = Math.min(tasks, prepared.run.plan.tasks ?? tasks)
-    for (const lane of this.#lanes) if (lane.left === 0 && !lane.status) await this.#finish(lane)
+    for (const lane of this.#lanes)
+      if (lane.left === 0 && !lane.status) await this.#finish(lane, new BufferPool(poolBytes))
     await Promise.all(Array.from({ length: atOnce }, () => this.#work(poolBytes)))
     for (const lane of this.#lanes)
-      if (lane.error && lane.status === 'failed' && !resumable(lane.error)) await this.#discard(lane)
-    return this.#lanes.map(({ agreed, meter, plan, status, resumed, error }) => ({
-      meter,
-      mode: plan.request.mode,
-      status: status ?? 'interrupted',
-      resumed,
-      lossy: lossyColumns(agreed),
-      error,
-    }))
+      if (lane.status === 'failed' && isOver(lane) && !lane.arrived) await this.#discard(lane)
+    return this.#lanes.map((lane) => {
+      const { agreed, meter, plan, status = 'interrupted', resumed, error, deleted } = lane
+      const facts = { mode: plan.request.mode, lossy: lossyColumns(agreed), over: lane.arrived && isOver(lane) }
+      return { meter, status, resumed, error, deleted, ...facts }
+    })
   }
 
   async #work(poolBytes: number): Promise<void> {
@@ -117,7 +111,7 @@ export class Scheduler {
         lane.highest?.observeText(last?.highest)
         lane.meter.partitionsDone++
         lane.left--
-        if (lane.left === 0) await this.#finish(lane)
+        if (lane.left === 0) await this.#finish(lane, pool)
       } catch (error) {
         if (!isDrained(error, source.signal, drain)) await this.#fail(lane, error, partition)
       }
@@ -156,19 +150,50 @@ export class Scheduler {
     return trace('task', attributes, () => runTask(task, last, ports, contexts))
   }
 
-  async #finish(lane: Lane): Promise<void> {
-    const { drivers, contexts, state, onEvent } = this.#input
-    const { stream } = lane.plan.request
+  /** Of a stream that arrived before, deleted rows are looked for again: nobody knows how far that came. */
+  async #finish(lane: Lane, pool: BufferPool): Promise<void> {
+    const { onEvent, drain } = this.#input
+    const status = lane.arrived ? 'finished_before' : 'done'
     try {
-      lane.meter.requireBalance()
-      const run = this.#reached(lane)
-      await drivers.destination.finish?.(run, [stream], contexts.destination)
-      await state?.finish([stream], this.#next)
-      lane.status = 'done'
+      if (!lane.arrived) await this.#move(lane)
+      const { keys } = lane.agreed
+      if (keys && drain?.aborted) return
+      if (keys) await this.#sweep(lane, keys, pool)
+      lane.status = status
       onEvent?.({ kind: 'stream', progress: lane.meter.progress, status: 'done' })
     } catch (error) {
       await this.#fail(lane, error, undefined)
     }
+  }
+
+  async #move(lane: Lane): Promise<void> {
+    const { drivers, contexts, state } = this.#input
+    const { stream } = lane.plan.request
+    lane.meter.requireBalance()
+    const run = this.#reached(lane)
+    await drivers.destination.finish?.(run, [stream], contexts.destination)
+    await state?.finish([stream], this.#next)
+    lane.arrived = true
+  }
+
+  async #sweep(lane: Lane, keys: AgreedStream, pool: BufferPool): Promise<void> {
+    const { pipeline, prepared, drivers } = this.#input
+    const { config } = pipeline.source
+    const { source, destination } = lane.contexts
+    const request = { ...keys.request, key: keys.targetKey }
+    const input = {
+      run: prepared.run,
+      read: readStream(keys),
+      plan: { ...lane.plan, request, schema: keys.writeSchema, accepted: keys.accepted },
+      shaper: await createShaper(keys),
+      source: () => sourceDriver(pipeline.source),
+      destination: drivers.destination,
+      config,
+      limits: taskLimits(config, pipeline.destination.config),
+      policies: this.#policies,
+      onRetry: lane.meter.retried.bind(lane.meter),
+    }
+    lane.deleted = await sweepTarget(input, { source: { ...source, pool }, destination: { ...destination, pool } })
   }
 
   /** The run, in which is noted how far an incremental stream came: it counts once the stream is finished. */
@@ -208,6 +233,11 @@ export class Scheduler {
   }
 }
 
+/** Nothing is left to be done, or nothing that could be. */
+function isOver({ status, error }: Lane): boolean {
+  return status !== undefined && status !== 'interrupted' && !(error && resumable(error))
+}
+
 /**
  * A run that failed for its data begins again after the data is mended; every other failure goes on where it stopped.
  * What a newer run took over is not touched.
@@ -220,10 +250,6 @@ function resumable(error: NebulaError): boolean {
 /** A task that ended at a commit because the run is to end: its stream goes on in the next run. */
 function isDrained(error: unknown, signal: AbortSignal, drain: AbortSignal | undefined): boolean {
   return drain?.aborted === true && !signal.aborted && isNebulaError(error, 'aborted')
-}
-
-function policies({ reliability }: BaseConfig, clock: Clock): TaskPolicies {
-  return { retry: new Retry(reliability, clock), rate: new RateLimiter(reliability.rateLimit, clock) }
 }
 
 function stopsOthers({ onStreamError, source, destination }: Pipeline): boolean {
@@ -253,6 +279,7 @@ function createLane(
   const done = checkpoints.filter((checkpoint) => checkpoint.done).length
   meter.partitionsDone = done
   const stop = new AbortController()
+  const arrived = prepared.finished.has(stream)
   const highest = HighestValue.of(readStream(agreed))
   for (const checkpoint of checkpoints) highest?.observeText(checkpoint.highest)
   return {
@@ -268,7 +295,9 @@ function createLane(
     },
     partitions,
     left: partitions.length - done,
-    status: prepared.finished.has(stream) ? 'finished_before' : undefined,
+    arrived,
+    deleted: undefined,
+    status: arrived && !agreed.keys ? 'finished_before' : undefined,
     error: undefined,
   }
 }

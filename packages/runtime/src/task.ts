@@ -1,4 +1,4 @@
-import type { RateLimiter, Retry, StreamMeter, TaskLimits, TimedBatches, Trace } from '@nebula/base'
+import type { Policies, StreamMeter, TaskLimits, TimedBatches, Trace } from '@nebula/base'
 import {
   addCounts as add,
   ByteQueue,
@@ -50,12 +50,6 @@ export interface Task {
   readonly limits: TaskLimits
 }
 
-/** What all tasks share at one end. */
-export interface TaskPolicies {
-  readonly retry: Retry
-  readonly rate: RateLimiter
-}
-
 /** What a task works with, where it runs. */
 export interface TaskPorts {
   readonly source: SourceDriver
@@ -64,7 +58,7 @@ export interface TaskPorts {
   readonly state: LocalState | undefined
   readonly deadLetters: DeadLetters
   readonly meter: StreamMeter
-  readonly policies: { readonly source: TaskPolicies; readonly destination: TaskPolicies }
+  readonly policies: Policies
   readonly trace: Trace
   /** Fires: the task ends at its next commit, and throws `aborted` behind it where the partition is not done. */
   readonly drain?: AbortSignal | undefined

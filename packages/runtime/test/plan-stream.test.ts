@@ -1,5 +1,5 @@
 import type { Acceptance, Field, LogicalType, StreamInfo, TargetInfo } from '@nebula/core'
-import { utf8 } from '@nebula/core'
+import { parseCondition, utf8 } from '@nebula/core'
 import { describe, expect, test } from 'vitest'
 import type { StreamOptions } from '../src/index.ts'
 import type { AgreedStream, StreamProblem } from '../src/plan-stream.ts'
@@ -313,5 +313,49 @@ describe('the type of a column of a file', () => {
     expect(texts(agree({ info: file, options: { types: { idd: utf8 } } }))).toEqual([
       'column_not_found: types names a column "idd" that the stream does not have; did you mean id?',
     ])
+  })
+})
+
+describe('the keys of a stream whose deleted rows are looked for', () => {
+  const incremental = { mode: 'incremental', cursor: 'id', deletes: 'hard' } as const
+  const mark = { column: 'id', target: 'people', value: '7' }
+  const accept = ({ schema: { fields }, wire }: { schema: { fields: readonly Field[] }; wire: readonly string[] }) => ({
+    columns: fields.map(({ type }) => ({ as: type, type: type.kind, fidelity: 'exact' as const })),
+    ddl: [],
+    guarantee: 'exactly_once' as const,
+    problems: [],
+    ...(wire[0] === undefined ? {} : { wire: wire[0] }),
+  })
+  const keysOf = (options: StreamOptions, info = people): AgreedStream | undefined =>
+    agreeStream({ info, options, mark }, 'people', undefined, accept).agreed.keys
+
+  test('are of all its rows, whatever its cursor, by one reading that misses none', () => {
+    const keys = keysOf({ ...incremental, exclude: ['email'], add: { at: '@run_id' } })
+    expect(keys?.request).toEqual({ stream: 'people', mode: 'merge', columns: ['id'], key: ['id'], complete: true })
+    expect(keys).toMatchObject({ targetKey: ['id'], writeSchema: { fields: [{ name: 'id', nullable: false }] } })
+    expect(keys?.transform).toEqual({ origins: [0], steps: [[]] })
+  })
+
+  test('keep to its conditions, names and masks', () => {
+    const where = parseCondition("name = 'x'")
+    const keys = keysOf({ ...incremental, where, rename: { id: 'number' }, mask: { id: 'sha256', email: 'redact' } })
+    expect(keys?.readSchema.fields.map(({ name }) => name)).toEqual(['id', 'name'])
+    expect(keys).toMatchObject({ targetKey: ['number'], transform: { where: { column: 'name' }, steps: [[{}]] } })
+  })
+
+  test('come in the form in which the rows came', () => {
+    expect(keysOf(incremental)?.wire).toBe('binary')
+    expect(keysOf({ ...incremental, mask: { name: 'sha256' } })?.wire).toBeUndefined()
+  })
+
+  test('are not those of a stream of which some may be missed', () => {
+    const { problems } = agreeStream(
+      { info: { ...people, mayMiss: true }, options: incremental },
+      'p',
+      undefined,
+      accept,
+    )
+    expect(texts({ problems })).toEqual([expect.stringContaining('may be missed')])
+    expect(keysOf({ mode: 'merge', deletes: 'ignore' })).toBeUndefined()
   })
 })

@@ -22,7 +22,17 @@ function outcome(name: string, more: Partial<StreamOutcome> & { read?: number } 
   const counts = { read, written: read, filtered: 0, rejected: 0, bytes: read * 10 }
   meter.moved(counts)
   meter.committed(counts)
-  return { meter, mode: 'overwrite', status: 'done', resumed: 0, lossy: [], error: undefined, ...rest }
+  return {
+    meter,
+    mode: 'overwrite',
+    status: 'done',
+    resumed: 0,
+    lossy: [],
+    error: undefined,
+    deleted: undefined,
+    over: true,
+    ...rest,
+  }
 }
 
 const failed = (code: 'row_rejected' | 'connection_lost'): Partial<StreamOutcome> => ({

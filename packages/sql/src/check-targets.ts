@@ -23,9 +23,10 @@ export async function checkTargets<Session extends SqlSession>(
 ): Promise<TargetCheck[]> {
   const { names } = dialect
   const parsed = requests.map(({ target }) => parse(names, target, schema))
-  const tables = parsed.flatMap((table, i) =>
-    'schema' in table ? [{ ...table, privileges: NEEDED[requests[i]?.mode ?? 'overwrite'] }] : [],
-  )
+  const tables = parsed.flatMap((table, i) => {
+    const { mode = 'overwrite', deletes } = requests[i] ?? {}
+    return 'schema' in table ? [{ ...table, privileges: [...NEEDED[mode], ...(deletes ? ['DELETE'] : [])] }] : []
+  })
   const checkpoints = { schema, table: 'nebula_checkpoints', privileges: CHECKPOINTS }
   const [own, ...found] = await dialect.rights(session, [checkpoints, ...tables])
   const denied = (missing: readonly string[]): Problem[] =>

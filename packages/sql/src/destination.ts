@@ -5,6 +5,7 @@ import type {
   DestinationDriver,
   ReadBack,
   Recalled,
+  RecordBatch,
   Run,
   Schema,
   StreamPlan,
@@ -25,6 +26,7 @@ import type { SqlSession } from './session.ts'
 import { SqlEnd } from './sql-end.ts'
 import { refuseRepeatedKeys } from './repeated-keys.ts'
 import { stagingTable } from './staging.ts'
+import { SweepTransaction } from './sweep.ts'
 import { SqlWriter } from './writer.ts'
 
 /**
@@ -144,6 +146,16 @@ export class SqlDestination<Session extends SqlSession & Pooled> extends SqlEnd<
       await this.#checkpoints.forget(session, run.pipeline, moved, false)
       await this.#checkpoints.store(session, { run, finished, ended: false })
     })
+  }
+
+  async sweep(run: Run, stream: StreamPlan, keys: AsyncIterable<RecordBatch>, context: Context): Promise<number> {
+    const sweep = new SweepTransaction(this.#dialect, this.#checkpoints, {
+      run,
+      move: this.#move(run, stream),
+      context,
+    })
+    const options = { unbounded: true, idempotent: false }
+    return this.pool.use(context, (session) => session.transaction(() => sweep.run(session, keys)), options)
   }
 
   async end(run: Run, context: Context): Promise<void> {

@@ -105,6 +105,16 @@ export function published(change: (rows: readonly Row[], run: Run, target: strin
   }))
 }
 
+type Sweep = NonNullable<DestinationDriver['sweep']>
+
+/** A destination that deletes other rows than it should. */
+export function sweeps(change: (good: Sweep, place: string) => Sweep): Defect {
+  return destination((good, place) => {
+    const sweep: Sweep = (...asked) => good.sweep?.(...asked) ?? Promise.resolve(0)
+    return { sweep: change(sweep, place) }
+  })
+}
+
 /** Empties the targets of a run. */
 export function empty(place: string, { streams }: Run): void {
   for (const { target, schema } of streams) storeOf(place).create({ name: target, fields: schema.fields, rows: [] })

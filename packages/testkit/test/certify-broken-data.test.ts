@@ -2,6 +2,7 @@ import { checks, runCheck, subjectOf } from '@nebula/testkit'
 import type { Check, Group } from '@nebula/testkit'
 import { describe, expect, test, vi } from 'vitest'
 import type { BrokenByCheck } from './broken.ts'
+import { brokenDeletes } from './broken-deletes.ts'
 import { brokenCommits, brokenDeadLetters, brokenModes, brokenSchemaChange } from './broken-runs.ts'
 import { brokenBatching, brokenPartitions, brokenValues } from './broken-values.ts'
 import { referenceConnector, referenceOptions } from './reference-connector.ts'
@@ -14,7 +15,7 @@ const BROKEN: readonly (readonly [Group, BrokenByCheck])[] = [
   ['batching', brokenBatching],
   ['partitions', brokenPartitions],
   ['commits', brokenCommits],
-  ['modes', brokenModes],
+  ['modes', { ...brokenModes, ...brokenDeletes }],
   ['dead letters', brokenDeadLetters],
   ['schema change', brokenSchemaChange],
 ]

@@ -258,6 +258,11 @@ function createDestination(link: Link): DestinationDriver {
       return createWriter(link, task, context)
     },
     finish: (run, streams, context) => ask(context, 'finish', run.pipeline, run, streams),
+    async sweep(run, stream, keys, context) {
+      const rows: Row[] = []
+      for await (const batch of keys) rows.push(...rowsOf(batch))
+      return ask<number>(context, 'sweep', run.pipeline, run, stream, rows)
+    },
     discard: (run, streams, context) => ask(context, 'discard', run.pipeline, run, streams),
     end: (run, context) => ask(context, 'end', run.pipeline, run),
   }

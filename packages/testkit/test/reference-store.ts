@@ -1,7 +1,7 @@
-import { once } from 'node:events'
+import { once as event } from 'node:events'
 import type { AddressInfo, Server, Socket } from 'node:net'
 import { createServer } from 'node:net'
-import type { Checkpoint, Context, Field, Rejection, Run, WriteTask } from '@nebula/core'
+import type { Checkpoint, Context, Field, Rejection, Run, StreamPlan, WriteTask } from '@nebula/core'
 import { BufferPool, columnBuilder, createBatch, NebulaError, toNebulaError } from '@nebula/core'
 import type { MemoryTables, Row, SubjectServer, Table } from '../src/index.ts'
 import { memoryDestination, MemoryTarget, textColumn } from '../src/index.ts'
@@ -49,15 +49,20 @@ export class ReferenceStore {
     if (operation === 'end') return driver.end?.(run, CONTEXT)
     const task = run as unknown as WriteTask
     const writer = await driver.writer(task, CONTEXT)
-    const batch = batchOf(task, more as unknown as Row[])
+    const batch = batchOf(task.stream, more as unknown as Row[])
     const rejected: readonly Rejection[] = await writer.write(batch, 0, batch.rows)
     if (rejected.length > 0) throw new NebulaError('internal', { message: 'Rows were judged before.' })
     return writer.commit(checkpoint)
   }
 
-  /** What needs no pipeline. */
+  /** What is no question to the driver, or has other arguments. */
   readonly #own: { readonly [operation: string]: (args: readonly unknown[]) => unknown } = {
     ping: () => true,
+    sweep: ([pipeline, run, stream, keys]) => {
+      const driver = memoryDestination({ target: this.#target(pipeline) })
+      const batch = batchOf(stream as StreamPlan, keys as Row[])
+      return driver.sweep?.(run as Run, stream as StreamPlan, once(batch), CONTEXT)
+    },
     catalog: () => [...this.#tables.keys()].map((name) => this.#stream(name)),
     rows: ([name, ...rest]) => this.#slice(String(name), rest as [number, number, number, number]),
     judge: ([rows]) => (rows as Row[]).map((row) => refuses(row) ?? null),
@@ -106,7 +111,11 @@ function sizeOf(row: Row): number {
   return row.reduce((sum, value) => sum + (value?.length ?? 0), 0)
 }
 
-function batchOf({ stream }: WriteTask, rows: readonly Row[]): ReturnType<typeof createBatch> {
+async function* once<T>(one: T): AsyncGenerator<T> {
+  yield one
+}
+
+function batchOf(stream: StreamPlan, rows: readonly Row[]): ReturnType<typeof createBatch> {
   const pool = new BufferPool(Infinity)
   const columns = stream.schema.fields.map(({ type }, index) =>
     textColumn(
@@ -167,7 +176,7 @@ export class ReferenceServer implements SubjectServer {
     this.#running.resolve()
     const listener = createServer((socket) => this.#serve(socket))
     listener.listen(this.port, '127.0.0.1')
-    await once(listener, 'listening')
+    await event(listener, 'listening')
     this.port = (listener.address() as AddressInfo).port
     this.#listener = listener
   }

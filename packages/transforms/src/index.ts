@@ -4,6 +4,8 @@ export { checkTransform } from './check-transform.ts'
 export type { CheckedTransform } from './check-transform.ts'
 export type { TaskFacts } from './column-stage.ts'
 export { cursorCondition, cursorProblem, cursorSince } from './cursor-condition.ts'
+export { DELETES, deletesProblem } from './deletes.ts'
+export type { DeletesOption } from './deletes.ts'
 export { defineTransform } from './define-transform.ts'
 export type {
   InputBatch,
@@ -17,6 +19,8 @@ export { exactValue } from './exact-value.ts'
 export { findTransform, loadTransform } from './load-transform.ts'
 export type { FoundTransform } from './load-transform.ts'
 export { functionSchema } from './row-function.ts'
+export { createShaper } from './shaper.ts'
+export type { Shaping } from './shaper.ts'
 export { changesNothing, METADATA } from './steps.ts'
 export type {
   ColumnOrigin,

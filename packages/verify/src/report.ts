@@ -6,6 +6,8 @@ export interface StreamVerification extends Partial<Comparison> {
   readonly stream: string
   readonly target: string
   readonly mode: Mode
+  /** The target may have rows that the source does not have. */
+  readonly moreAllowed: boolean
   readonly status: 'equal' | 'different' | 'failed'
   /** Where rows were hashed: in both databases, or here, after reading them. */
   readonly method?: 'database' | 'reading'

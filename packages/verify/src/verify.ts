@@ -4,7 +4,7 @@ import type { Catalog, Logger, Plan, ReadBack, ReadStream, SourceDriver } from '
 import { ERROR_CODES, NebulaError, toNebulaError } from '@nebula/core'
 import type { AgreedStream, OpenPipeline, Pipeline } from '@nebula/runtime'
 import { openPipeline, prepareRun, readStream } from '@nebula/runtime'
-import { changesNothing, loadTransform, Transformer } from '@nebula/transforms'
+import { createShaper } from '@nebula/transforms'
 import type { Comparison } from './compare.ts'
 import { compareSides } from './compare.ts'
 import { DigestSide } from './digest-side.ts'
@@ -139,6 +139,7 @@ async function verifyStream(
     stream: request.stream,
     target,
     mode: request.mode,
+    moreAllowed: mayHoldMore(agreed),
     key: pair?.key ?? [],
     uncompared: pair?.uncompared ?? [],
   }
@@ -146,7 +147,7 @@ async function verifyStream(
   try {
     const { comparison, ...rest } = await comparePair(agreed, pair, task)
     const { missing, extra, changed, differing } = comparison
-    const wrong = missing + changed + (request.mode === 'overwrite' ? extra : 0) + rest.unreadable.destination
+    const wrong = missing + changed + (facts.moreAllowed ? 0 : extra) + rest.unreadable.destination
     // Hashes that differ in their sums and in no row would be a fault of the sums: better told than hidden.
     const equal = wrong === 0 && (differing.length === 0 || missing + extra + changed > 0)
     return { ...facts, status: equal ? 'equal' : 'different', ...comparison, ...rest, seconds: seconds() }
@@ -158,6 +159,11 @@ async function verifyStream(
   }
 }
 
+/** True when a target may have rows that the source does not have. */
+function mayHoldMore({ request, options }: AgreedStream): boolean {
+  return request.mode !== 'overwrite' && options.deletes !== 'hard'
+}
+
 interface Compared {
   readonly comparison: Comparison
   readonly method: 'database' | 'reading'
@@ -165,10 +171,11 @@ interface Compared {
 }
 
 async function comparePair(
-  { target, request }: AgreedStream,
+  agreed: AgreedStream,
   pair: Pair | undefined,
   { ends, estimated, limit }: StreamTask,
 ): Promise<Compared> {
+  const { target } = agreed
   if (!pair) {
     throw new NebulaError('verify_differs', { message: `There is no ${target} at the destination.` })
   }
@@ -181,7 +188,7 @@ async function comparePair(
     columns: pair.columns.map(({ name }) => name),
     key: pair.key,
     estimatedRows: estimated,
-    moreAllowed: request.mode !== 'overwrite',
+    moreAllowed: mayHoldMore(agreed),
     limit,
   })
   const unreadable = { source: source.unreadable, destination: destination.unreadable }
@@ -213,18 +220,14 @@ function digestSides({ agreed, columns, key, target }: Pair, ends: StreamTask['e
 
 async function readingSides({ agreed, columns, key, target }: Pair, ends: StreamTask['ends']): Promise<Sides> {
   const places = columns.flatMap(({ name }, place) => (key.includes(name) ? [place] : []))
-  const { transform, readSchema, writeSchema } = agreed
-  const changed = !changesNothing(transform, readSchema.fields.length)
-  const code = transform.function && (await loadTransform(transform.function))
+  const shaper = await createShaper(agreed)
   return {
     source: new ReadingSide({
       end: ends.source,
       stream: withoutWire(readStream(agreed)),
       columns: columns.map(({ index }) => index),
       key: places,
-      ...(changed
-        ? { shaper: (pool) => new Transformer({ transform, readSchema, writeSchema, facts: NO_FACTS, code, pool }) }
-        : {}),
+      ...(shaper && { shaper }),
     }),
     destination: new ReadingSide({
       end: ends.destination,
@@ -234,9 +237,6 @@ async function readingSides({ agreed, columns, key, target }: Pair, ends: Stream
     }),
   }
 }
-
-/** Columns that tell of a run are not compared, so it does not matter what is in them. */
-const NO_FACTS = { '@extracted_at': new Date(0).toISOString(), '@run_id': '', '@stream': '', '@partition': '' }
 
 /** The same columns, all of them decoded. */
 function withoutWire({ request, schema }: ReadStream): ReadStream {

@@ -1,6 +1,6 @@
 import type { Series } from '@nebula/base'
 import type { Report, StreamReport } from '@nebula/runtime'
-import { bytesText, countText, overflowText, plural } from '../style.ts'
+import { bytesText, countText, deletedText, overflowText, plural } from '../style.ts'
 import { escapeHtml, htmlPage } from './page.ts'
 import type { Plot } from './plot.ts'
 import { drawPlot, runPlots } from './plot.ts'
@@ -52,6 +52,9 @@ function notes(report: Report): string[] {
     ...(report.deadLetters === undefined ? [] : [`Rejected rows are kept in ${report.deadLetters}`]),
     ...(lossy.length === 0 ? ['No value was changed but as the pipeline asks.'] : []),
     ...overflowed,
+    ...report.streams.flatMap(({ stream, deleted }) =>
+      deleted === undefined ? [] : [`${stream}: ${deletedText(deleted)}`],
+    ),
     ...lossy.map((text) => `Values may have changed, as allow_loss accepts: ${text}`),
   ].map((text) => `<p>${escapeHtml(text)}</p>`)
 }

@@ -1,5 +1,5 @@
 import type { BufferPool } from '@nebula/core'
-import { replacement } from './replacement.ts'
+import { removal, replacement } from './replacement.ts'
 
 /**
  * A section of kind 1 (MongoDB wire protocol, OP_MSG): its kind, its length, the name of a field of the command with a
@@ -31,10 +31,11 @@ export interface DocumentRange {
   readonly from: number
 }
 
-/** The field: that of `insert`, or of `update`. */
+/** The field: that of `insert`, of `update`, or of `delete`. */
 const headOf = (field: string): Uint8Array => new TextEncoder().encode(`\x01\0\0\0\0${field}\0`)
 const HEAD = headOf('documents')
 const UPDATES_HEAD = headOf('updates')
+const DELETES_HEAD = headOf('deletes')
 
 /** The rows whose documents are larger than a message may hold, with their bytes. */
 export function largeDocuments(
@@ -80,6 +81,11 @@ export function joinDocuments(documents: readonly Uint8Array[], rows?: readonly 
 /** The section that puts documents, which are stored, in the place of those with their `_id`, or adds them. */
 export function replaceDocuments(documents: readonly Uint8Array[]): DocumentSection {
   return joined(UPDATES_HEAD, documents, documents.map(replacement))
+}
+
+/** The section that removes the documents with the `_id`s of these. */
+export function removeDocuments(documents: readonly Uint8Array[]): DocumentSection {
+  return joined(DELETES_HEAD, documents, documents.map(removal))
 }
 
 function joined(

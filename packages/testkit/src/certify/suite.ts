@@ -8,6 +8,7 @@ import { commitChecks } from './checks/commits.ts'
 import { configChecks } from './checks/config.ts'
 import { contractChecks } from './checks/contract.ts'
 import { deadLetterChecks } from './checks/dead-letters.ts'
+import { deleteChecks } from './checks/deletes.ts'
 import { discoveryChecks } from './checks/discovery.ts'
 import { faultChecks } from './checks/faults.ts'
 import { healthChecks } from './checks/health.ts'
@@ -31,6 +32,7 @@ const CHECKS: readonly Check[] = [
   ...partitionChecks,
   ...commitChecks,
   ...modeChecks,
+  ...deleteChecks,
   ...deadLetterChecks,
   ...schemaChangeChecks,
   ...bufferChecks,

@@ -8,7 +8,7 @@ import type { Pipeline } from '@nebula/runtime'
 import type { Db, Document } from 'mongodb'
 
 /** The steps of a destination behind which something is durable. */
-const STEPS = ['prepare', 'finish', 'discard', 'end'] as const satisfies (keyof DestinationDriver)[]
+const STEPS = ['prepare', 'finish', 'sweep', 'discard', 'end'] as const satisfies (keyof DestinationDriver)[]
 /** Stored at times of its own, and nobody goes on with it. */
 const NEWS = /\.progress\.json$/
 

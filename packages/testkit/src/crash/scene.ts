@@ -58,6 +58,8 @@ export interface SceneOptions {
   readonly existing?: boolean
   /** The last row of a file cannot be read, and is kept as a dead letter. Default: false. */
   readonly faultyRow?: boolean
+  /** A merge deletes what only the target has. Needs a source whose rows can all be read. Default: false. */
+  readonly deletes?: boolean
 }
 
 /** Keys of the two ends, as in a pipeline file, and of the pipeline itself. */
@@ -105,7 +107,7 @@ export class Scene implements AsyncDisposable {
     this.target = urls.target
     const existing = route.mode !== 'overwrite' && route.to !== 'csv'
     const keyed = route.mode === 'merge'
-    this.#options = { rows: 12_000, partitionBytes: 200_000, existing, faultyRow: false, ...options }
+    this.#options = { rows: 12_000, partitionBytes: 200_000, existing, faultyRow: false, deletes: false, ...options }
     const [shape, rowsOf] = route.from === 'mongo' ? [DOCUMENTS, sceneDocuments] : [PLAIN, sceneRows]
     this.#shape = shape
     this.#from = new ENDS[route.from]({ role: 'source', folder, url: urls.source, shape, keyed: false })
@@ -211,10 +213,10 @@ export class Scene implements AsyncDisposable {
     return compareRows([...(await this.#asRead(this.#wanted)), ...this.#faulty], actual)
   }
 
-  /** True when a reader of the target sees what was there before the run, or all that is to be there. */
+  /** True when a reader of the target sees what was there before the run, all that it brings, or all that is to be there. */
   async isWhole(): Promise<boolean> {
     const actual = await this.#to.rows()
-    for (const rows of [this.#existing, this.#wanted])
+    for (const rows of [this.#existing, this.#brought, this.#wanted])
       if (isEqual(compareRows(await this.#asRead(rows), actual))) return true
     return false
   }
@@ -278,6 +280,11 @@ export class Scene implements AsyncDisposable {
 
   /** What the target should hold behind the run. */
   get #wanted(): readonly TextRow[] {
+    return this.#options.deletes ? this.#rows : this.#brought
+  }
+
+  /** What it holds when all rows are in it, and none is deleted. */
+  get #brought(): readonly TextRow[] {
     const brought = new Set(this.route.mode === 'merge' ? this.#rows.map(([key]) => key) : [])
     const stay = this.route.mode === 'overwrite' ? [] : this.#existing.filter(([key]) => !brought.has(key ?? null))
     return [...stay, ...this.#rows]
@@ -309,6 +316,7 @@ export class Scene implements AsyncDisposable {
           target: this.#to.stream,
           ...(this.#faulty.length > 0 ? { max_errors: 1 } : {}),
           ...(from === 'csv' ? { types: TYPES } : {}),
+          ...(this.#options.deletes ? { deletes: 'hard' } : {}),
           ...(mode === 'merge'
             ? { key: [key], ...(to === 'mongo' && key !== '_id' ? { rename: { [key]: '_id' } } : {}) }
             : {}),

@@ -14,6 +14,7 @@ import type {
   WriteTask,
   Writer,
 } from '@nebula/core'
+import { nothingLeft } from '@nebula/base'
 import { MODES, NebulaError } from '@nebula/core'
 import type { Faults, Row } from './memory-connector.ts'
 import { columnTexts } from './memory-connector.ts'
@@ -117,6 +118,7 @@ export function memoryDestination(options: MemoryDestination): DestinationDriver
             target.run = structuredClone(run)
             faults?.hit('finished')
           },
+          sweep: (run, stream, keys) => sweep(options, run, stream, keys),
           async discard(run: Run, streams: readonly string[]) {
             faults?.hit('discard')
             for (const stream of run.streams) if (streams.includes(stream.request.stream)) forget(target, run, stream)
@@ -202,6 +204,28 @@ function stays(
   return rows.filter((row) => !brought.has(keyBefore(row)))
 }
 
+/** Deletes rows with other keys than these. */
+async function sweep(
+  { target, faults }: MemoryDestination,
+  run: Run,
+  { schema, request: { key }, target: name, accepted }: StreamPlan,
+  keys: AsyncIterable<RecordBatch>,
+): Promise<number> {
+  faults?.hit('sweep')
+  const found = new Set<string>()
+  const keyOfBatch = keyOf(schema, key)
+  for await (const batch of keys) for (const row of rowsOf(accepted, batch)) found.add(keyOfBatch(row))
+  faults?.hit('keys')
+  refuseOvertaken(target, run)
+  const { rows, ...table } = target.tables.get(name) ?? { schema, rows: [], foreign: false }
+  const keyBefore = keyOf(table.schema, key)
+  const kept = rows.filter((row) => found.has(keyBefore(row)))
+  if (rows.length > 0 && kept.length === 0) throw nothingLeft(name)
+  target.tables.set(name, { ...table, rows: kept })
+  faults?.hit('swept')
+  return rows.length - kept.length
+}
+
 function keyOf({ fields }: Schema, key: readonly string[]): (row: Row) => string {
   const places = key.map((name) => fields.findIndex((field) => field.name === name))
   return (row) => JSON.stringify(places.map((place) => row[place]))
@@ -230,8 +254,7 @@ class MemoryWriter implements Writer {
     const { faults, beforeWrite, refuses, tells } = this.#options
     await beforeWrite?.(this.#context)
     faults?.hit('write')
-    const rows = this.#task.stream.accepted.wire === undefined ? columnRows(batch) : wireRows(batch)
-    const given = rows.slice(from, to)
+    const given = rowsOf(this.#task.stream.accepted, batch).slice(from, to)
     if (!this.#task.isolate) {
       this.#rows.push(...given)
       return []
@@ -279,6 +302,10 @@ class MemoryWriter implements Writer {
     this.#rows = []
     this.#options.faults?.hit('abort')
   }
+}
+
+function rowsOf(accepted: Acceptance, batch: RecordBatch): Row[] {
+  return accepted.wire === undefined ? columnRows(batch) : wireRows(batch)
 }
 
 function columnRows(batch: RecordBatch): Row[] {

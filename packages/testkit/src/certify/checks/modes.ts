@@ -169,7 +169,7 @@ function whereAccepted(
 }
 
 /** The same for rows that have a key, which is their first column. */
-function whereMerged(run: (place: Place, keyed: (table: Table) => Table) => Promise<void>): Check['run'] {
+export function whereMerged(run: (place: Place, keyed: (table: Table) => Table) => Promise<void>): Check['run'] {
   const keyedAt = (place: Place): ((table: Table) => Table) => {
     const { mergeKey } = place.subject
     return (table) => {

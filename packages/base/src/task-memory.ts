@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os'
+import type { BaseConfig } from '@nebula/core'
 import { NebulaError } from '@nebula/core'
-import type { Pipeline } from './pipeline.ts'
 
 /** How many tasks run at once, and what each may hold before its source waits. */
 export interface TaskMemory {
@@ -53,8 +53,15 @@ function megabytes(bytes: number): string {
   return `${Math.ceil(bytes / 1e6)}MB`
 }
 
+/** What a pipeline says of memory. */
+interface MemoryAsked {
+  readonly parallel?: number | undefined
+  readonly source: { readonly config: BaseConfig }
+  readonly destination: { readonly config: BaseConfig }
+}
+
 /** What a pipeline asks for, and what the process holds now. */
-export function memoryLimits(pipeline: Pipeline): MemoryLimits {
+export function memoryLimits(pipeline: MemoryAsked): MemoryLimits {
   return {
     parallel: pipeline.parallel ?? pipeline.source.config.performance.workers ?? availableParallelism(),
     bufferPoolBytes: pipeline.source.config.memory.bufferPoolBytes,
@@ -64,7 +71,7 @@ export function memoryLimits(pipeline: Pipeline): MemoryLimits {
 }
 
 /** The lower one of both ends; undefined: no limit. */
-export function maxMemoryOf({ source, destination }: Pipeline): number | undefined {
+export function maxMemoryOf({ source, destination }: MemoryAsked): number | undefined {
   const limits = [source, destination].flatMap(({ config }) => config.memory.maxMemory ?? [])
   return limits.length > 0 ? Math.min(...limits) : undefined
 }

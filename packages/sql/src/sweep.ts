@@ -1,0 +1,70 @@
+import { nothingLeft } from '@nebula/base'
+import type { Context, RecordBatch, Run } from '@nebula/core'
+import type { CheckpointTable } from './checkpoint-table.ts'
+import type { Move, SqlDialect } from './dialect.ts'
+import type { Loader } from './loader.ts'
+import type { SqlSession } from './session.ts'
+
+/** Of a stream with its key columns alone. */
+interface Sweep {
+  readonly run: Run
+  readonly move: Move
+  readonly context: Context
+}
+
+/**
+ * Deletes the rows of a target whose key is not among those that are given, inside one transaction: they are loaded into
+ * a table that nobody else ever sees, and that an end of the transaction by any way takes along.
+ */
+export class SweepTransaction<Session extends SqlSession> {
+  readonly #dialect: SqlDialect<Session>
+  readonly #checkpoints: CheckpointTable<Session>
+  readonly #sweep: Sweep
+
+  constructor(dialect: SqlDialect<Session>, checkpoints: CheckpointTable<Session>, sweep: Sweep) {
+    this.#dialect = dialect
+    this.#checkpoints = checkpoints
+    this.#sweep = sweep
+  }
+
+  /** Returns how many rows were deleted. Throws `fenced`, and `deletes_refused` where none would be left. */
+  async run(session: Session, keys: AsyncIterable<RecordBatch>): Promise<number> {
+    const { names } = this.#dialect
+    const { run, move } = this.#sweep
+    const { stream, staging } = move
+    // An overtaken process may be at work on a table of its own.
+    const loaded = { ...staging, table: `${staging.table}_keys_${run.epoch}` }
+    const [from, to] = [names.table(loaded), names.table(move.target)]
+    const { key } = stream.request
+    // Its columns are declared as those of the target are, so that they are equal where those are.
+    await session.execute(`CREATE TABLE ${from} AS SELECT ${names.list(key)} FROM ${to} WHERE false`)
+    await this.#load(session, loaded, keys)
+    // The lock is held until the end: what a newer run brings cannot be among what is deleted.
+    await this.#checkpoints.lock(session, run)
+    const equal = key.map((name) => `k.${names.quote(name)} = t.${names.quote(name)}`)
+    const deleted = await session.execute(
+      `DELETE FROM ${to} t WHERE NOT EXISTS (SELECT 1 FROM ${from} k WHERE ${equal.join(' AND ')})`,
+    )
+    if (deleted > 0 && (await session.query(`SELECT 1 FROM ${to} LIMIT 1`)).length === 0)
+      throw nothingLeft(stream.target)
+    await session.execute(`DROP TABLE ${from}`)
+    return deleted
+  }
+
+  async #load(session: Session, table: Move['staging'], keys: AsyncIterable<RecordBatch>): Promise<void> {
+    const { run, move, context } = this.#sweep
+    const { stream } = move
+    const partition = { id: '', stream: stream.request.stream, range: null }
+    const task = { run, partition, stream, order: 0, partitions: 1, isolate: false }
+    const loader: Loader<Session> = this.#dialect.loader(task, table, context)
+    try {
+      for await (const batch of keys) await loader.load(session, batch, 0, batch.rows)
+      await loader.end()
+    } catch (error) {
+      if (loader.reset()) session.destroy()
+      throw this.#dialect.toError(error, `Looking for deleted rows of ${stream.target}`)
+    } finally {
+      loader.free()
+    }
+  }
+}
