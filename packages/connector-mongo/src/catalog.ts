@@ -28,6 +28,8 @@ const AT_ONCE = 4
 /** Bytes of a sample, about. */
 const SAMPLE_BYTES = 16_000_000
 const LEAST_SAMPLE = 20
+/** Each is a query of its own, and is committed on the way, behind the positions of its batches. */
+const PARTITION_BYTES = 64_000_000
 const OURS = /^(system\.|nebula_)/
 
 /** Everything that there is, without what is the server's own and Nebula's. */
@@ -131,7 +133,7 @@ async function streamInfo(
     consistency: config.snapshot ? 'snapshot' : 'row',
     ...size,
     ...(found.type === 'collection' ? {} : { comment: found.type }),
-    ...(found.indexed ? {} : { mayMiss: true }),
+    ...(found.indexed ? { partitionBytes: PARTITION_BYTES } : { mayMiss: true }),
   }
 }
 

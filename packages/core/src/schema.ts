@@ -47,6 +47,8 @@ export interface StreamInfo {
   readonly bytes?: number
   /** Wire formats in which `read` can hand over whole rows, best first. */
   readonly wire: readonly string[]
+  /** How large a partition should be at least, in source bytes: where each costs more than its rows. */
+  readonly partitionBytes?: number
   /** Which conditions of a request `read` applies itself: `where`, and text in the system's own language. */
   readonly filters?: readonly ('where' | 'native')[]
   /** A row that is changed while the stream is read may be missed, as in what has neither a snapshot nor a fixed order. */

@@ -103,7 +103,7 @@ export async function planRun(
   const beginning = new Set(changed.map(({ stream }) => stream))
   const proven = left.map(({ request }) => request.stream).filter((stream) => !beginning.has(stream))
   const previous = resuming && previousPlan(resuming, proven)
-  const partitionBytes = pipeline.source.config.advanced.partitionBytes ?? askedBytes(agreed)
+  const partitionBytes = pipeline.source.config.advanced.partitionBytes ?? askedBytes(left, catalog)
   const plan = await planAll(source, { reads: left.map(readStream), partitionBytes, previous }, context)
   const restarted = [...changed, ...plan.restart]
   const again = new Set(restarted.map(({ stream }) => stream))
@@ -228,9 +228,12 @@ async function planAll(
   return source.plan(reads, partitionBytes, previous, context)
 }
 
-/** The smallest partition that a destination asks for. */
-function askedBytes(agreed: readonly AgreedStream[]): number {
-  return Math.min(DEFAULT_PARTITION_BYTES, ...agreed.flatMap(({ accepted }) => accepted.partitionBytes ?? []))
+/** The smallest partition that a destination asks for, but none that a source of the streams would rather not cut. */
+function askedBytes(agreed: readonly AgreedStream[], { streams }: Catalog): number {
+  const names = new Set(agreed.map(({ request }) => request.stream))
+  const least = streams.flatMap(({ name, partitionBytes }) => (names.has(name) ? (partitionBytes ?? 0) : []))
+  const asked = Math.min(DEFAULT_PARTITION_BYTES, ...agreed.flatMap(({ accepted }) => accepted.partitionBytes ?? []))
+  return Math.max(asked, ...least)
 }
 
 /** The previous plan of the streams that need proof: neither finished, nor gone, nor about to begin again. */

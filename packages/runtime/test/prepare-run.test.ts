@@ -70,7 +70,8 @@ describe('a plan that cannot be run', () => {
 
   test('may ask for partitions of its own size', async () => {
     const asked: number[] = []
-    const pipeline = pipelineOf({ source: { streams }, destination: { target: new MemoryTarget() }, folder: folder() })
+    const given: MemorySource = { streams }
+    const pipeline = pipelineOf({ source: given, destination: { target: new MemoryTarget() }, folder: folder() })
     const { connector } = pipeline.source
     const spying = (config: Parameters<NonNullable<typeof connector.source>>[0]) => {
       const driver = connector.source?.(config)
@@ -95,7 +96,10 @@ describe('a plan that cannot be run', () => {
         folder: folder(),
       }).destination,
     })
-    expect(asked).toEqual([32_000_000, 1234, 1])
+    given.streams = streams.map((stream) => ({ ...stream, partitionBytes: 50_000_000 }))
+    await runPipeline({ ...pipeline, source })
+    await runPipeline({ ...pipeline, source: { ...source, config: small } })
+    expect(asked).toEqual([32_000_000, 1234, 1, 50_000_000, 1234])
   })
 })
 

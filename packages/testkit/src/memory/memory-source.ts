@@ -29,6 +29,7 @@ export interface MemoryStream {
   readonly unreadable?: readonly number[]
   readonly wire?: readonly string[]
   readonly untyped?: boolean
+  readonly partitionBytes?: number
 }
 
 /** What a memory source reads. Tests change it between runs. */
@@ -100,7 +101,7 @@ export function memorySource(source: MemorySource, ledger = new Ledger()): Sourc
   }
 }
 
-function streamInfo({ name, fields, key, rows, wire, untyped }: MemoryStream): StreamInfo {
+function streamInfo({ name, fields, key, rows, wire, untyped, partitionBytes }: MemoryStream): StreamInfo {
   return {
     name,
     schema: { fields },
@@ -108,6 +109,7 @@ function streamInfo({ name, fields, key, rows, wire, untyped }: MemoryStream): S
     rows: rows.length,
     wire: wire ?? [],
     ...(untyped ? { untyped: true } : {}),
+    ...(partitionBytes === undefined ? {} : { partitionBytes }),
   }
 }
 
