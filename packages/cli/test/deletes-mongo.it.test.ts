@@ -1,53 +1,32 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Report } from '@nebula/runtime'
-import { createDatabase, query } from '@nebula/testkit'
+import { query } from '@nebula/testkit'
 import { MongoClient } from 'mongodb'
-import { beforeAll, beforeEach, describe, expect, inject, test } from 'vitest'
+import { beforeEach, describe, expect, inject, test } from 'vitest'
 import { nebula, useFolder } from './harness.ts'
+import type { Outcome } from './one-stream.ts'
+import { runFile, usePostgresEnds, writePipeline } from './one-stream.ts'
 
 const folder = useFolder()
 const at = (...names: string[]): string => join(folder(), ...names)
-let source = ''
-let target = ''
+const { urls, SOURCE, TARGET } = usePostgresEnds('DELETES')
 
-beforeAll(async () => {
-  const url = inject('postgres')['18']
-  source = await createDatabase({ url })
-  target = await createDatabase({ url })
-  process.env['DELETES_SOURCE'] = source
-  process.env['DELETES_TARGET'] = target
-})
-
-beforeEach(async () => {
-  for (const url of [source, target]) await query(url, 'DROP SCHEMA public CASCADE; CREATE SCHEMA public')
-})
-
-const SOURCE = { connector: 'postgres', url: '${DELETES_SOURCE}' }
-const TARGET = { connector: 'postgres', url: '${DELETES_TARGET}' }
-
-async function pipeline(options: object = {}, from: object = SOURCE, to: object = TARGET): Promise<string> {
+function pipeline(options: object = {}, source: object = SOURCE, destination: object = TARGET): Promise<string> {
   const stream = { mode: 'merge', key: ['id'], target: 't', deletes: 'hard', ...options }
-  const streams = { [from === SOURCE ? 'public.t' : 't']: stream }
-  await writeFile(at('shop.json'), JSON.stringify({ source: from, destination: to, streams }))
-  return at('shop.json')
+  return writePipeline(folder(), { source, destination, streams: { [source === SOURCE ? 'public.t' : 't']: stream } })
 }
 
-interface Outcome {
-  readonly code: number
+interface Deleted extends Omit<Outcome, 'stream'> {
   readonly written: number | undefined
   readonly deleted: number | undefined
-  readonly error: { readonly code: string; readonly message: string } | undefined
 }
 
-async function run(file: string): Promise<Outcome> {
-  const { code, stdout } = await nebula('run', file, '--json')
-  const report = JSON.parse(stdout) as Report & { error?: Outcome['error'] }
-  const [stream] = report.streams ?? []
-  return { code, written: stream?.written, deleted: stream?.deleted, error: report.error ?? stream?.error }
+async function run(file: string): Promise<Deleted> {
+  const { stream, ...rest } = await runFile(file)
+  return { ...rest, written: stream?.written, deleted: stream?.deleted }
 }
 
-const done = (written: number, deleted: number): Outcome => ({ code: 0, written, deleted, error: undefined })
+const done = (written: number, deleted: number): Deleted => ({ code: 0, written, deleted, error: undefined })
 
 describe.skipIf(inject('mongo').kind === 'none')('with MongoDB', () => {
   let clients: MongoClient[] = []
@@ -112,15 +91,15 @@ describe.skipIf(inject('mongo').kind === 'none')('with MongoDB', () => {
     expect(await run(there)).toEqual(done(5, 0))
     await collection(0).deleteMany({ _id: { $in: ids.slice(3) } })
     expect(await run(there)).toEqual(done(3, 2))
-    expect(await query(target, 'SELECT n::int FROM t ORDER BY n')).toEqual([0, 1, 2].map((n) => ({ n })))
+    expect(await query(urls.target, 'SELECT n::int FROM t ORDER BY n')).toEqual([0, 1, 2].map((n) => ({ n })))
 
     await query(
-      source,
+      urls.source,
       'CREATE TABLE t (id bigint PRIMARY KEY, v text); INSERT INTO t SELECT g FROM generate_series(1, 9) g',
     )
     const back = await pipeline({ rename: { id: '_id' } }, SOURCE, ends[1])
     expect(await run(back)).toEqual(done(9, 0))
-    await query(source, 'DELETE FROM t WHERE id > 4')
+    await query(urls.source, 'DELETE FROM t WHERE id > 4')
     expect(await run(back)).toEqual(done(4, 5))
     expect(
       await collection(1)

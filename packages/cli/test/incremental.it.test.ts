@@ -1,66 +1,49 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Report } from '@nebula/runtime'
-import { createDatabase, query } from '@nebula/testkit'
+import { query } from '@nebula/testkit'
 import type { Document } from 'mongodb'
 import { Decimal128, Double, Int32, Long, MongoClient, ObjectId } from 'mongodb'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest'
 import { nebula, useFolder } from './harness.ts'
+import type { Outcome } from './one-stream.ts'
+import { runFile, usePostgresEnds, writePipeline } from './one-stream.ts'
 
 const folder = useFolder()
 const at = (...names: string[]): string => join(folder(), ...names)
-let source = ''
-let target = ''
-
-beforeAll(async () => {
-  const url = inject('postgres')['18']
-  source = await createDatabase({ url })
-  target = await createDatabase({ url })
-  process.env['INCREMENTAL_SOURCE'] = source
-  process.env['INCREMENTAL_TARGET'] = target
-})
+const { urls, SOURCE, TARGET } = usePostgresEnds('INCREMENTAL')
 
 beforeEach(async () => {
-  for (const url of [source, target]) await query(url, 'DROP SCHEMA public CASCADE; CREATE SCHEMA public')
-  await query(source, 'CREATE TABLE t (id int PRIMARY KEY, v text, at timestamptz)')
+  await query(urls.source, 'CREATE TABLE t (id int PRIMARY KEY, v text, at timestamptz)')
   await mkdir(at('in'))
 })
 
-const SOURCE = { connector: 'postgres', url: '${INCREMENTAL_SOURCE}' }
-const TARGET = { connector: 'postgres', url: '${INCREMENTAL_TARGET}' }
-
-async function pipeline(options: object = {}, from: object = SOURCE, to: object = TARGET): Promise<string> {
+function pipeline(options: object = {}, source: object = SOURCE, destination: object = TARGET): Promise<string> {
   const stream = { mode: 'incremental', cursor: 'at', key: ['id'], target: 't', ...options }
-  const streams = { [from === SOURCE ? 'public.t' : 't']: stream }
-  await writeFile(at('shop.json'), JSON.stringify({ source: from, destination: to, streams }))
-  return at('shop.json')
+  return writePipeline(folder(), { source, destination, streams: { [source === SOURCE ? 'public.t' : 't']: stream } })
 }
 
-interface Outcome {
-  readonly code: number
+interface Read extends Omit<Outcome, 'stream'> {
   readonly read: number | undefined
-  readonly error: { readonly code: string; readonly message: string } | undefined
 }
 
-async function run(file: string): Promise<Outcome> {
-  const { code, stdout } = await nebula('run', file, '--json')
-  const report = JSON.parse(stdout) as Report & { error?: Outcome['error'] }
-  const [stream] = report.streams ?? []
-  return { code, read: stream?.read, error: report.error ?? stream?.error }
+async function run(file: string): Promise<Read> {
+  const { stream, ...rest } = await runFile(file)
+  return { ...rest, read: stream?.read }
 }
 
-const done = (read: number): Outcome => ({ code: 0, read, error: undefined })
-const rows = (): Promise<Record<string, unknown>[]> => query(target, `SELECT id, v FROM t ORDER BY id`)
+const done = (read: number): Read => ({ code: 0, read, error: undefined })
+const rows = (): Promise<Record<string, unknown>[]> => query(urls.target, `SELECT id, v FROM t ORDER BY id`)
 const at0 = '2024-01-01 00:00:00.000001+00'
 
 describe('an incremental stream', () => {
   test('reads all rows once, and then those that are new or have the highest value', async () => {
-    await query(source, `INSERT INTO t VALUES (1, 'a', '2023-01-01'), (2, 'b', '${at0}'), (3, 'c', '${at0}')`)
+    await query(urls.source, `INSERT INTO t VALUES (1, 'a', '2023-01-01'), (2, 'b', '${at0}'), (3, 'c', '${at0}')`)
     const file = await pipeline()
     expect(await run(file)).toEqual(done(3))
     // Written later with the same value, and behind it.
-    await query(source, `INSERT INTO t VALUES (4, 'd', '${at0}'), (5, 'e', '2024-01-02')`)
-    await query(source, `UPDATE t SET v = 'B', at = '2024-01-03' WHERE id = 2`)
+    await query(urls.source, `INSERT INTO t VALUES (4, 'd', '${at0}'), (5, 'e', '2024-01-02')`)
+    await query(urls.source, `UPDATE t SET v = 'B', at = '2024-01-03' WHERE id = 2`)
     expect((await nebula('plan', file)).stdout).toContain(`merge, incremental by at, from ${at0} on`)
     expect(await run(file)).toEqual(done(4))
     expect(await rows()).toEqual(['a', 'B', 'c', 'd', 'e'].map((v, i) => ({ id: i + 1, v })))
@@ -71,28 +54,28 @@ describe('an incremental stream', () => {
   test('of nothing stays where it is', async () => {
     const file = await pipeline()
     expect(await run(file)).toEqual(done(0))
-    await query(source, `INSERT INTO t VALUES (1, 'a', '2024-01-01')`)
+    await query(urls.source, `INSERT INTO t VALUES (1, 'a', '2024-01-01')`)
     expect(await run(file)).toEqual(done(1))
-    await query(source, 'DELETE FROM t')
+    await query(urls.source, 'DELETE FROM t')
     expect(await run(file)).toEqual(done(0))
-    await query(source, `INSERT INTO t VALUES (2, 'b', '2023-01-01'), (3, 'c', '2024-01-02')`)
+    await query(urls.source, `INSERT INTO t VALUES (2, 'b', '2023-01-01'), (3, 'c', '2024-01-02')`)
     expect(await run(file)).toEqual(done(1))
   })
 
   test('reads rows without a value each time, because nothing tells whether they are new', async () => {
-    await query(source, `INSERT INTO t VALUES (1, 'a', NULL), (2, 'b', 'infinity'), (3, 'c', '2024-01-01')`)
+    await query(urls.source, `INSERT INTO t VALUES (1, 'a', NULL), (2, 'b', 'infinity'), (3, 'c', '2024-01-01')`)
     const file = await pipeline()
     expect(await run(file)).toEqual(done(3))
-    await query(source, `UPDATE t SET v = 'A' WHERE id = 1; INSERT INTO t VALUES (4, 'd', '2024-01-02')`)
+    await query(urls.source, `UPDATE t SET v = 'A' WHERE id = 1; INSERT INTO t VALUES (4, 'd', '2024-01-02')`)
     expect(await run(file)).toEqual(done(4))
     expect((await rows()).map(({ v }) => v)).toEqual(['A', 'b', 'c', 'd'])
   })
 
   test('begins so much earlier as its lag says, for rows that were committed late', async () => {
-    await query(source, `INSERT INTO t VALUES (1, 'a', '2024-01-01 00:00'), (2, 'b', '2024-01-01 12:00')`)
+    await query(urls.source, `INSERT INTO t VALUES (1, 'a', '2024-01-01 00:00'), (2, 'b', '2024-01-01 12:00')`)
     const file = await pipeline({ lag: '1h' })
     expect(await run(file)).toEqual(done(2))
-    await query(source, `INSERT INTO t VALUES (3, 'c', '2024-01-01 11:00'), (4, 'd', '2024-01-01 10:59:59')`)
+    await query(urls.source, `INSERT INTO t VALUES (3, 'c', '2024-01-01 11:00'), (4, 'd', '2024-01-01 10:59:59')`)
     expect((await nebula('plan', file)).stdout).toContain('from 2024-01-01 11:00:00+00 on')
     expect(await run(file)).toEqual(done(2))
     expect((await rows()).map(({ v }) => v)).toEqual(['a', 'b', 'c'])
@@ -102,19 +85,19 @@ describe('an incremental stream', () => {
 
   test('keeps to its other conditions', async () => {
     await query(
-      source,
+      urls.source,
       `INSERT INTO t SELECT g, 'v' || g % 2, timestamptz '2024-01-01' + g * interval '1 day' FROM generate_series(1, 10) g`,
     )
     const file = await pipeline({ where: `v = 'v1'` })
     expect(await run(file)).toEqual(done(5))
-    await query(source, `INSERT INTO t VALUES (11, 'v1', '2024-02-01'), (12, 'v0', '2024-02-01')`)
+    await query(urls.source, `INSERT INTO t VALUES (11, 'v1', '2024-02-01'), (12, 'v0', '2024-02-01')`)
     expect(await run(file)).toEqual(done(2))
     expect(await rows()).toHaveLength(6)
   })
 
   test('begins anew where another target, another column or another mode came between', async () => {
     await query(
-      source,
+      urls.source,
       `ALTER TABLE t ADD n int; INSERT INTO t SELECT g, 'v', '2024-01-01', g FROM generate_series(1, 5) g`,
     )
     expect(await run(await pipeline())).toEqual(done(5))
@@ -122,7 +105,7 @@ describe('an incremental stream', () => {
     expect(await run(await pipeline({ cursor: 'n' }))).toEqual(done(1))
     expect(await run(await pipeline({ cursor: 'n', target: 'u' }))).toEqual(done(5))
     expect(await run(await pipeline({ cursor: 'n', target: 'u' }))).toEqual(done(1))
-    await query(target, 'DROP TABLE u')
+    await query(urls.target, 'DROP TABLE u')
     expect(await run(await pipeline({ cursor: 'n', target: 'u' }))).toEqual(done(5))
     expect(await run(await pipeline({ mode: 'merge', cursor: undefined, target: 'u' }))).toEqual(done(5))
     expect(await run(await pipeline({ cursor: 'n', target: 'u' }))).toEqual(done(5))
@@ -130,7 +113,7 @@ describe('an incremental stream', () => {
 
   test('goes on from its own value when other streams are run, or fail', async () => {
     await query(
-      source,
+      urls.source,
       `CREATE TABLE o (id int PRIMARY KEY, at int); INSERT INTO o VALUES (1, 1); INSERT INTO t VALUES (1, 'a', '2024-01-01')`,
     )
     const stream = { mode: 'incremental', key: ['id'] }
@@ -145,11 +128,11 @@ describe('an incremental stream', () => {
       return Object.fromEntries(report.streams.map(({ stream: name, status, read }) => [name, `${status} ${read}`]))
     }
     expect(await both()).toEqual({ 'public.o': 'done 1', 'public.t': 'done 1' })
-    await query(source, `INSERT INTO o VALUES (2, 2); INSERT INTO t VALUES (2, 'b', '2024-01-02')`)
+    await query(urls.source, `INSERT INTO o VALUES (2, 2); INSERT INTO t VALUES (2, 'b', '2024-01-02')`)
     expect(await both('--streams', 'public.o')).toEqual({ 'public.o': 'done 2' })
-    await query(target, 'ALTER TABLE t ADD CHECK (id <> 2)')
+    await query(urls.target, 'ALTER TABLE t ADD CHECK (id <> 2)')
     expect(await both()).toEqual({ 'public.o': 'done 1', 'public.t': 'failed 0' })
-    await query(target, 'ALTER TABLE t DROP CONSTRAINT t_id_check')
+    await query(urls.target, 'ALTER TABLE t DROP CONSTRAINT t_id_check')
     expect(await both()).toMatchObject({ 'public.t': 'done 2' })
     expect(await both()).toEqual({ 'public.o': 'done 1', 'public.t': 'done 1' })
     expect(await rows()).toHaveLength(2)
@@ -172,7 +155,7 @@ describe('an incremental stream', () => {
       expect(code).toBe(2)
       return `${error?.code} ${error?.message}`
     }
-    await query(source, 'ALTER TABLE t ADD f float8, ADD n numeric')
+    await query(urls.source, 'ALTER TABLE t ADD f float8, ADD n numeric')
     expect(await refused({ cursor: undefined })).toMatch(/config_invalid.*write cursor/)
     expect(await refused({ cursor: 'att' })).toMatch(/column_not_found.*did you mean at/)
     expect(await refused({ cursor: 'f' })).toMatch(/config_invalid.*float64.*no order/)
@@ -185,7 +168,7 @@ describe('an incremental stream', () => {
   })
 
   test('in one line', async () => {
-    await query(source, `INSERT INTO t VALUES (1, 'a', '2024-01-01'), (2, 'b', '2024-01-02')`)
+    await query(urls.source, `INSERT INTO t VALUES (1, 'a', '2024-01-01'), (2, 'b', '2024-01-02')`)
     const ends = ['--from', '${INCREMENTAL_SOURCE}', '--to', '${INCREMENTAL_TARGET}', '--streams', 'public.t']
     const args = ['run', ...ends, '--mode', 'incremental', '--cursor', 'at', '--state', at('state'), '--json']
     const reads = async (): Promise<unknown> => {
