@@ -1,6 +1,14 @@
 import { createHash, createHmac, hash } from 'node:crypto'
 import type { BufferPool, BytesColumn, Column } from '@nebula/core'
-import { appendShortSha256, BytesBuilder, formatColumn, SHORT_SHA256_BYTES, ShortHmac, utf8 } from '@nebula/core'
+import {
+  appendShortSha256,
+  BytesBuilder,
+  formatColumn,
+  SHORT_SHA256_BYTES,
+  ShortHmac,
+  utf8,
+  viewOf,
+} from '@nebula/core'
 import type { MaskStep } from './steps.ts'
 
 /** Characters of a value that `partial` shows, and those that a value must have for it. */
@@ -26,7 +34,7 @@ export function maskColumn(column: Column, step: MaskStep, builder: BytesBuilder
     const bytes = (offsets[column.length] as number) - (offsets[0] as number)
     builder.ensure(step.kind === 'partial' ? bytes : column.length * 64)
     const mask = maskOf(step, builder)
-    const view = new DataView(data.buffer, data.byteOffset, data.byteLength)
+    const view = viewOf(data)
     for (let row = 0; row < column.length; row++) {
       if (validity && ((validity[row >> 3] as number) & (1 << (row & 7))) === 0) builder.setNull(row)
       else mask(data, view, offsets[row] as number, offsets[row + 1] as number)

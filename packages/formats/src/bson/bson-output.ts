@@ -1,5 +1,5 @@
 import type { BufferPool } from '@nebula/core'
-import { BytesBuilder } from '@nebula/core'
+import { BytesBuilder, viewOf } from '@nebula/core'
 
 /**
  * Growing memory of a pool that BSON is written to. `bytes` and `view` are of the same memory, and others after
@@ -38,7 +38,7 @@ export class BsonOutput {
     const { data } = this.#memory
     if (data === this.bytes) return
     this.bytes = data
-    this.view = new DataView(data.buffer, data.byteOffset, data.byteLength)
+    this.view = viewOf(data)
   }
 
   /** Gives the memory back. */

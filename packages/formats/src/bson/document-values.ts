@@ -1,5 +1,5 @@
 import type { Column, FixedArray } from '@nebula/core'
-import { formatColumn, NebulaError, wrapsAround } from '@nebula/core'
+import { formatColumn, NebulaError, viewOf, wrapsAround } from '@nebula/core'
 import { columnArray } from '../column-array.ts'
 import type { BsonOutput } from './bson-output.ts'
 import { putObjectId, putIndex, putLong } from './bson-values.ts'
@@ -99,7 +99,7 @@ function source(plan: FieldPlan, values: Uint8Array | FixedArray): FieldSource {
     validity: null,
     words: NOTHING,
     bytes,
-    view: values === NO_BYTES ? NO_VIEW : new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength),
+    view: values === NO_BYTES ? NO_VIEW : viewOf(bytes),
     scale: 0,
     base: 0,
     dictionary: undefined,

@@ -1,3 +1,4 @@
+import { viewOf } from '@nebula/core'
 /**
  * What BSON documents are made of (bsonspec.org, version 1.1): an int32 length, elements, a NUL. An element is a type
  * byte, a name that ends with NUL, and a value. All numbers are little-endian.
@@ -36,7 +37,7 @@ export interface Bson {
 }
 
 export function bsonOf(bytes: Uint8Array): Bson {
-  return { bytes, view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength) }
+  return { bytes, view: viewOf(bytes) }
 }
 
 /** Sizes of values by type; -1: as the value says; -2: there is no such type. */

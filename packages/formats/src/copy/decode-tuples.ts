@@ -1,5 +1,5 @@
 import type { BoolBuilder, BytesBuilder, Column, ColumnBuilder, FixedBuilder, WordsBuilder } from '@nebula/core'
-import { DATE_INFINITY, DATE_MINUS_INFINITY, NebulaError } from '@nebula/core'
+import { DATE_INFINITY, DATE_MINUS_INFINITY, NebulaError, viewOf } from '@nebula/core'
 import { FRAME_HEAD } from './frame.ts'
 import { decodeDecimal, decodeNumericText, shortDecimal } from './numeric.ts'
 
@@ -52,7 +52,7 @@ export function decodeTuples(
 ): (Column | undefined)[] {
   const steps = fields.flatMap((field, index) => (field ? [stepOf(field, index, rows, onFault)] : []))
   if (steps.length === 0) return fields.map(() => undefined)
-  const view = new DataView(data.buffer, data.byteOffset, data.byteLength)
+  const view = viewOf(data)
   const size = Math.min(rows, Math.ceil(BLOCK_VALUES / (steps.length + 1)))
   // Fields that nobody looks at share the last one.
   const places = fields.map((field, index) => scratch(field ? index : fields.length, size))
@@ -267,7 +267,7 @@ function copyValues({ data, view, places, from, to }: Block, builder: BytesBuild
   for (let i = 0; i < to - from; i++) total += sizeAt(view, places[i] as number)
   builder.ensure(total)
   const { data: out, offsets } = builder
-  const outView = new DataView(out.buffer, out.byteOffset, out.byteLength)
+  const outView = viewOf(out)
   let size = builder.size
   for (let row = from; row < to; row++) {
     const place = places[row - from] as number

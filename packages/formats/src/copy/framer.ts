@@ -1,5 +1,5 @@
 import type { BatchLimits, BufferPool } from '@nebula/core'
-import { NebulaError } from '@nebula/core'
+import { NebulaError, viewOf } from '@nebula/core'
 import { COPY_DATA, FRAME_HEAD } from './frame.ts'
 import type { CopiedRows } from './tuple-batches.ts'
 
@@ -192,7 +192,7 @@ export class CopyFramer {
 
   #hold(data: Uint8Array): Uint8Array {
     this.#data = data
-    this.#view = new DataView(data.buffer, data.byteOffset, data.byteLength)
+    this.#view = viewOf(data)
     return data
   }
 }

@@ -1,5 +1,5 @@
 import type { Column, LogicalType } from '@nebula/core'
-import { NebulaError, typeName } from '@nebula/core'
+import { NebulaError, typeName, viewOf } from '@nebula/core'
 import { columnArray } from '../column-array.ts'
 import { DAYS_1970_TO_2000, EPOCH_HIGH, EPOCH_LOW, FIELD_HEAD, INFINITE, MINUS_INFINITE } from './decode-tuples.ts'
 import type { Output } from './frame.ts'
@@ -89,7 +89,7 @@ function sourceOf(column: Column, code: number): FieldSource {
     validity: column.validity,
     words: new Int32Array(values.buffer, values.byteOffset, values.byteLength >> 2),
     bytes,
-    view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength),
+    view: viewOf(bytes),
     dictionary,
   }
 }

@@ -1,5 +1,5 @@
 import type { Column, WireRows } from '@nebula/core'
-import { NebulaError } from '@nebula/core'
+import { NebulaError, viewOf } from '@nebula/core'
 import { FIELD_HEAD, TUPLE_HEAD } from './decode-tuples.ts'
 import type { Output, RowEncoder } from './frame.ts'
 import { FRAME_HEAD } from './frame.ts'
@@ -34,7 +34,7 @@ export class TuplePatcher implements RowEncoder {
 
   write(out: Output, at: number): number {
     const { data, offsets } = this.#wire as WireRows
-    const rows = { bytes: data, view: new DataView(data.buffer, data.byteOffset, data.byteLength) }
+    const rows = { bytes: data, view: viewOf(data) }
     const { sources } = this.#fields
     const replaced = this.#replaced
     let end = at
