@@ -1,10 +1,11 @@
 import type { Catalog, Context, Field, StreamInfo } from '@nebula/core'
 import { isNebulaError, NebulaError } from '@nebula/core'
 import type { FieldOptions } from '@nebula/formats'
-import { BSON_WIRE, documentFields, FieldSampler, idAlias } from '@nebula/formats'
-import type { Collection, Document } from 'mongodb'
+import { BSON_WIRE, documentFields, FieldSampler, idAlias, idDocument } from '@nebula/formats'
+import type { Collection, Document, FindOptions } from 'mongodb'
 import type { MongoConfig } from './config.ts'
 import type { Link, MongoEnd, Namespace } from './connection.ts'
+import { compareBytes, idType } from './id-range.ts'
 import { batchSize } from './reply-cursor.ts'
 
 /** What `listCollections` says of a collection, a view or a time series. */
@@ -32,15 +33,26 @@ const LEAST_SAMPLE = 20
 const PARTITION_BYTES = 64_000_000
 const OURS = /^(system\.|nebula_)/
 
+/** By stream, documents with nothing but an `_id`, drawn by chance. */
+export type DrawnIds = Map<string, readonly Uint8Array[]>
+
+/** Where a catalog is made, and what else is learnt of it. */
+export interface Survey {
+  readonly end: MongoEnd
+  readonly config: MongoConfig
+  readonly drawn: DrawnIds
+}
+
 /** Everything that there is, without what is the server's own and Nebula's. */
-export async function loadCatalog(end: MongoEnd, config: MongoConfig, context: Context): Promise<Catalog> {
+export async function loadCatalog(survey: Survey, context: Context): Promise<Catalog> {
+  const { end, config } = survey
   const collections = (await allCollections(end, context)).filter(({ collection }) => !OURS.test(collection))
   const streams: StreamInfo[] = []
   const denied: string[] = []
   const inspect = async (): Promise<void> => {
     for (let next = collections.shift(); next; next = collections.shift()) {
       const name = end.streamName(next)
-      const info = await streamInfo(end, config, next, context).catch((error: unknown) => {
+      const info = await streamInfo(survey, next, context).catch((error: unknown) => {
         if (isNebulaError(error, 'permission_denied')) return undefined
         throw error
       })
@@ -116,14 +128,14 @@ export async function collectionSize(
 }
 
 async function streamInfo(
-  end: MongoEnd,
-  config: MongoConfig,
+  { end, config, drawn }: Survey,
   found: CollectionInfo,
   context: Context,
 ): Promise<StreamInfo> {
   const name = end.streamName(found)
   const size = await collectionSize(end, found, context)
   const sample = await end.use(context, `Looking at ${name}`, (link) => takeSample(link, found, size, config))
+  drawn.set(name, sample.ids)
   return {
     name,
     schema: { fields: fieldsOf(name, found, sample, config) },
@@ -137,10 +149,13 @@ async function streamInfo(
   }
 }
 
-/** What is known of the documents of a collection, and the types of its first and last `_id`. */
+/** What is known of the documents of a collection. */
 interface Sample {
   readonly sampler: FieldSampler
+  /** Of the last `_id`; where there is none, of the first one that comes. */
   readonly idTypes: readonly string[]
+  /** Of documents that were drawn by chance, with nothing else. */
+  readonly ids: readonly Uint8Array[]
 }
 
 /** The first documents, and of a large collection some at random. */
@@ -151,34 +166,77 @@ async function takeSample(
   { sample: most, objects, arrays }: MongoConfig,
 ): Promise<Sample> {
   const collection = client.db(found.database).collection(found.collection)
-  const average = size && size.rows > 0 ? size.bytes / size.rows : 1
-  const wanted = Math.min(most, Math.max(LEAST_SAMPLE, Math.floor(SAMPLE_BYTES / average)))
-  const isWhole = !found.indexed || !size || size.rows <= wanted
-  const limit = isWhole ? wanted : Math.ceil(wanted / 4)
+  const { first, drawn, average } = sampleSizes(found, size, most)
   const order = found.indexed ? { sort: { _id: 1 } as const } : {}
   const sampler = new FieldSampler(objects !== 'json' || arrays !== 'json')
+  const ids: Uint8Array[] = []
   // Twenty documents may be 320 MB.
-  const reply = { raw: true, batchSize: batchSize({ rows: wanted, bytes: SAMPLE_BYTES / 2 }, average), signal }
-  const observe = async (documents: AsyncIterable<Document>): Promise<void> => {
-    for await (const document of documents) sampler.observe(document as Uint8Array)
-  }
-  await observe(collection.find({}, { ...reply, limit, ...order }))
+  const reply = { raw: true, batchSize: batchSize({ rows: first, bytes: SAMPLE_BYTES / 2 }, average), signal }
+  const drawing = drawn > 0 ? collection.aggregate([{ $sample: { size: drawn } }], reply) : undefined
+  // The server looks for them while the first ones are looked at here.
+  const isDrawn = drawing?.hasNext()
+  isDrawn?.catch(() => {})
+  await eachRaw(collection.find({}, { ...reply, limit: first, ...order }), (document) => sampler.observe(document))
   sampler.draw()
-  if (!isWhole) {
-    const random = [{ $sample: { size: Math.min(wanted - limit, Math.ceil(SAMPLE_BYTES / average)) } }]
-    await observe(collection.aggregate(random, reply))
-  }
-  const ends = found.indexed ? await idEnds(collection, signal) : []
-  const idTypes = ends.map((document) => idAlias(document, 0, document.length))
-  // Who writes the first one without an `_id` is given an ObjectId.
-  return { sampler, idTypes: idTypes.length > 0 || !found.indexed ? idTypes : ['objectId'] }
+  if (drawing && (await isDrawn))
+    await eachRaw(drawing, (document) => {
+      sampler.observe(document)
+      ids.push(idDocument(document))
+    })
+  return { sampler, idTypes: found.indexed ? await lastIdType(collection, ids, signal) : [], ids }
 }
+
+/** How many documents are looked at, and of how many bytes they are, about. */
+function sampleSizes(
+  { indexed }: CollectionInfo,
+  size: CollectionSize | undefined,
+  most: number,
+): { readonly first: number; readonly drawn: number; readonly average: number } {
+  const average = size && size.rows > 0 ? size.bytes / size.rows : 1
+  const wanted = Math.min(most, Math.max(LEAST_SAMPLE, Math.floor(SAMPLE_BYTES / average)))
+  if (!indexed || !size || size.rows <= wanted) return { first: wanted, drawn: 0, average }
+  const first = Math.ceil(wanted / 4)
+  return { first, drawn: Math.min(wanted - first, Math.ceil(SAMPLE_BYTES / average)), average }
+}
+
+async function eachRaw(cursor: AsyncIterable<unknown>, look: (document: Uint8Array) => void): Promise<void> {
+  for await (const document of cursor) look(document as Uint8Array)
+}
+
+/** The type of the last `_id`; those of the first ones are in the sample. */
+async function lastIdType(
+  collection: Collection,
+  drawn: readonly Uint8Array[],
+  signal: AbortSignal,
+): Promise<string[]> {
+  const { ObjectId } = await import('mongodb')
+  const greatest = drawn
+    .filter((document) => idType(document) === OBJECT_ID)
+    .toSorted(compareBytes)
+    .at(-1)
+  // What is no lower ObjectId has the last one among it, and not every server finds it without sorting what it looks at.
+  const filter = greatest ? { _id: { $not: { $lt: new ObjectId(greatest.subarray(9, 21)) } } } : {}
+  const [last] = await oneId(collection, filter, { sort: { _id: -1 } }, signal)
+  // Who writes the first one without an `_id` is given an ObjectId.
+  return [last ? idAlias(last, 0, last.length) : 'objectId']
+}
+
+const OBJECT_ID = 7
 
 /** Documents with nothing but the first and the last `_id`; none of an empty collection. */
 export async function idEnds(collection: Collection, signal: AbortSignal): Promise<Uint8Array[]> {
-  const end = (order: 1 | -1): Promise<Document[]> =>
-    collection.find({}, { raw: true, projection: { _id: 1 }, sort: { _id: order }, limit: 1, signal }).toArray()
-  return [...(await end(1)), ...(await end(-1))] as Uint8Array[]
+  const end = (order: 1 | -1): Promise<Uint8Array[]> => oneId(collection, {}, { sort: { _id: order } }, signal)
+  return [...(await end(1)), ...(await end(-1))]
+}
+
+async function oneId(
+  collection: Collection,
+  filter: Document,
+  options: FindOptions,
+  signal: AbortSignal,
+): Promise<Uint8Array[]> {
+  const found = collection.find(filter, { raw: true, projection: { _id: 1 }, limit: 1, signal, ...options })
+  return (await found.toArray()) as unknown as Uint8Array[]
 }
 
 function fieldsOf(stream: string, found: CollectionInfo, { sampler, idTypes }: Sample, config: MongoConfig): Field[] {

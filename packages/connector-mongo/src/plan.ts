@@ -2,11 +2,11 @@ import type { Context, Partition, Plan, PreviousPlan, ReadStream } from '@nebula
 import { NebulaError } from '@nebula/core'
 import { aliasCode } from '@nebula/formats'
 import type { Collection } from 'mongodb'
-import type { CollectionInfo, CollectionSize } from './catalog.ts'
+import type { CollectionInfo, CollectionSize, DrawnIds } from './catalog.ts'
 import { collectionSize, idEnds, listCollections } from './catalog.ts'
 import type { Link, MongoEnd } from './connection.ts'
 import type { Bson, IdRange } from './id-range.ts'
-import { BRACKETS, idType, parseFilter, sendableId } from './id-range.ts'
+import { BRACKETS, compareBytes, idType, parseFilter, sendableId } from './id-range.ts'
 import { sinceId } from './since.ts'
 import { takeSnapshot } from './snapshot.ts'
 
@@ -52,6 +52,7 @@ export interface PlanQuestion {
   readonly previous: PreviousPlan | undefined
   /** All documents are read as of one moment. */
   readonly snapshots: boolean
+  readonly drawn: DrawnIds
 }
 
 async function findCollection(end: MongoEnd, stream: string, context: Context): Promise<CollectionInfo> {
@@ -79,7 +80,7 @@ function keptOf(
 async function cutStream(
   end: MongoEnd,
   asked: ReadStream,
-  { found, partitionBytes }: Pick<CutQuestion, 'found' | 'partitionBytes'>,
+  { found, partitionBytes, drawn }: Pick<CutQuestion, 'found' | 'partitionBytes'> & Pick<PlanQuestion, 'drawn'>,
   context: Context,
 ): Promise<Partition[]> {
   const { stream, limit, complete } = asked.request
@@ -87,7 +88,8 @@ async function cutStream(
   // Nor may a document be missed that has an `_id` of a type of its own.
   const isWhole = limit !== undefined || complete || !found.indexed
   const declared = asked.schema.fields.find(({ name }) => name === '_id')?.declared
-  const question = { found, size, partitionBytes, declared, since: sinceId(asked) }
+  const since = sinceId(asked)
+  const question = { found, size, partitionBytes, declared, since, drawn: drawn.get(stream) ?? [] }
   const ranges = isWhole
     ? [whole(found.indexed, size)]
     : await end.use(context, `Planning ${stream}`, (link) => cut(link, question))
@@ -106,12 +108,18 @@ interface CutQuestion {
   readonly declared: string | undefined
   /** The `_id` before which nothing is wanted. */
   readonly since: string | undefined
+  /** `_id`s that are known already. */
+  readonly drawn: readonly Uint8Array[]
 }
+
+/** `_id`s for each partition that is wanted, of which one becomes a boundary. */
+const SAMPLES = 20
+const MAX_SAMPLES = 10_000
 
 /** All ranges together are the collection, whatever is written to it. */
 async function cut(
   { client, signal }: Link,
-  { found, size, partitionBytes, declared = '', since }: CutQuestion,
+  { found, size, partitionBytes, declared = '', since, drawn }: CutQuestion,
 ): Promise<IdRange[]> {
   const { BSON: bson } = await import('mongodb')
   const { rows = 0, bytes = 0 } = size ?? {}
@@ -120,7 +128,8 @@ async function cut(
   // Where all `_id`s are of one type, their column says so.
   const code = aliasCode(declared)
   const ends = code < 0 ? (await idEnds(collection, signal)).map(idType) : [code & 0xff]
-  const between = count > 1 ? await sampleIds(collection, { rows, count }, signal) : []
+  const known = declared === 'objectId' ? drawn : []
+  const between = count > 1 ? await sampleIds(collection, { rows, count, known }, signal) : []
   const [first = 0, last = first] = ends
   const bracket = BRACKETS.find((types) => types.includes(first))
   const range = whole(true, size)
@@ -133,17 +142,14 @@ async function cut(
   ]
 }
 
-/** `_id`s for each partition that is wanted, of which one becomes a boundary. */
-const SAMPLES = 20
-const MAX_SAMPLES = 10_000
-
-/** In the server's order, which may be that of a collation. Documents with nothing else. */
+/** In the server's order, which may be that of a collation. Documents with nothing else; `known` are ObjectIds. */
 async function sampleIds(
   collection: Collection,
-  { rows, count }: { readonly rows: number; readonly count: number },
+  { rows, count, known }: { readonly rows: number; readonly count: number; readonly known: readonly Uint8Array[] },
   signal: AbortSignal,
-): Promise<Uint8Array[]> {
+): Promise<readonly Uint8Array[]> {
   const size = Math.min(MAX_SAMPLES, count * SAMPLES)
+  if (known.length >= size) return known.toSorted(compareBytes)
   const sample = rows > size ? [{ $sample: { size } }] : []
   const ids = { $project: { _id: 1 } }
   // For more than a twentieth the server sorts all documents by chance: then it has only their ids to sort.

@@ -9,6 +9,7 @@ import type {
   SourceDriver,
 } from '@nebula/core'
 import { batchEnd, copyDocuments, DocumentBatches, freeReply } from '@nebula/formats'
+import type { DrawnIds } from './catalog.ts'
 import { loadCatalog } from './catalog.ts'
 import { MongoEnd } from './connection.ts'
 import { taskError } from './errors.ts'
@@ -17,8 +18,11 @@ import { RangeReader } from './range-reader.ts'
 
 /** Reads collections, views and time series by raw cursors, in ranges of `_id`. */
 export class MongoSource extends MongoEnd implements SourceDriver {
+  /** What was drawn to learn the fields serves to cut, too. */
+  readonly #drawn: DrawnIds = new Map()
+
   async discover(context: Context): Promise<Catalog> {
-    return loadCatalog(this, this.config, context)
+    return loadCatalog({ end: this, config: this.config, drawn: this.#drawn }, context)
   }
 
   async plan(
@@ -27,7 +31,8 @@ export class MongoSource extends MongoEnd implements SourceDriver {
     previous: PreviousPlan | undefined,
     context: Context,
   ): Promise<Plan> {
-    return planStreams(this, { streams, partitionBytes, previous, snapshots: this.config.snapshot }, context)
+    const { snapshot: snapshots } = this.config
+    return planStreams(this, { streams, partitionBytes, previous, snapshots, drawn: this.#drawn }, context)
   }
 
   async *read(task: ReadTask, context: Context): AsyncGenerator<RecordBatch> {

@@ -64,6 +64,18 @@ describe.skipIf(server.kind === 'none')('partitions', () => {
     }
   })
 
+  test('are cut at _ids that were drawn to learn the fields', async () => {
+    await using database = new Database(server.url)
+    const rows: Document[] = Array.from({ length: 640 }, (_, value) => ({ _id: new ObjectId(), value }))
+    await database.db.collection<Document>('plain').insertMany(rows)
+    await using reader = new Reader(database.url, { sample: 200 })
+    const stream = await reader.request('plain')
+    const { bytes = 0 } = await reader.stream('plain')
+    const { partitions } = await reader.plan(stream, Math.ceil(bytes / 7))
+    expect(partitions).toHaveLength(7)
+    expect(ids(await reader.all(stream, partitions))).toEqual(ids(rows))
+  })
+
   test('hold what moves by updates and inserts once, too', async () => {
     await using database = new Database(server.url)
     const collection = database.db.collection<Document>('moving')

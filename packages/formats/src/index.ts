@@ -23,7 +23,7 @@ export { FieldSampler } from './bson/field-sampler.ts'
 export type { SampledField } from './bson/field-sampler.ts'
 export { nestingOptions } from './bson/nesting.ts'
 export type { Nesting } from './bson/nesting.ts'
-export { extendedJson, idAlias, idText } from './bson/extended-json.ts'
+export { extendedJson, idAlias, idDocument, idText } from './bson/extended-json.ts'
 export { aliasCode, DOCUMENT, OVERFLOW } from './bson/field-types.ts'
 export type { BsonValue } from './bson/extended-json.ts'
 export {

@@ -1,7 +1,7 @@
 import { deserialize, EJSON, serialize } from 'bson'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { extendedJson, idAlias, idText } from '../src/bson/extended-json.ts'
+import { extendedJson, idAlias, idDocument, idText } from '../src/bson/extended-json.ts'
 import type { ExtendedJsonStyle } from '../src/bson/extended-json-writer.ts'
 import type { RawElement } from '@nebula/testkit/raw-bson'
 import {
@@ -304,5 +304,7 @@ test('the _id of a document, wherever it stands', () => {
   expect(idText(padded, 3, padded.length)).toBe('')
   const without = document([a(1)])
   expect([idText(without, 0, without.length), idAlias(without, 0, without.length)]).toEqual(['', ''])
+  expect(idDocument(bytes)).toEqual(new Uint8Array(document([element('_id', 0x12, int64(7n))])))
+  expect(idDocument(without)).toEqual(new Uint8Array(document([])))
   expect(idText(without, 0, 1000)).toBe('')
 })

@@ -1,4 +1,4 @@
-import { BufferPool, BytesBuilder, NebulaError } from '@nebula/core'
+import { BufferPool, BytesBuilder, NebulaError, viewOf } from '@nebula/core'
 import type { Bson } from './elements.ts'
 import { bsonOf, isFramed, nameEnd, valueEnd } from './elements.ts'
 import type { ExtendedJsonStyle } from './extended-json-writer.ts'
@@ -43,6 +43,20 @@ function textOf(bson: Bson, { type, start, end }: BsonValue, style: ExtendedJson
 export function idAlias(bytes: Uint8Array, start: number, end: number): string {
   const id = idOf(bsonOf(bytes), start, end)
   return id ? typeAlias(bytes, id.type, id.start, id.end) : ''
+}
+
+/** A document with nothing but the `_id` of this one, if it has any. */
+export function idDocument(document: Uint8Array): Uint8Array {
+  const id = idOf(bsonOf(document), 0, document.length)
+  const value = HEAD + 1 + ID.length
+  const size = id ? value + (id.end - id.start) + 1 : HEAD + 1
+  const bytes = new Uint8Array(size)
+  viewOf(bytes).setInt32(0, size, true)
+  if (!id) return bytes
+  bytes[HEAD] = id.type
+  bytes.set(ID, HEAD + 1)
+  bytes.set(document.subarray(id.start, id.end), value)
+  return bytes
 }
 
 function idOf(bson: Bson, start: number, end: number): BsonValue | undefined {
