@@ -1,4 +1,5 @@
 export { acceptStream, keptField } from './accept-stream.ts'
+export { respelledKey } from './respelled-key.ts'
 export type { StreamOffer } from './accept-stream.ts'
 export { Alarm } from './alarm.ts'
 export { ByteQueue } from './byte-queue.ts'

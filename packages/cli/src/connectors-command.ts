@@ -3,7 +3,7 @@ import { Command } from 'commander'
 import { table } from './style.ts'
 
 /** Connectors that Nebula's own packages bring; others are found by their package name. */
-const OWN = ['csv', 'postgres']
+const OWN = ['csv', 'mongo', 'postgres']
 
 export function connectorsCommand(): Command {
   return new Command('connectors')

@@ -20,7 +20,8 @@ beforeEach(async () => {
 
 function pipeline(options: object = {}, source: object = SOURCE, destination: object = TARGET): Promise<string> {
   const stream = { mode: 'incremental', cursor: 'at', key: ['id'], target: 't', ...options }
-  return writePipeline(folder(), { source, destination, streams: { [source === SOURCE ? 'public.t' : 't']: stream } })
+  const name = 'url' in source && String(source.url).includes('INCREMENTAL') ? 'public.t' : 't'
+  return writePipeline(folder(), { source, destination, streams: { [name]: stream } })
 }
 
 interface Read extends Omit<Outcome, 'stream'> {
@@ -109,6 +110,29 @@ describe('an incremental stream', () => {
     expect(await run(await pipeline({ cursor: 'n', target: 'u' }))).toEqual(done(5))
     expect(await run(await pipeline({ mode: 'merge', cursor: undefined, target: 'u' }))).toEqual(done(5))
     expect(await run(await pipeline({ cursor: 'n', target: 'u' }))).toEqual(done(5))
+  })
+
+  test('begins anew where other rows of the source are asked for, or come in another way', async () => {
+    await query(
+      urls.source,
+      `INSERT INTO t SELECT g, 'v' || g % 2, timestamptz '2024-01-01' + g * interval '1 day' FROM generate_series(1, 10) g`,
+    )
+    expect(await run(await pipeline({ where: `v = 'v1'` }))).toEqual(done(5))
+    expect(await run(await pipeline())).toEqual(done(10))
+    expect(await run(await pipeline({ lag: '1m' }))).toEqual(done(1))
+    expect(await run(await pipeline({ mask: { v: 'sha256' } }))).toEqual(done(10))
+    expect(await run(await pipeline())).toEqual(done(10))
+    process.env['INCREMENTAL_OTHER'] = urls.source.replace('127.0.0.1', 'localhost')
+    const other = { connector: 'postgres', url: '${INCREMENTAL_OTHER}' }
+    expect(await run(await pipeline({}, other))).toEqual(done(10))
+  })
+
+  test('begins anew where the cursor has become another type, whose values have another order', async () => {
+    await query(urls.source, `ALTER TABLE t ADD c int; INSERT INTO t (id, c) SELECT g, g FROM generate_series(1, 50) g`)
+    const file = await pipeline({ cursor: 'c', cast: { c: 'text' } })
+    expect(await run(file)).toEqual(done(50))
+    await query(urls.source, `ALTER TABLE t ALTER c TYPE text; INSERT INTO t (id, c) VALUES (51, '100')`)
+    expect(await run(file)).toEqual(done(51))
   })
 
   test('goes on from its own value when other streams are run, or fail', async () => {
@@ -220,6 +244,22 @@ describe.skipIf(inject('mongo').kind === 'none')('an incremental stream of docum
     expect(await run(file)).toEqual(done(3))
     expect(await all(to)).toEqual(await all(from))
     expect(await run(file)).toEqual(done(1))
+  })
+
+  test('whose _ids become of several types is refused where they are a key as text, and goes on where they are not', async () => {
+    const documents = client.db().collection<{ _id: unknown; v: number }>('t')
+    await documents.insertMany([1, 2].map((v) => ({ _id: new ObjectId(), v })) as never[])
+    const table = await pipeline({ cursor: undefined, mode: 'merge', key: ['_id'] }, { connector: 'mongo', url: from })
+    expect(await run(table)).toEqual(done(2))
+    const both = await mongo({ cursor: '_id' })
+    expect(await run(both)).toEqual(done(2))
+    await documents.insertOne({ _id: 'text', v: 3 } as never)
+    const again = await pipeline({ cursor: undefined, mode: 'merge', key: ['_id'] }, { connector: 'mongo', url: from })
+    const refused = await run(again)
+    expect(refused).toMatchObject({ code: 2, error: { code: 'target_incompatible' } })
+    expect(refused.error?.message).toContain('written as objectId in the last run, and would be as extended now')
+    expect(await run(await mongo({ cursor: '_id' }))).toEqual(done(3))
+    expect(await all(to)).toEqual(await all(from))
   })
 
   test('by an ObjectId finds what was inserted since, in its ranges', async () => {

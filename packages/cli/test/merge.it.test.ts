@@ -84,6 +84,22 @@ describe('merging into a table', () => {
     ])
   })
 
+  test('by keys that are equal and not the same brings the key, too', async () => {
+    await query(url, `CREATE TABLE people (id numeric PRIMARY KEY, name text); INSERT INTO people VALUES (1.0, 'Ada')`)
+    expect(await run(['id,name', '1.00,Bob'], { types: { id: 'numeric' } })).toEqual(DONE)
+    expect(await people()).toEqual([{ id: '1.00', name: 'Bob' }])
+  })
+
+  test('into a key that the target counts up itself', async () => {
+    const id = 'bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY'
+    await query(url, `CREATE TABLE people (id ${id}, name text); INSERT INTO people (name) VALUES ('Ada')`)
+    expect(await run(['id,name', '1,Bob', '7,Eve'])).toEqual(DONE)
+    expect(await people()).toEqual([
+      { id: '1', name: 'Bob' },
+      { id: '7', name: 'Eve' },
+    ])
+  })
+
   test('that has nothing but the key', async () => {
     expect(await run(['id', '1', '2'])).toEqual(DONE)
     expect(await run(['id', '2', '3'])).toEqual(DONE)

@@ -290,6 +290,8 @@ export interface CursorMark {
   readonly target: string
   /** The highest value that arrived: its canonical text. */
   readonly value: string
+  /** Equal for as long as the same rows of the same source come in the same way, and the value is of the same type. */
+  readonly basis: string
 }
 
 /** By stream. */

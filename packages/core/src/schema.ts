@@ -14,6 +14,8 @@ export interface Field {
    * Left out: only `type`.
    */
   readonly offers?: readonly LogicalType[]
+  /** How it is spelled where it is text: the same value in another spelling is another text. Left out: as always. */
+  readonly spelling?: string
   /** The source offers it as text, and the texts have the order of the values: an id that begins with its time. */
   readonly ordered?: true
   /** What the vendor must have before a column of this type can be created: the types it is made of, in order. */

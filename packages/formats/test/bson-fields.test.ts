@@ -65,7 +65,7 @@ test('a column is of the type that most values have, and null is none', () => {
   ]
   const shared = { nullable: true, vendor: 'mongo' }
   expect(documentFields(sampled(documents), { overflow: 'rest', idTypes: ['int'] })).toEqual([
-    { name: '_id', type: { kind: 'int32' }, nullable: false, vendor: 'mongo', declared: 'int' },
+    { name: '_id', type: { kind: 'int32' }, nullable: false, vendor: 'mongo', declared: 'int', spelling: 'int' },
     {
       ...shared,
       name: 'a',

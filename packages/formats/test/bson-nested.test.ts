@@ -3,6 +3,8 @@ import { BufferPool, typeName } from '@nebula/core'
 import type { RawElement } from '@nebula/testkit/raw-bson'
 import { array, document, double, element, int32, string } from '@nebula/testkit/raw-bson'
 import { describe, expect, test } from 'vitest'
+import { documentFields } from '../src/bson/collection-fields.ts'
+import { FieldSampler } from '../src/bson/field-sampler.ts'
 import { batchesOf, batchOf, fieldsOf, laidOut, nesting, rowsOf } from './bson-batches.ts'
 
 const NOTHING = Buffer.alloc(0)
@@ -15,6 +17,22 @@ const types = (fields: readonly Field[]): string[] => fields.map(({ name, type }
 
 const STRUCT = { nesting: nesting({ objects: 'struct', arrays: 'list' }) }
 const FLAT = { nesting: nesting({ objects: 'flatten' }) }
+
+test.each([
+  ['an empty name', [int('')]],
+  ['a name that is an operator', [int('$b')]],
+  ['more names than columns', Array.from({ length: 200 }, (_, i) => int(`n${i}`))],
+])('documents that chance brings to light make none json that was columns, not with %s', (_, odd) => {
+  const sampler = new FieldSampler(true)
+  sampler.observe(document([int('_id'), within('a', int('b'))]))
+  sampler.draw()
+  for (let i = 0; i < 9; i++) sampler.observe(document([int('_id'), within('a', ...odd)]))
+  for (const objects of ['flatten', 'struct'] as const) {
+    const options = { overflow: '_overflow', idTypes: [], nesting: nesting({ objects }) }
+    const [, field] = documentFields(sampler, options)
+    expect(field?.type.kind).not.toBe('json')
+  }
+})
 
 describe('a flattened document', () => {
   const sample = [document([int('_id'), within('a', int('b'), text('c', 'x'), within('d', int('e')))])]

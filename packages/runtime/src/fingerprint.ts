@@ -1,10 +1,12 @@
-import { createHash, createHmac } from 'node:crypto'
-import type { Tree } from '@nebula/config'
-import { isTree } from '@nebula/config'
+import { createHmac } from 'node:crypto'
+import type { Hashes, Tree } from '@nebula/config'
+import { hashSetting, hashSettings, isTree } from '@nebula/config'
 import type { Run } from '@nebula/core'
-import { BaseConfig, NebulaError, Secret, snakeCase } from '@nebula/core'
-import type { Endpoint, Mask, Pipeline } from './pipeline.ts'
+import { BaseConfig, NebulaError, snakeCase, typeName } from '@nebula/core'
+import type { FoundTransform } from '@nebula/transforms'
+import type { Endpoint, Mask, Pipeline, StreamOptions } from './pipeline.ts'
 import type { AgreedStream } from './plan-stream.ts'
+import type { SelectedStream } from './select-streams.ts'
 
 /** The hash of every setting that shapes what a run does, by its name: no value, and so no secret, is in it. */
 interface Fingerprint {
@@ -15,27 +17,39 @@ interface Fingerprint {
   readonly streams: { readonly [stream: string]: Hashes }
 }
 
-interface Hashes {
-  readonly [key: string]: string
-}
-
 /** What a pipeline asks for. What the source has meanwhile is another question: see `changedStreams`. */
 export function fingerprintOf(pipeline: Pipeline, agreed: readonly AgreedStream[]): string {
   const { only, streams = {} } = pipeline
   const fingerprint: Fingerprint = {
     source: endpointHashes(pipeline.source),
     destination: endpointHashes(pipeline.destination),
-    asked: hashOf([only, Object.entries(streams).map(([name, options]) => [name, options !== false])]),
+    asked: hashSetting([only, Object.entries(streams).map(([name, options]) => [name, options !== false])]),
     streams: Object.fromEntries(
       agreed.map(({ request: { stream, mode }, target, options, transform }) => {
-        // Of a function counts what it does, and not where it lies.
-        const { maxErrors: _maxErrors, allowLoss: _allowLoss, transform: _path, ...shaping } = options
-        const mask = options.mask && Object.entries(options.mask).map(([name, how]) => [name, maskIdentity(how)])
-        return [stream, hashes({ ...shaping, mask, mode, target, transform: transform.function?.hash })]
+        return [stream, hashSettings({ ...shapingOf(options), mode, target, transform: transform.function?.hash })]
       }),
     ),
   }
   return JSON.stringify(fingerprint)
+}
+
+/** What the rows of a stream come from, and what is done to them; of a function counts what it does, not where it lies. */
+function shapingOf({
+  maxErrors: _maxErrors,
+  allowLoss: _allowLoss,
+  transform: _path,
+  ...shaping
+}: StreamOptions): Tree {
+  const mask = shaping.mask && Object.entries(shaping.mask).map(([name, how]) => [name, maskIdentity(how)])
+  return { ...shaping, mask }
+}
+
+/** On what the highest value of a cursor depends beside the rows that came: see `CursorMark`. */
+export function cursorBasis(source: Endpoint, { info, options }: SelectedStream, code?: FoundTransform): string {
+  const { lag: _lag, deletes: _deletes, ...shaping } = shapingOf(options)
+  const cursor = info.schema.fields.find(({ name }) => name === options.cursor)
+  const read = [info.name, cursor?.declared, cursor && typeName(cursor.type), code?.reference.hash]
+  return hashSetting([read, endpointHashes(source), hashSettings(shaping)])
 }
 
 /** Throws `config_changed`, naming the settings, when an interrupted run was begun under others than `now`. */
@@ -86,21 +100,5 @@ function maskIdentity(mask: Mask): string {
 /** Which system an endpoint is, without its secrets: a new password or time limit does not make another pipeline. */
 function endpointHashes({ connector, config }: Endpoint): Hashes {
   const own = Object.entries(config).filter(([key]) => !(key in BaseConfig.shape))
-  return hashes({ connector: connector.name, ...Object.fromEntries(own) })
-}
-
-function hashes(settings: Tree): Hashes {
-  const given = Object.entries(JSON.parse(JSON.stringify(settings, withoutSecrets)) as Tree)
-  return Object.fromEntries(given.map(([key, value]) => [key, hashOf(value)]))
-}
-
-function hashOf(value: unknown): string {
-  return createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, 12)
-}
-
-function withoutSecrets(this: { [key: string]: unknown }, key: string, value: unknown): unknown {
-  const original = this[key]
-  if (!(original instanceof Secret)) return value
-  const url = URL.parse(original.reveal())
-  return url ? `${url.protocol}//${url.host}${url.pathname}` : '***'
+  return hashSettings({ connector: connector.name, ...Object.fromEntries(own) })
 }

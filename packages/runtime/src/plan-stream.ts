@@ -37,6 +37,8 @@ export interface AgreedStream {
   readonly accepted: Acceptance
   /** The wire format that passes through, but for columns that the destination replaces; undefined: columns do. */
   readonly wire: string | undefined
+  /** What a mark of its cursor depends on. */
+  readonly basis: string
   /** All rows of the stream with their key columns alone, where those are deleted that the source has no longer. */
   readonly keys?: AgreedStream
 }
@@ -55,6 +57,7 @@ export interface StreamProblem {
 /** What is known of a stream beside what the pipeline says: its function, and how far it came into this target. */
 interface Known {
   readonly code?: FoundTransform | undefined
+  readonly basis?: string
   readonly mark?: CursorMark | undefined
 }
 
@@ -84,7 +87,7 @@ export function agreeStream(
 }
 
 function agreeColumns(
-  { info, options, code, mark }: SelectedStream & Known,
+  { info, options, code, basis = '', mark }: SelectedStream & Known,
   target: string,
   existing: TargetInfo | undefined,
   accept: Accept,
@@ -139,6 +142,7 @@ function agreeColumns(
     transform,
     accepted: passing,
     wire: passing.wire,
+    basis,
   }
   return { agreed, problems }
 }

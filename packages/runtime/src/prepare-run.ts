@@ -1,12 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import type { StreamOffer } from '@nebula/base'
-import { acceptStream, cursorMarks } from '@nebula/base'
+import { acceptStream, cursorMarks, respelledKey } from '@nebula/base'
 import type {
   Acceptance,
   Catalog,
   Checkpoint,
   Context,
-  CursorMarks,
   DestinationDriver,
   Plan,
   PreviousPlan,
@@ -20,7 +19,7 @@ import type {
 } from '@nebula/core'
 import { conditionColumns, fieldIndex, isNebulaError, NebulaError, schemaFingerprint } from '@nebula/core'
 import { findTransform } from '@nebula/transforms'
-import { fingerprintOf, refuseChanged } from './fingerprint.ts'
+import { cursorBasis, fingerprintOf, refuseChanged } from './fingerprint.ts'
 import type { Pipeline } from './pipeline.ts'
 import { writeMode } from './pipeline.ts'
 import type { AgreedStream, StreamProblem } from './plan-stream.ts'
@@ -84,7 +83,7 @@ export async function agreePipeline(
   const catalog = await source.discover(contexts.source, definedStreams(pipeline))
   const { limit } = pipeline.source.config.performance
   const { selected, problems } = chooseStreams(catalog, { ...pipeline, defaults: { limit, ...pipeline.defaults } })
-  const found = await agreeAll(selected, destination, contexts.destination, cursorMarks(recalled))
+  const found = await agreeAll(selected, { pipeline, destination, recalled }, contexts.destination)
   return { ...found, catalog, problems: [...problems, ...found.problems] }
 }
 
@@ -131,12 +130,18 @@ function resumable(recalled: Recalled | undefined, fingerprint: string): Recalle
   return recalled
 }
 
+interface Agreeing {
+  readonly pipeline: Pipeline
+  readonly destination: DestinationDriver
+  readonly recalled: Recalled | undefined
+}
+
 async function agreeAll(
   selected: readonly SelectedStream[],
-  destination: DestinationDriver,
+  { pipeline, destination, recalled }: Agreeing,
   context: Context,
-  marks: CursorMarks,
 ): Promise<Omit<Agreement, 'catalog'>> {
+  const marks = cursorMarks(recalled)
   const targets = selected.map(({ info, options: { target = info.name, mode, deletes } }) => {
     return { target, mode: writeMode(mode), deletes: deletes === 'hard' }
   })
@@ -156,9 +161,15 @@ async function agreeAll(
   const results = selected.map((stream, i) => {
     const { target } = targets[i] as TargetRequest
     const standing = existing.get(target)
+    const found = code[i] || undefined
+    const basis = cursorBasis(pipeline.source, stream, found)
     const mark = standing && marks[stream.info.name]
-    const known = { code: code[i] || undefined, mark: mark?.target === target ? mark : undefined }
-    return agreeStream({ ...stream, ...known }, target, standing, accept)
+    const known = { code: found, basis, mark: mark?.target === target && mark.basis === basis ? mark : undefined }
+    const result = agreeStream({ ...stream, ...known }, target, standing, accept)
+    const before = recalled?.run.streams.find(({ request }) => request.stream === stream.info.name)
+    const again = result.agreed.request.mode === 'merge' && respelledKey(before, result.agreed, standing)
+    if (again) result.problems.push({ ...again, text: again.message })
+    return result
   })
   const problems = results.flatMap(({ problems: found, agreed: { request } }, i) => [
     ...(checks[i]?.problems ?? []).map(({ code, message }) => ({ code, stream: request.stream, text: message })),

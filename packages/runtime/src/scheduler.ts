@@ -197,12 +197,12 @@ export class Scheduler {
   }
 
   /** The run, in which is noted how far an incremental stream came: it counts once the stream is finished. */
-  #reached({ agreed: { request, target }, highest }: Lane): Run {
+  #reached({ agreed: { request, target, basis }, highest }: Lane): Run {
     const { run } = this.#input.prepared
     const { stream, cursor: column } = request
     const value = highest?.text
     // Without a row that is new it is where it was.
-    const mark = column === undefined || value === undefined ? run.from?.[stream] : { column, target, value }
+    const mark = column === undefined || value === undefined ? run.from?.[stream] : { column, target, value, basis }
     if (column !== undefined && mark) this.#next = { ...this.#next, [stream]: mark }
     return { ...run, next: this.#next }
   }

@@ -318,7 +318,7 @@ describe('the type of a column of a file', () => {
 
 describe('the keys of a stream whose deleted rows are looked for', () => {
   const incremental = { mode: 'incremental', cursor: 'id', deletes: 'hard' } as const
-  const mark = { column: 'id', target: 'people', value: '7' }
+  const mark = { column: 'id', target: 'people', value: '7', basis: '' }
   const accept = ({ schema: { fields }, wire }: { schema: { fields: readonly Field[] }; wire: readonly string[] }) => ({
     columns: fields.map(({ type }) => ({ as: type, type: type.kind, fidelity: 'exact' as const })),
     ddl: [],

@@ -1,4 +1,4 @@
-import type { StreamPlan } from '@nebula/core'
+import type { Kind, StreamPlan } from '@nebula/core'
 import { NebulaError } from '@nebula/core'
 import type { Move } from './dialect.ts'
 import type { Names } from './names.ts'
@@ -35,9 +35,21 @@ export async function insertStaged(
   await session.execute(`DROP TABLE ${from}`)
 }
 
-/** The clause by which a row that is there gets every value of the one that has its key. */
+/** Types of which two values may be equal, in a key, and not the same: `1.0` and `1.00`, texts under a collation. */
+const ALIKE: ReadonlySet<Kind> = new Set<Kind>([
+  'utf8',
+  'numeric',
+  'decimal',
+  'float32',
+  'float64',
+  'interval',
+  'native',
+])
+
+/** The clause by which a row that is there becomes the one that has its key. */
 export function onConflict(names: Names, { schema, request: { key } }: StreamPlan): string {
-  const others = schema.fields.map(({ name }) => name).filter((name) => !key.includes(name))
-  const set = (others.length > 0 ? others : key).map((name) => `${names.quote(name)} = excluded.${names.quote(name)}`)
+  const changing = schema.fields.filter(({ name, type }) => !key.includes(name) || ALIKE.has(type.kind))
+  const columns = changing.length > 0 ? changing.map(({ name }) => name) : key
+  const set = columns.map((name) => `${names.quote(name)} = excluded.${names.quote(name)}`)
   return `ON CONFLICT (${names.list(key)}) DO UPDATE SET ${set.join(', ')}`
 }

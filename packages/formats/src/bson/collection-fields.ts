@@ -5,6 +5,7 @@ import { aliasCode, columnType, DOCUMENT, EXTENDED, offersOf, OVERFLOW } from '.
 import { nestedType, typeWidth } from './nested-types.ts'
 import type { Nesting } from './nesting.ts'
 import type { ValueSampler } from './value-sampler.ts'
+import { isPlain } from './value-sampler.ts'
 
 /** Columns of a collection, with those in structs and lists. */
 const MAX_COLUMNS = 1000
@@ -91,11 +92,6 @@ function fieldsOf(path: readonly string[], value: ValueSampler, around: Around):
   return [fieldOf(path, value, around)]
 }
 
-/** True for a name that can be part of a column's. */
-function isPlain(name: string): boolean {
-  return name !== '' && !name.startsWith('$') && !name.includes('.')
-}
-
 function fieldOf(path: readonly string[], value: ValueSampler, { documents, nesting }: Around): Field {
   const { types, present } = value
   const type = nestedType(value, nesting)
@@ -130,10 +126,10 @@ function idField(aliases: ReadonlySet<string>): Field {
   const shared = { name: '_id', nullable: false, vendor: 'mongo' }
   if (others.length === 0 && IDS.has(alias)) {
     const type = columnType(alias)
-    return { ...shared, type, declared: alias, ...offers(type) }
+    return { ...shared, type, declared: alias, spelling: alias, ...offers(type) }
   }
   const comment = `${[...aliases].join(', ')}; as canonical Extended JSON`
-  return { ...shared, type: utf8, declared: EXTENDED, comment }
+  return { ...shared, type: utf8, declared: EXTENDED, spelling: EXTENDED, comment }
 }
 
 /** Fields of which the validator knows one type, and the sample nothing. */

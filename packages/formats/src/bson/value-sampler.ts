@@ -139,11 +139,19 @@ export class DocumentSampler {
    * nested document none where its names are data.
    */
   columns(): (readonly [name: string, field: ValueSampler])[] {
-    if (this.#level > 0 && this.#fields.size > MAX_FIELDS) return []
     const all = this.#order.map((name) => [name, this.#fields.get(name) as ValueSampler] as const)
-    const isChance = ([, field]: (typeof all)[number]): boolean =>
-      !field.steady && field.present >= this.count * LEAST_SHARE
+    const steady = all.filter(([, field]) => field.steady)
+    const decisive = this.#level > 0 && steady.length > 0 ? steady : all
+    if (this.#level > 0 && decisive.length > MAX_FIELDS) return []
+    // What chance brings to light must not make a document json whose fields were columns the last time.
+    const isChance = ([name, field]: (typeof all)[number]): boolean =>
+      !field.steady && field.present >= this.count * LEAST_SHARE && (decisive === all || isPlain(name))
     const chance = all.filter(isChance).toSorted(([a], [b]) => (a < b ? -1 : 1))
-    return [...all.filter(([, field]) => field.steady), ...chance]
+    return [...steady, ...chance]
   }
+}
+
+/** True for a name that can be part of a column's. */
+export function isPlain(name: string): boolean {
+  return name !== '' && !name.startsWith('$') && !name.includes('.')
 }
