@@ -12,7 +12,7 @@ import { utf8 } from '@nebula/core'
 
 const DEFAULT_MODES: readonly Mode[] = ['overwrite', 'append']
 
-/** What a destination is asked about one stream; columns and key have the names that they have there. */
+/** What a destination is asked about one stream, which has the names that it has there: its own, its columns', its key's. */
 export interface StreamOffer {
   readonly request: StreamRequest
   readonly schema: Schema

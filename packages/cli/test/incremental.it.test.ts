@@ -262,6 +262,14 @@ describe.skipIf(inject('mongo').kind === 'none')('an incremental stream of docum
     expect(await all(to)).toEqual(await all(from))
   })
 
+  test('of a table is the same for verify, but for a date, which is its midnight there', async () => {
+    await query(urls.source, `ALTER TABLE t ADD d date; INSERT INTO t VALUES (1, 'a', '2024-01-01', '2024-01-02')`)
+    const file = await pipeline({ rename: { id: '_id' }, allow_loss: ['at'] }, SOURCE, { connector: 'mongo', url: to })
+    expect(await run(file)).toEqual(done(1))
+    const { code, stdout } = await nebula('verify', file)
+    expect([code, stdout]).toEqual([0, expect.stringContaining('the midnight with which a date begins')])
+  })
+
   test('by an ObjectId finds what was inserted since, in its ranges', async () => {
     const id = (n: number): ObjectId => new ObjectId(n.toString(16).padStart(24, '0'))
     const documents = client.db().collection('t')
@@ -278,6 +286,7 @@ describe.skipIf(inject('mongo').kind === 'none')('an incremental stream of docum
     expect(await all(to)).toEqual(await all(from))
     // Another column is changed on the way, so that no document passes as it is.
     const masked = await mongo({ cursor: '_id', mask: { v: 'redact' } })
+    expect(await run(masked)).toEqual(done(310))
     await insert(311, 312)
     expect(await run(masked)).toEqual(done(3))
     expect((await all(to)).slice(-2)).toEqual([311, 312].map((n) => ({ _id: id(n), v: '***' })))

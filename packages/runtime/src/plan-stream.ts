@@ -117,7 +117,7 @@ function agreeColumns(
   })
   problems.push(...added.problems, ...contradictions(info.untyped === true, shaped, options))
   const accepted = accept({
-    request,
+    request: { ...request, stream: target },
     schema: { fields: shaped.map(({ field }) => field) },
     wire: info.wire,
     target: existing,

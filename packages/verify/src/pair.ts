@@ -92,6 +92,8 @@ function incomparable(
   const origin = transform.origins[index]
   if (typeof origin === 'object' && 'metadata' in origin) return 'every run adds its own value'
   if (accepted.columns[index]?.fidelity === 'lossy') return 'the pipeline allows it to lose something'
+  if (writeSchema.fields[index]?.type.kind === 'date' && target.type.kind === 'timestamp')
+    return 'the target keeps the midnight with which a date begins'
   const declared = target.declared ?? 'json'
   const isText = declared === 'json' || declared === source.declared
   if (writeSchema.fields[index]?.type.kind !== 'json' || isText) return undefined

@@ -55,7 +55,8 @@ export class RowHasher {
   text(place: number, row: number): string | null {
     const column = this.#texts[place]
     if (!column || isNull(column, row)) return null
-    return Buffer.from(column.data.subarray(column.offsets[row], column.offsets[row + 1])).toString()
+    const bytes = Buffer.from(column.data.subarray(column.offsets[row], column.offsets[row + 1]))
+    return column.type.kind === 'native' ? `\\x${bytes.toString('hex')}` : bytes.toString()
   }
 
   free(): void {

@@ -152,6 +152,8 @@ describe('RowHasher', () => {
     expect(keys([ids, names], [0])).toEqual(keys([ids, text('c', 'd')], [0]))
     expect(hashesOf([ids, names], [0])).not.toEqual(hashesOf([ids, text('c', 'd')], [0]))
     expect(hashed([ids, names], [0], (hasher) => [hasher.text(1, 1), hasher.text(0, 0)])).toEqual(['b', '1'])
+    const native = columnOf(NATIVE, ['\u0000\u0001'])
+    expect(hashed([native], [], (hasher) => hasher.text(0, 0))).toBe('\\x0001')
   })
 })
 
