@@ -98,8 +98,8 @@ function stateText(state: PipelineState): string {
   const holder = pid === undefined ? '' : ` (process ${pid})`
   const lines = [`${pipeline}: ${STATUS[status]}${holder}`]
   if (run !== undefined) {
-    const times = epoch === 1 ? 'in its first process' : `taken up for the ${ordinal(epoch ?? 1)} time`
-    lines.push(`run ${run}${startedAt === undefined ? '' : `, begun ${startedAt}`}, ${times}`, '')
+    const taker = `by the ${ordinal(epoch ?? 1)} process of this pipeline`
+    lines.push(`run ${run}${startedAt === undefined ? '' : `, begun ${startedAt}`}, ${taker}`, '')
     const head = ['stream', '', 'status', 'partitions', 'rows', 'rejected']
     lines.push(table([head, ...streams.map(streamRow)], 3), '')
   }

@@ -1,5 +1,6 @@
 import { nothingLeft } from '@nebula/base'
 import type { Context, RecordBatch, Run } from '@nebula/core'
+import { isNebulaError, NebulaError } from '@nebula/core'
 import type { CheckpointTable } from './checkpoint-table.ts'
 import type { Move, SqlDialect } from './dialect.ts'
 import type { Loader } from './loader.ts'
@@ -42,9 +43,10 @@ export class SweepTransaction<Session extends SqlSession> {
     // The lock is held until the end: what a newer run brings cannot be among what is deleted.
     await this.#checkpoints.lock(session, run)
     const equal = key.map((name) => `k.${names.quote(name)} = t.${names.quote(name)}`)
-    const deleted = await session.execute(
-      `DELETE FROM ${to} t WHERE NOT EXISTS (SELECT 1 FROM ${from} k WHERE ${equal.join(' AND ')})`,
-    )
+    const gone = `NOT EXISTS (SELECT 1 FROM ${from} k WHERE ${equal.join(' AND ')})`
+    const deleted = await session.execute(`DELETE FROM ${to} t WHERE ${gone}`).catch((error: unknown) => {
+      throw isNebulaError(error, 'row_rejected') ? notDeleted(stream.target, error) : error
+    })
     if (deleted > 0 && (await session.query(`SELECT 1 FROM ${to} LIMIT 1`)).length === 0)
       throw nothingLeft(stream.target)
     await session.execute(`DROP TABLE ${from}`)
@@ -67,4 +69,13 @@ export class SweepTransaction<Session extends SqlSession> {
       loader.free()
     }
   }
+}
+
+/** The target does not let a row go that others refer to. */
+function notDeleted(target: string, cause: NebulaError): NebulaError {
+  return new NebulaError('deletes_refused', {
+    message: `No row of ${target} was deleted: ${cause.message}`,
+    fix: 'Delete first what refers to the row, let the reference do that (ON DELETE CASCADE), or write deletes: ignore.',
+    cause,
+  })
 }
