@@ -3,30 +3,12 @@ import { join } from 'node:path'
 import { query } from '@nebula/testkit'
 import { MongoClient } from 'mongodb'
 import { beforeEach, describe, expect, inject, test } from 'vitest'
+import { done, runDeleting as run, useDeleting } from './deleting.ts'
 import { nebula, useFolder } from './harness.ts'
-import type { Outcome } from './one-stream.ts'
-import { runFile, usePostgresEnds, writePipeline } from './one-stream.ts'
 
 const folder = useFolder()
 const at = (...names: string[]): string => join(folder(), ...names)
-const { urls, SOURCE, TARGET } = usePostgresEnds('DELETES')
-
-function pipeline(options: object = {}, source: object = SOURCE, destination: object = TARGET): Promise<string> {
-  const stream = { mode: 'merge', key: ['id'], target: 't', deletes: 'hard', ...options }
-  return writePipeline(folder(), { source, destination, streams: { [source === SOURCE ? 'public.t' : 't']: stream } })
-}
-
-interface Deleted extends Omit<Outcome, 'stream'> {
-  readonly written: number | undefined
-  readonly deleted: number | undefined
-}
-
-async function run(file: string): Promise<Deleted> {
-  const { stream, ...rest } = await runFile(file)
-  return { ...rest, written: stream?.written, deleted: stream?.deleted }
-}
-
-const done = (written: number, deleted: number): Deleted => ({ code: 0, written, deleted, error: undefined })
+const { urls, SOURCE, pipeline } = useDeleting(folder)
 
 describe.skipIf(inject('mongo').kind === 'none')('with MongoDB', () => {
   let clients: MongoClient[] = []

@@ -2,33 +2,16 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { query } from '@nebula/testkit'
 import { beforeEach, describe, expect, test } from 'vitest'
+import { done, runDeleting as run, useDeleting } from './deleting.ts'
 import { nebula, useFolder } from './harness.ts'
-import type { Outcome } from './one-stream.ts'
-import { runFile, usePostgresEnds, writePipeline } from './one-stream.ts'
 
 const folder = useFolder()
 const at = (...names: string[]): string => join(folder(), ...names)
-const { urls, SOURCE, TARGET } = usePostgresEnds('DELETES')
+const { urls, SOURCE, TARGET, pipeline } = useDeleting(folder)
 const CSV = { connector: 'csv', path: './in' }
 
 beforeEach(() => mkdir(at('in')))
 
-function pipeline(options: object = {}, source: object = SOURCE, destination: object = TARGET): Promise<string> {
-  const stream = { mode: 'merge', key: ['id'], target: 't', deletes: 'hard', ...options }
-  return writePipeline(folder(), { source, destination, streams: { [source === SOURCE ? 'public.t' : 't']: stream } })
-}
-
-interface Deleted extends Omit<Outcome, 'stream'> {
-  readonly written: number | undefined
-  readonly deleted: number | undefined
-}
-
-async function run(file: string): Promise<Deleted> {
-  const { stream, ...rest } = await runFile(file)
-  return { ...rest, written: stream?.written, deleted: stream?.deleted }
-}
-
-const done = (written: number, deleted: number): Deleted => ({ code: 0, written, deleted, error: undefined })
 const idsAt = async (url: string): Promise<number[]> => {
   const rows = await query(url, 'SELECT id::int FROM t ORDER BY id')
   return rows.map(({ id }) => Number(id))

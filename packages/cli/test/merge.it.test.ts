@@ -88,6 +88,9 @@ describe('merging into a table', () => {
     await query(url, `CREATE TABLE people (id numeric PRIMARY KEY, name text); INSERT INTO people VALUES (1.0, 'Ada')`)
     expect(await run(['id,name', '1.00,Bob'], { types: { id: 'numeric' } })).toEqual(DONE)
     expect(await people()).toEqual([{ id: '1.00', name: 'Bob' }])
+    await query(url, `DROP TABLE people; CREATE TABLE people (id jsonb PRIMARY KEY); INSERT INTO people VALUES ('1.0')`)
+    expect(await run(['id', '1.00'], { types: { id: 'json' } })).toEqual(DONE)
+    expect(await query(url, 'SELECT id::text FROM people')).toEqual([{ id: '1.00' }])
   })
 
   test('into a key that the target counts up itself', async () => {

@@ -35,20 +35,27 @@ export async function insertStaged(
   await session.execute(`DROP TABLE ${from}`)
 }
 
-/** Types of which two values may be equal, in a key, and not the same: `1.0` and `1.00`, texts under a collation. */
-const ALIKE: ReadonlySet<Kind> = new Set<Kind>([
-  'utf8',
-  'numeric',
-  'decimal',
-  'float32',
-  'float64',
-  'interval',
-  'native',
+/** Types of which equal values are the same; of others `1.0` and `1.00` are equal, and texts under a collation. */
+const EXACT: ReadonlySet<Kind> = new Set<Kind>([
+  'bool',
+  'int8',
+  'int16',
+  'int32',
+  'int64',
+  'uint8',
+  'uint16',
+  'uint32',
+  'uint64',
+  'binary',
+  'date',
+  'time',
+  'timestamp',
+  'uuid',
 ])
 
 /** The clause by which a row that is there becomes the one that has its key. */
 export function onConflict(names: Names, { schema, request: { key } }: StreamPlan): string {
-  const changing = schema.fields.filter(({ name, type }) => !key.includes(name) || ALIKE.has(type.kind))
+  const changing = schema.fields.filter(({ name, type }) => !key.includes(name) || !EXACT.has(type.kind))
   const columns = changing.length > 0 ? changing.map(({ name }) => name) : key
   const set = columns.map((name) => `${names.quote(name)} = excluded.${names.quote(name)}`)
   return `ON CONFLICT (${names.list(key)}) DO UPDATE SET ${set.join(', ')}`
