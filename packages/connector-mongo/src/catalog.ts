@@ -172,7 +172,7 @@ async function takeSample(
   const ids: Uint8Array[] = []
   // Twenty documents may be 320 MB.
   const reply = { raw: true, batchSize: batchSize({ rows: first, bytes: SAMPLE_BYTES / 2 }, average), signal }
-  const drawing = drawn > 0 ? collection.aggregate([{ $sample: { size: drawn } }], reply) : undefined
+  await using drawing = drawn > 0 ? collection.aggregate([{ $sample: { size: drawn } }], reply) : undefined
   // The server looks for them while the first ones are looked at here.
   const isDrawn = drawing?.hasNext()
   isDrawn?.catch(() => {})
