@@ -1,9 +1,9 @@
+import { CHECKPOINTS, RESERVED_NAME } from '@nebula/base'
 import type { Problem, TargetCheck, TargetRequest } from '@nebula/core'
 import type { Document } from 'mongodb'
 import type { Link, Namespace } from './connection.ts'
 import type { CollectionInfo } from './catalog.ts'
 import { SYSTEM_DATABASES } from './catalog.ts'
-import { CHECKPOINTS } from './checkpoint-collection.ts'
 import { findNamed, spell } from './staging.ts'
 
 export type NamedTarget = TargetRequest & Namespace
@@ -52,7 +52,7 @@ function nameFault({ database, collection }: Namespace): string | undefined {
   if (SYSTEM_DATABASES.includes(database)) return 'lies in a database that MongoDB keeps for itself'
   if (/[$\0]/.test(collection)) return 'holds a $ or a NUL, which MongoDB does not allow'
   if (collection.startsWith('system.')) return 'has a name that MongoDB keeps for itself'
-  if (/^nebula_(checkpoints$|stage_)/.test(collection)) return 'has a name that Nebula keeps for itself'
+  if (RESERVED_NAME.test(collection)) return 'has a name that Nebula keeps for itself'
   const bytes = Buffer.byteLength(`${database}.${collection}`)
   return bytes > LONGEST_NAME ? `is ${bytes} bytes long with its database; MongoDB keeps ${LONGEST_NAME}` : undefined
 }

@@ -1,46 +1,8 @@
-import { createHash } from 'node:crypto'
-import type { Run, StreamPlan } from '@nebula/core'
 import type { Document } from 'mongodb'
 import type { CollectionInfo } from './catalog.ts'
 import { collectionsIn } from './catalog.ts'
 import type { Link, Namespace } from './connection.ts'
 import { write } from './connection.ts'
-
-/** Begins the names of all staging collections of a pipeline. */
-export function pipelinePrefix(pipeline: string): string {
-  return `nebula_stage_${hash(pipeline)}_`
-}
-
-/**
- * Begins the name of the collection in which a stream is put together; then comes the epoch. Who takes a run over renames
- * it, so that what an overtaken process still writes lies elsewhere. Where rows are written in transactions that is not
- * needed, and would wait for those of the overtaken one.
- */
-export function stagingPrefix(run: Run, { request, generation }: StreamPlan): string {
-  return `${pipelinePrefix(run.pipeline)}${hash(run.id, request.stream)}_${generation}_`
-}
-
-/** The collection of the keys that the source of a stream has; of one process alone. */
-export function keysName(run: Run, { request }: StreamPlan): string {
-  return `${pipelinePrefix(run.pipeline)}keys_${hash(run.id, request.stream)}_${run.epoch}`
-}
-
-function hash(...parts: readonly string[]): string {
-  return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 12)
-}
-
-/** The collection that the last process of a run left to the next. */
-export function latestStaging(
-  standing: readonly CollectionInfo[],
-  database: string,
-  prefix: string,
-): CollectionInfo | undefined {
-  const epochOf = ({ collection }: CollectionInfo): number => Number(collection.slice(prefix.length))
-  return standing
-    .filter((staging) => staging.database === database && staging.collection.startsWith(prefix))
-    .sort((a, b) => epochOf(a) - epochOf(b))
-    .at(-1)
-}
 
 /** The collections of databases whose names a condition allows; not every server can be told to leave out the others. */
 export async function findCollections(

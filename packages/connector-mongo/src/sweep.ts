@@ -1,29 +1,26 @@
-import { nothingLeft } from '@nebula/base'
-import type { Context, RecordBatch, Run, StreamPlan } from '@nebula/core'
+import type { CheckpointStore } from '@nebula/base'
+import { keysName, nothingLeft } from '@nebula/base'
+import type { Context, RecordBatch, Rejection, Run, StreamPlan } from '@nebula/core'
 import { NebulaError } from '@nebula/core'
-import type { DocumentRange, DocumentSection, SectionLimits } from '@nebula/formats'
-import { cutDocuments, DocumentEncoder, removeDocuments } from '@nebula/formats'
+import type { DocumentSection, SectionEncoder } from '@nebula/formats'
+import { removeDocuments } from '@nebula/formats'
 import type { AggregationCursor, Document } from 'mongodb'
 import type { CollectionInfo } from './catalog.ts'
-import type { CheckpointCollection } from './checkpoint-collection.ts'
 import type { Link, Namespace } from './connection.ts'
 import { write } from './connection.ts'
 import { mongoError } from './errors.ts'
 import { DUPLICATE_KEY } from './insert-documents.ts'
 import type { WriteError } from './raw-write.ts'
 import { writeRaw } from './raw-write.ts'
-import { drop, findNamed, keysName } from './staging.ts'
-import type { Encoding } from './types.ts'
+import { drop, findNamed } from './staging.ts'
 
 export interface KeySweepInput {
   readonly run: Run
   /** With its key alone. */
   readonly stream: StreamPlan
   readonly target: Namespace
-  readonly checkpoints: CheckpointCollection
-  readonly limits: SectionLimits
-  /** Undefined: keys come as documents. */
-  readonly encoding: Encoding | undefined
+  readonly checkpoints: CheckpointStore<Link>
+  readonly encoder: SectionEncoder
   readonly context: Context
 }
 
@@ -90,14 +87,15 @@ export class KeySweep {
   }
 
   async #load(link: Link, keys: AsyncIterable<RecordBatch>): Promise<void> {
-    const { encoding, limits, context } = this.#input
-    const encoder = encoding && new DocumentEncoder({ ...encoding, generateId: generateNone, pool: context.pool })
+    const { encoder } = this.#input
     try {
-      for await (const batch of keys)
-        for (const section of cutDocuments(documentsOf(batch, encoder), limits, context.pool))
-          await this.#insert(link, section)
+      for await (const batch of keys) {
+        const { sections, rejected } = encoder.encode(batch, 0, batch.rows)
+        if (rejected[0]) throw unknownKey(rejected[0])
+        for (const section of sections) await this.#insert(link, section)
+      }
     } finally {
-      encoder?.free()
+      encoder.free()
     }
   }
 
@@ -148,21 +146,10 @@ function refuse(error: WriteError | undefined): void {
   if (error) throw mongoError(Object.assign(new Error(error.errmsg), { code: error.code }))
 }
 
-/** Where a row has no `_id`, its document got a new one that nobody could find again. */
-function generateNone(): never {
-  throw new NebulaError('deletes_refused', {
-    message: 'A row of the source has no _id, so its document at the target would be taken for one that is gone.',
+/** A key that no document has: nobody knows for which of the target's it stands. */
+function unknownKey({ place, reason }: Rejection): NebulaError {
+  return new NebulaError('deletes_refused', {
+    message: `${place}: ${reason}`,
     fix: 'Leave rows without a key out by where, or write deletes: ignore.',
   })
-}
-
-/** Throws `deletes_refused` for a key that no document has, and nobody knows for which it stands. */
-function documentsOf(batch: RecordBatch, encoder: DocumentEncoder | undefined): DocumentRange {
-  const { wire, rows } = batch
-  if (!encoder && wire)
-    return { data: wire.data, offsets: wire.offsets.subarray(0, rows + 1), rows: undefined, from: 0 }
-  const { rejected, ...documents } = (encoder as DocumentEncoder).encode(batch, 0, rows)
-  const [first] = rejected
-  if (!first) return { ...documents, from: 0 }
-  throw new NebulaError('deletes_refused', { message: `${first.place}: ${first.reason}`, stream: batch.stream })
 }

@@ -1,26 +1,24 @@
 import { createHash } from 'node:crypto'
+import type { CheckpointStore } from '@nebula/base'
 import { unlessAborted } from '@nebula/base'
 import type { Checkpoint, Context, RecordBatch, Rejection, Writer, WriteTask } from '@nebula/core'
 import { NebulaError } from '@nebula/core'
-import type { DocumentRange, DocumentSection, SectionLimits } from '@nebula/formats'
-import { cutDocuments, DocumentEncoder, generatedId, keepDocuments, largeDocuments } from '@nebula/formats'
+import type { DocumentSection, SectionEncoder } from '@nebula/formats'
+import { keepDocuments } from '@nebula/formats'
 import type { ClientSession } from 'mongodb'
-import type { CheckpointCollection } from './checkpoint-collection.ts'
 import type { Lease, Link, Namespace } from './connection.ts'
 import { DURABLE, write } from './connection.ts'
 import { taskError } from './errors.ts'
 import type { Refused } from './insert-documents.ts'
 import { insertDocuments } from './insert-documents.ts'
-import type { Encoding } from './types.ts'
 
 export interface WriterPorts {
-  readonly checkpoints: CheckpointCollection
+  readonly checkpoints: CheckpointStore<Link>
   readonly context: Context
   readonly staging: Namespace
-  readonly limits: SectionLimits
   /** Rows and checkpoint are one transaction; else a repeated row that is there with the same bytes counts as written. */
   readonly transactional: boolean
-  readonly encoding: Encoding
+  readonly encoder: SectionEncoder
   readonly lend: () => Promise<Lease>
 }
 
@@ -35,14 +33,10 @@ export class MongoWriter implements Writer {
   readonly #ports: WriterPorts
   #lease: Lease | undefined
   #session: ClientSession | undefined
-  #encoder: DocumentEncoder | undefined
   /** The section under way. */
   #flight = LANDED
-  /** Of the run, the partition and its last commit; with the number of a row since then it makes an `_id`. */
-  #seed: Uint8Array | undefined
-  #rows = 0
-  /** Of the row 0 of a batch. */
-  #numberOfFirst = 0
+  /** The run was this one, and the encoder has the seed of the last commit. */
+  #hasBegun = false
   /** What is in the transaction, when isolating: a refused row ends it, and then it is begun again. */
   #taken: DocumentSection[] = []
 
@@ -53,22 +47,21 @@ export class MongoWriter implements Writer {
 
   async write(batch: RecordBatch, from: number, to: number): Promise<readonly Rejection[]> {
     const { isolate } = this.#task
-    const { limits, context } = this.#ports
+    const { encoder, context } = this.#ports
     try {
       await this.#begin()
-      const documents = this.#documents(batch, from, to)
-      const rejected = [...documents.rejected, ...tooLarge(documents, batch, limits)]
+      const { sections, rejected } = encoder.encode(batch, from, to)
       if (!isolate && rejected[0]) throw rowRejected(rejected[0])
-      for (const section of cutDocuments(documents, limits, context.pool)) {
+      for (const section of sections) {
         const before = this.#flight
         this.#flight = this.#send(section, before)
         this.#flight.catch(() => {})
         const refused = await (isolate ? this.#flight : before)
         rejected.push(...refused.map((one) => ({ ...one, place: batch.place(one.row) })))
       }
-      this.#rows += to - from
+      encoder.taken(to - from)
       // What it keeps for the next batch must not keep that one from being read.
-      if (context.pool.statistics.used >= context.pool.limit) this.#encoder?.free()
+      if (context.pool.statistics.used >= context.pool.limit) encoder.free()
       return rejected.sort((a, b) => (a.row ?? 0) - (b.row ?? 0))
     } catch (error) {
       // Whoever isolates tries fewer rows; else nothing is written behind what failed.
@@ -87,7 +80,7 @@ export class MongoWriter implements Writer {
     } catch (error) {
       throw this.#failure(error)
     }
-    this.#seed = this.#seedBehind(checkpoint.sequence)
+    this.#ports.encoder.begin(this.#seedBehind(checkpoint.sequence))
     await this.#release()
   }
 
@@ -99,11 +92,13 @@ export class MongoWriter implements Writer {
 
   /** Once for every commit; the first time, looks whether the run is still this one. */
   async #begin(): Promise<Link> {
-    const { lend, transactional, checkpoints } = this.#ports
+    const { lend, transactional, checkpoints, encoder } = this.#ports
     const link = (this.#lease ??= await lend())
-    if (!this.#seed) {
-      this.#seed = this.#seedBehind(await checkpoints.sequence(link, this.#task))
-      if (!transactional) await this.#removeRemains(link, this.#seed)
+    if (!this.#hasBegun) {
+      const seed = this.#seedBehind(await checkpoints.sequence(link, this.#task))
+      if (!transactional) await this.#removeRemains(link, seed)
+      encoder.begin(seed)
+      this.#hasBegun = true
     }
     if (transactional && !this.#session) {
       this.#session = link.client.startSession()
@@ -113,32 +108,15 @@ export class MongoWriter implements Writer {
   }
 
   async #release(): Promise<void> {
-    this.#encoder?.free()
+    this.#ports.encoder.free()
     this.#flight = LANDED
     this.#taken = []
-    this.#rows = 0
     const [session, lease] = [this.#session, this.#lease]
     this.#session = undefined
     this.#lease = undefined
     // A transaction that is open is undone by it.
     if (session && lease) await unlessAborted(session.endSession(), lease.signal).catch(() => {})
     lease?.release()
-  }
-
-  #documents(
-    batch: RecordBatch,
-    from: number,
-    to: number,
-  ): DocumentRange & { readonly rejected: readonly Rejection[] } {
-    const wire = this.#task.stream.accepted.wire === undefined ? undefined : batch.wire
-    if (wire)
-      return { data: wire.data, offsets: wire.offsets.subarray(from, to + 1), rows: undefined, from, rejected: [] }
-    const { encoding, context } = this.#ports
-    this.#numberOfFirst = this.#rows - from
-    const generateId = (row: number, bytes: Uint8Array, at: number): void =>
-      generatedId(this.#seed as Uint8Array, this.#numberOfFirst + row, bytes, at)
-    this.#encoder ??= new DocumentEncoder({ ...encoding, generateId, pool: context.pool })
-    return { ...this.#encoder.encode(batch, from, to), from }
   }
 
   /** Behind the section before it. When not isolating, nothing is refused. */
@@ -188,6 +166,7 @@ export class MongoWriter implements Writer {
     }
   }
 
+  /** Of the run, the partition and a commit; with the number of a row since then it makes an `_id`. */
   #seedBehind(sequence: number): Uint8Array {
     const { run, stream, partition } = this.#task
     const parts = [run.id, stream.request.stream, stream.generation, partition.id, sequence]
@@ -207,13 +186,6 @@ export class MongoWriter implements Writer {
     const { stream, partition } = this.#task
     return taskError(error, this.#ports.context, partition, `Writing ${stream.target}`)
   }
-}
-
-function tooLarge(documents: DocumentRange, batch: RecordBatch, limits: SectionLimits): Rejection[] {
-  return largeDocuments(documents, limits).map(({ row, bytes }) => {
-    const reason = `The document has ${bytes} bytes; MongoDB takes ${limits.documentBytes}.`
-    return { row, code: 'row_rejected', reason, place: batch.place(row) }
-  })
 }
 
 /** Found too late to say which row it is; whoever isolates it says so. */

@@ -54,7 +54,7 @@ test('documents are deleted once the run was confirmed by a write, behind what w
   const [confirm] = commands.filter((command) => command['update'] !== undefined)
   expect(confirm).toMatchObject({
     writeConcern: { w: 'majority' },
-    updates: [{ q: { run: 'run1', epoch: 7 }, u: { $set: { epoch: 7 } } }],
+    updates: [{ q: { _id: '["test",""]', stream: 'run1', epoch: 7 }, u: { $set: { epoch: 7 } } }],
   })
 })
 

@@ -20,7 +20,6 @@ const DIALECT: SqlDialect<Session> = {
   names: NAMES,
   types: TYPES,
   parameter: (place) => `$${place}`,
-  shareLock: 'FOR SHARE',
   tables: `SELECT n.nspname AS schema, c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p') AND has_table_privilege(c.oid, 'SELECT, INSERT')`,
   checkpointTypes: { key: 'text', number: 'bigint', content: 'json' },

@@ -35,6 +35,8 @@ export {
   replaceDocuments,
 } from './bson/document-sections.ts'
 export type { DocumentRange, DocumentSection, SectionLimits } from './bson/document-sections.ts'
+export { SectionEncoder } from './bson/section-encoder.ts'
+export type { EncodedSections, SectionEncoderOptions } from './bson/section-encoder.ts'
 export { documentType } from './bson/document-types.ts'
 export { BINARY_WIRE, copyData, FRAME_HEAD, frameCopyData, TEXT_WIRE } from './copy/frame.ts'
 export type { Output, RowEncoder } from './copy/frame.ts'

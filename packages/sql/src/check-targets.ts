@@ -1,3 +1,4 @@
+import { CHECKPOINTS, RESERVED_NAME } from '@nebula/base'
 import type { Problem, TargetCheck, TargetRequest } from '@nebula/core'
 import { isNebulaError } from '@nebula/core'
 import type { SqlDialect } from './dialect.ts'
@@ -10,9 +11,7 @@ const NEEDED = {
   append: ['SELECT', 'INSERT'],
   merge: ['SELECT', 'INSERT', 'UPDATE'],
 } as const
-const CHECKPOINTS = ['SELECT', 'INSERT', 'UPDATE', 'DELETE']
-/** Nebula's own tables. */
-const RESERVED = /^nebula_(checkpoints$|stage_)/
+const KEPT = ['SELECT', 'INSERT', 'UPDATE', 'DELETE']
 
 /** Which targets cannot be tables, and which privileges the user lacks; `schema` is that of the checkpoint table. */
 export async function checkTargets<Session extends SqlSession>(
@@ -27,7 +26,7 @@ export async function checkTargets<Session extends SqlSession>(
     const { mode = 'overwrite', deletes } = requests[i] ?? {}
     return 'schema' in table ? [{ ...table, privileges: [...NEEDED[mode], ...(deletes ? ['DELETE'] : [])] }] : []
   })
-  const checkpoints = { schema, table: 'nebula_checkpoints', privileges: CHECKPOINTS }
+  const checkpoints = { schema, table: CHECKPOINTS, privileges: KEPT }
   const [own, ...found] = await dialect.rights(session, [checkpoints, ...tables])
   const denied = (missing: readonly string[]): Problem[] =>
     missing.map((what) => ({ code: 'permission_denied', message: `The user lacks ${what}.` }))
@@ -37,7 +36,7 @@ export async function checkTargets<Session extends SqlSession>(
     if (!('schema' in table)) return { identity: requests[i]?.target ?? '', problems: [table, ...denied(ofRun)] }
     const { missing = [], otherKind = false } = found.shift() ?? {}
     const problems = denied([...new Set([...ofRun, ...(otherKind ? [] : missing)])])
-    const fault = RESERVED.test(table.table)
+    const fault = RESERVED_NAME.test(table.table)
       ? 'has a name that Nebula keeps for itself'
       : otherKind
         ? 'is no table, but a view, a foreign table or the like'

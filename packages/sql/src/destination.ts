@@ -1,10 +1,10 @@
-import type { Pool, Pooled } from '@nebula/base'
+import type { Pool, Pooled, StagedStream, StandingTarget } from '@nebula/base'
+import { keysName, StagedDestination } from '@nebula/base'
 import type {
   Acceptance,
+  CallOptions,
   Context,
-  DestinationDriver,
   ReadBack,
-  Recalled,
   RecordBatch,
   Run,
   Schema,
@@ -16,61 +16,34 @@ import type {
   Writer,
   WriteTask,
 } from '@nebula/core'
-import { isNebulaError, MODES, NebulaError } from '@nebula/core'
+import { isNebulaError } from '@nebula/core'
 import { acceptStream } from './accept.ts'
 import { checkTargets } from './check-targets.ts'
-import type { StoredRun } from './checkpoint-table.ts'
 import { CheckpointTable } from './checkpoint-table.ts'
 import type { Move, SqlDialect } from './dialect.ts'
+import type { TableName } from './names.ts'
+import { refuseRepeatedKeys } from './repeated-keys.ts'
 import type { SqlSession } from './session.ts'
 import { SqlEnd } from './sql-end.ts'
-import { refuseRepeatedKeys } from './repeated-keys.ts'
-import { stagingTable } from './staging.ts'
 import { SweepTransaction } from './sweep.ts'
 import { SqlWriter } from './writer.ts'
 
-/**
- * Loads every stream into a staging table, and moves all of it into the target in one transaction. Run and checkpoints
- * are kept in a table beside the targets.
- */
-export class SqlDestination<Session extends SqlSession & Pooled> extends SqlEnd<Session> implements DestinationDriver {
-  readonly modes = MODES
+/** Loads every stream into a staging table, and moves all of it into the target in one transaction. */
+export class SqlDestination<Session extends SqlSession & Pooled> extends StagedDestination<Session, TableName> {
+  readonly #pool: Pool<Session>
   readonly #dialect: SqlDialect<Session>
-  readonly #checkpoints: CheckpointTable<Session>
   readonly #schema: string
-  /** Staging tables that hold rows of the checkpoints that were recalled. */
-  readonly #reliedOn = new Set<string>()
 
   /** `schema` is that of targets that name none, and of the checkpoint table. */
   constructor(pool: Pool<Session>, dialect: SqlDialect<Session>, schema: string) {
-    super(pool, dialect.names.vendor)
+    super(new SqlEnd(pool, dialect.names.vendor), new CheckpointTable(dialect, schema))
+    this.#pool = pool
     this.#dialect = dialect
-    this.#checkpoints = new CheckpointTable(dialect, schema)
     this.#schema = schema
   }
 
   async check(requests: readonly TargetRequest[], context: Context): Promise<TargetCheck[]> {
-    return this.pool.use(context, (session) => checkTargets(this.#dialect, session, this.#schema, requests))
-  }
-
-  async describe(targets: readonly string[], context: Context): Promise<(TargetInfo | undefined)[]> {
-    const { names } = this.#dialect
-    const tables = targets.map((target) => names.parse(target, this.#schema))
-    return this.pool.use(context, async (session) => {
-      const owned = await this.#checkpoints.owned(session)
-      const infos: (TargetInfo | undefined)[] = []
-      for (const table of await this.#dialect.describe(session, tables)) {
-        if (!table) {
-          infos.push(undefined)
-          continue
-        }
-        const name = names.table(table)
-        const ours = owned.get(name) === table.id
-        const rows = ours ? [] : await anyRow(session, name)
-        infos.push({ schema: table.columns, foreignRows: rows.length > 0, uniqueKeys: table.uniqueKeys })
-      }
-      return infos
-    })
+    return this.#pool.use(context, (session) => checkTargets(this.#dialect, session, this.#schema, requests))
   }
 
   readBack(target: string): ReadBack {
@@ -83,150 +56,82 @@ export class SqlDestination<Session extends SqlSession & Pooled> extends SqlEnd<
     return acceptStream(types, names, { request, schema, wire, standing: target?.schema })
   }
 
-  async recall(pipeline: string, context: Context): Promise<Recalled | undefined> {
-    return this.pool.use(context, async (session) => {
-      const recalled = await this.#checkpoints.recall(session, pipeline)
-      return recalled && this.#withoutLost(session, recalled)
-    })
-  }
-
-  async prepare(run: Run, context: Context): Promise<void> {
-    const checkpoints = this.#checkpoints
-    await this.pool.use(context, (session) =>
-      session.transaction(async () => {
-        await checkpoints.create(session)
-        const before = await checkpoints.lock(session, run)
-        const same = before?.run.id === run.id
-        const finished = same ? before.finished : []
-        if (same) await checkpoints.forget(session, run.pipeline, run.streams, true)
-        else await checkpoints.forgetAll(session, run.pipeline, false)
-        const kept = new Set(run.streams.map((stream) => this.#staging(run, stream)))
-        for (const stream of before?.run.streams ?? []) {
-          const table = this.#staging(before?.run ?? run, stream)
-          if (!kept.has(table)) await session.execute(`DROP TABLE IF EXISTS ${table}`)
-        }
-        const staged = await checkpoints.staged(session)
-        for (const stream of run.streams) {
-          if (finished.includes(stream.request.stream)) continue
-          const table = this.#staging(run, stream)
-          if (!staged.has(table)) {
-            if (this.#reliedOn.has(table)) throw lostStaging(table)
-            // It may be that this user only does not see it: then nothing may be forgotten, and this fails.
-            await session.execute(`DROP TABLE IF EXISTS ${table}`)
-            await checkpoints.forget(session, run.pipeline, [stream], false)
-          }
-          await this.#dialect.stage(session, this.#move(run, stream))
-        }
-        await checkpoints.store(session, { run, finished, ended: false })
-      }),
-    )
-  }
-
   async writer(task: WriteTask, context: Context): Promise<Writer> {
-    const { staging } = this.#move(task.run, task.stream)
-    const loader = this.#dialect.loader(task, staging, context)
     const { toError } = this.#dialect
-    return new SqlWriter(task, loader, { pool: this.pool, checkpoints: this.#checkpoints, context, toError })
-  }
-
-  async finish(run: Run, streams: readonly string[], context: Context): Promise<void> {
-    const { names } = this.#dialect
-    await this.#exclusively(run, context, async (session, before) => {
-      const finished = [...(before?.finished ?? [])]
-      const moved = run.streams.filter(({ request }) => {
-        return streams.includes(request.stream) && !finished.includes(request.stream)
-      })
-      for (const stream of moved) {
-        const move = this.#move(run, stream)
-        if (stream.request.mode === 'merge') await refuseRepeatedKeys(session, names, move)
-        const id = await this.#dialect.moveIntoTarget(session, move)
-        if (id !== undefined) await this.#checkpoints.own(session, this.#dialect.names.table(move.target), id)
-        finished.push(stream.request.stream)
-      }
-      await this.#checkpoints.forget(session, run.pipeline, moved, false)
-      await this.#checkpoints.store(session, { run, finished, ended: false })
-    })
+    const loader = this.#dialect.loader(task, this.#move(task).staging, context)
+    return new SqlWriter(task, loader, { pool: this.#pool, checkpoints: this.checkpoints, context, toError })
   }
 
   async sweep(run: Run, stream: StreamPlan, keys: AsyncIterable<RecordBatch>, context: Context): Promise<number> {
-    const sweep = new SweepTransaction(this.#dialect, this.#checkpoints, {
-      run,
-      move: this.#move(run, stream),
-      context,
-    })
+    const { target } = this.#move({ run, stream })
+    // An overtaken process may be at work on a table of its own.
+    const loaded = { ...target, table: keysName(run, stream) }
+    const sweep = new SweepTransaction(this.#dialect, this.checkpoints, { run, stream, target, loaded, context })
     const options = { unbounded: true, idempotent: false }
-    return this.pool.use(context, (session) => session.transaction(() => sweep.run(session, keys)), options)
+    return this.#pool.use(context, (session) => session.transaction(() => sweep.run(session, keys)), options)
   }
 
-  async end(run: Run, context: Context): Promise<void> {
-    await this.#exclusively(run, context, async (session, before) => {
-      if (before) await this.#checkpoints.store(session, { ...before, ended: true })
-    })
+  protected look<T>(context: Context, _doing: string, work: (session: Session) => Promise<T>): Promise<T> {
+    return this.#pool.use(context, work)
   }
 
-  async discard(run: Run, streams: readonly string[], context: Context): Promise<void> {
-    await this.#exclusively(run, context, async (session, before) => {
-      const dropped = run.streams.filter(({ request }) => streams.includes(request.stream))
-      for (const stream of dropped) await session.execute(`DROP TABLE IF EXISTS ${this.#staging(run, stream)}`)
-      if (before?.run.id !== run.id) return
-      await this.#checkpoints.forget(session, run.pipeline, dropped, false)
-      // Streams that are in their targets keep the run: going on with it does not load them again.
-      if (dropped.length === run.streams.length) await this.#checkpoints.forgetAll(session, run.pipeline, true)
-    })
-  }
-
-  /** Without checkpoints whose rows are gone, because somebody dropped their staging table. */
-  async #withoutLost(session: Session, recalled: Recalled): Promise<Recalled> {
-    this.#reliedOn.clear()
-    if (recalled.checkpoints.length === 0) return recalled
-    const { run } = recalled
-    const staged = await this.#checkpoints.staged(session)
-    const kept = new Set<string>()
-    for (const stream of run.streams) {
-      const table = this.#staging(run, stream)
-      if (!staged.has(table)) continue
-      this.#reliedOn.add(table)
-      kept.add(stream.request.stream)
-    }
-    const lost = run.plan.partitions.filter(({ stream }) => !kept.has(stream))
-    const gone = new Set(lost.map(({ id }) => id))
-    return { ...recalled, checkpoints: recalled.checkpoints.filter(({ partition }) => !gone.has(partition)) }
-  }
-
-  #move(run: Run, stream: StreamPlan): Move {
-    const { names } = this.#dialect
-    const target = names.parse(stream.target, this.#schema)
-    return { stream, target, staging: stagingTable(names, run, stream, this.#schema) }
-  }
-
-  #staging(run: Run, stream: StreamPlan): string {
-    return this.#dialect.names.table(this.#move(run, stream).staging)
-  }
-
-  /** One transaction that may take long, with the run's row locked. Nothing where there is no checkpoint table. */
-  async #exclusively(
-    run: Run,
+  protected change(
     context: Context,
-    work: (session: Session, before: StoredRun | undefined) => Promise<void>,
+    _doing: string,
+    work: (session: Session) => Promise<void>,
+    options?: CallOptions,
   ): Promise<void> {
-    const exclusively = (session: Session): Promise<void> =>
-      session.transaction(async () => {
-        if (await this.#checkpoints.exists(session)) await work(session, await this.#checkpoints.lock(session, run))
-      })
-    await this.pool.use(context, exclusively, { unbounded: true })
+    return this.#pool.use(context, (session) => session.transaction(() => work(session)), options)
+  }
+
+  protected async standing(session: Session, targets: readonly string[]): Promise<(StandingTarget | undefined)[]> {
+    const { names } = this.#dialect
+    const tables = targets.map((target) => names.parse(target, this.#schema))
+    return (await this.#dialect.describe(session, tables)).map((table) => {
+      if (!table) return undefined
+      const { id, columns: schema, uniqueKeys } = table
+      const name = names.table(table)
+      return { name, id, info: { schema, uniqueKeys }, hasRows: () => hasRows(session, name) }
+    })
+  }
+
+  protected async staged(session: Session, prefix: string): Promise<ReadonlyMap<string, TableName>> {
+    const sql = `SELECT t.schema, t.name FROM (${this.#dialect.tables}) t WHERE t.name LIKE '${prefix}%'`
+    const tables = await session.query<{ schema: string; name: string }>(sql)
+    return new Map(tables.map(({ schema, name }) => [name, { schema, table: name }]))
+  }
+
+  protected async stage(session: Session, staged: StagedStream, found: TableName | undefined): Promise<void> {
+    const move = this.#move(staged)
+    // It may be that this user only does not see it: then nothing may be forgotten, and this fails.
+    if (!found) await this.drop(session, move.staging)
+    await this.#dialect.stage(session, move)
+  }
+
+  protected async drop(session: Session, table: TableName): Promise<void> {
+    await session.execute(`DROP TABLE IF EXISTS ${this.#dialect.names.table(table)}`)
+  }
+
+  protected async move(session: Session, staged: StagedStream): Promise<void> {
+    const { names } = this.#dialect
+    const move = this.#move(staged)
+    if (staged.stream.request.mode === 'merge') await refuseRepeatedKeys(session, names, move)
+    const id = await this.#dialect.moveIntoTarget(session, move)
+    if (id !== undefined) await this.checkpoints.own(session, names.table(move.target), id)
+  }
+
+  #move({ run, stream }: StagedStream): Move {
+    const target = this.#dialect.names.parse(stream.target, this.#schema)
+    return { stream, target, staging: { ...target, table: this.stagingName({ run, stream }) } }
   }
 }
 
-/** None of a table that the user may not look into: that is told as a missing privilege. */
-async function anyRow(session: SqlSession, table: string): Promise<unknown[]> {
+/** None in a table that the user may not look into: that is told as a missing privilege. */
+async function hasRows(session: SqlSession, table: string): Promise<boolean> {
   try {
-    return await session.query(`SELECT 1 FROM ${table} LIMIT 1`)
+    return (await session.query(`SELECT 1 FROM ${table} LIMIT 1`)).length > 0
   } catch (error) {
-    if (isNebulaError(error, 'permission_denied')) return []
+    if (isNebulaError(error, 'permission_denied')) return false
     throw error
   }
-}
-
-function lostStaging(table: string): NebulaError {
-  return new NebulaError('conflict', { message: `Somebody dropped ${table} while the run was about to go on.` })
 }

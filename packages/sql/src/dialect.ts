@@ -60,8 +60,6 @@ export interface SqlDialect<Session extends SqlSession> {
   readonly types: SqlTypes
   /** The placeholder of a statement's value number `place`, from 1. */
   readonly parameter: (place: number) => string
-  /** Ends a query whose rows others may read and not change until the transaction ends. */
-  readonly shareLock: string
   /** A query of the tables that the user may use: `schema`, `name`. Runs ask it often, and information_schema is slow. */
   readonly tables: string
   /** Types of the columns of the checkpoint table. */

@@ -4,7 +4,7 @@ import type { SqlSession } from './session.ts'
 import { serverVersion } from './session.ts'
 
 /** The life of a database's end of a pipeline: sessions are opened when needed, and closed with it. */
-export abstract class SqlEnd<Session extends SqlSession & Pooled> implements Lifecycle {
+export class SqlEnd<Session extends SqlSession & Pooled> implements Lifecycle {
   protected readonly pool: Pool<Session>
   readonly #vendor: string
 

@@ -1,15 +1,19 @@
+import type { CheckpointStore } from '@nebula/base'
 import { nothingLeft } from '@nebula/base'
-import type { Context, RecordBatch, Run } from '@nebula/core'
+import type { Context, RecordBatch, Run, StreamPlan } from '@nebula/core'
 import { isNebulaError, NebulaError } from '@nebula/core'
-import type { CheckpointTable } from './checkpoint-table.ts'
-import type { Move, SqlDialect } from './dialect.ts'
+import type { SqlDialect } from './dialect.ts'
 import type { Loader } from './loader.ts'
+import type { TableName } from './names.ts'
 import type { SqlSession } from './session.ts'
 
-/** Of a stream with its key columns alone. */
 interface Sweep {
   readonly run: Run
-  readonly move: Move
+  /** With its key columns alone. */
+  readonly stream: StreamPlan
+  readonly target: TableName
+  /** For the keys. */
+  readonly loaded: TableName
   readonly context: Context
 }
 
@@ -19,10 +23,10 @@ interface Sweep {
  */
 export class SweepTransaction<Session extends SqlSession> {
   readonly #dialect: SqlDialect<Session>
-  readonly #checkpoints: CheckpointTable<Session>
+  readonly #checkpoints: CheckpointStore<Session>
   readonly #sweep: Sweep
 
-  constructor(dialect: SqlDialect<Session>, checkpoints: CheckpointTable<Session>, sweep: Sweep) {
+  constructor(dialect: SqlDialect<Session>, checkpoints: CheckpointStore<Session>, sweep: Sweep) {
     this.#dialect = dialect
     this.#checkpoints = checkpoints
     this.#sweep = sweep
@@ -31,17 +35,14 @@ export class SweepTransaction<Session extends SqlSession> {
   /** Returns how many rows were deleted. Throws `fenced`, and `deletes_refused` where none would be left. */
   async run(session: Session, keys: AsyncIterable<RecordBatch>): Promise<number> {
     const { names } = this.#dialect
-    const { run, move } = this.#sweep
-    const { stream, staging } = move
-    // An overtaken process may be at work on a table of its own.
-    const loaded = { ...staging, table: `${staging.table}_keys_${run.epoch}` }
-    const [from, to] = [names.table(loaded), names.table(move.target)]
+    const { run, stream, target, loaded } = this.#sweep
+    const [from, to] = [names.table(loaded), names.table(target)]
     const { key } = stream.request
     // Its columns are declared as those of the target are, so that they are equal where those are.
     await session.execute(`CREATE TABLE ${from} AS SELECT ${names.list(key)} FROM ${to} WHERE false`)
-    await this.#load(session, loaded, keys)
+    await this.#load(session, keys)
     // The lock is held until the end: what a newer run brings cannot be among what is deleted.
-    await this.#checkpoints.lock(session, run)
+    await this.#checkpoints.confirm(session, run)
     const equal = key.map((name) => `k.${names.quote(name)} = t.${names.quote(name)}`)
     const gone = `NOT EXISTS (SELECT 1 FROM ${from} k WHERE ${equal.join(' AND ')})`
     const deleted = await session.execute(`DELETE FROM ${to} t WHERE ${gone}`).catch((error: unknown) => {
@@ -53,12 +54,11 @@ export class SweepTransaction<Session extends SqlSession> {
     return deleted
   }
 
-  async #load(session: Session, table: Move['staging'], keys: AsyncIterable<RecordBatch>): Promise<void> {
-    const { run, move, context } = this.#sweep
-    const { stream } = move
+  async #load(session: Session, keys: AsyncIterable<RecordBatch>): Promise<void> {
+    const { run, stream, loaded, context } = this.#sweep
     const partition = { id: '', stream: stream.request.stream, range: null }
     const task = { run, partition, stream, order: 0, partitions: 1, isolate: false }
-    const loader: Loader<Session> = this.#dialect.loader(task, table, context)
+    const loader: Loader<Session> = this.#dialect.loader(task, loaded, context)
     try {
       for await (const batch of keys) await loader.load(session, batch, 0, batch.rows)
       await loader.end()

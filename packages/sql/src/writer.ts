@@ -1,14 +1,13 @@
-import type { Pool, Pooled } from '@nebula/base'
+import type { CheckpointStore, Pool, Pooled } from '@nebula/base'
 import type { Checkpoint, Context, RecordBatch, Rejection, Writer, WriteTask } from '@nebula/core'
 import { isNebulaError, NebulaError } from '@nebula/core'
-import type { CheckpointTable } from './checkpoint-table.ts'
 import type { SqlDialect } from './dialect.ts'
 import type { Loader } from './loader.ts'
 import type { SqlSession } from './session.ts'
 
 export interface WriterPorts<Session extends SqlSession & Pooled> {
   readonly pool: Pool<Session>
-  readonly checkpoints: CheckpointTable<Session>
+  readonly checkpoints: CheckpointStore<Session>
   readonly context: Context
   readonly toError: SqlDialect<Session>['toError']
 }
@@ -53,8 +52,8 @@ export class SqlWriter<Session extends SqlSession & Pooled> implements Writer {
       this.#release()
       // The answer was lost, and only the table knows what came of it.
       if (!isNebulaError(error, 'connection_lost')) throw await this.#failure(error)
-      const committed = await pool.use(context, (other) => checkpoints.committed(other, this.#task, checkpoint))
-      if (!committed) throw await this.#failure(error)
+      const sequence = await pool.use(context, (other) => checkpoints.sequence(other, this.#task))
+      if (sequence !== checkpoint.sequence) throw await this.#failure(error)
       return
     }
     this.#release()
@@ -139,7 +138,7 @@ export class SqlWriter<Session extends SqlSession & Pooled> implements Writer {
     this.#session?.destroy()
     this.#release()
     try {
-      await pool.use(context, (session) => checkpoints.lock(session, this.#task.run), { idempotent: false })
+      await pool.use(context, (session) => checkpoints.confirm(session, this.#task.run), { idempotent: false })
       return undefined
     } catch (error) {
       // A password that is refused is not tried again either.
