@@ -8,8 +8,8 @@ const VERSION = 2
 export const CHECKPOINTS = 'nebula_checkpoints'
 
 /**
- * One of three. A run: part '', its id in `stream`. A partition of a run: `pipeline` is that of `partitionsOf`; sequence 0:
- * nothing of it was committed yet. Something that Nebula wrote: pipeline '', its id in `part`, its name in `stream`.
+ * One of three. A run: part '', its id in `stream`. A partition: its pipeline is the `scopeOf` its run; sequence 0: nothing
+ * of it was committed yet. Something that Nebula wrote: pipeline '', its id in `part`, its name in `stream`.
  */
 export interface CheckpointRecord {
   readonly pipeline: string
@@ -17,32 +17,33 @@ export interface CheckpointRecord {
   readonly epoch: number
   readonly sequence: number
   readonly stream: string
-  readonly generation: number
   /** JSON. */
   readonly content?: unknown
 }
 
-/** What is true of a record. */
-export type Condition = {
-  [Field in Exclude<keyof CheckpointRecord, 'content'>]: readonly [Field, '=' | '<' | '<=', CheckpointRecord[Field]]
-}[Exclude<keyof CheckpointRecord, 'content'>]
+/** What is true of a record: what is equal, or at most. */
+export interface Where {
+  readonly pipeline: string
+  readonly part?: string
+  readonly stream?: string
+  readonly epoch?: number | { readonly atMost: number }
+  readonly sequence?: { readonly atMost: number }
+}
 
 /**
  * Where records are kept, by pipeline and part: what a destination gives. `session` is the unit of work: what is updated
  * in a transaction stays locked until it ends, and an update that waited for another looks again at its conditions.
  */
 export interface CheckpointRecords<Session> {
-  /** False: there are none. Left out: true. */
-  exists?(session: Session): Promise<boolean>
   /** Makes the place for records; who else does waits for the end of the transaction. Left out: it makes itself. */
   create?(session: Session): Promise<void>
-  /** The records of which all is true, as everybody sees them. */
-  find(session: Session, where: readonly Condition[]): Promise<CheckpointRecord[]>
+  /** The records of which all is true, as everybody sees them; none where nothing was created. */
+  find(session: Session, where: Where): Promise<CheckpointRecord[]>
   /** Inserts those that are not there; false when some were. */
   insert(session: Session, records: readonly CheckpointRecord[]): Promise<boolean>
   /** Returns how many it changed. */
-  update(session: Session, where: readonly Condition[], set: Partial<CheckpointRecord>): Promise<number>
-  delete(session: Session, where: readonly Condition[]): Promise<void>
+  update(session: Session, where: Where, set: Partial<CheckpointRecord>): Promise<number>
+  delete(session: Session, where: Where): Promise<void>
 }
 
 /** A run as it is stored; without its checkpoints, which have records of their own. */
@@ -69,23 +70,19 @@ export class CheckpointStore<Session> {
     this.#records = records
   }
 
-  async create(session: Session): Promise<void> {
-    await this.#records.create?.(session)
-  }
-
   /** The run of a pipeline, with its checkpoints. */
   async recall(session: Session, pipeline: string): Promise<(Recalled & StoredRun) | undefined> {
-    const stored = (await this.#exists(session)) ? await this.#load(session, pipeline) : undefined
+    const stored = await this.#load(session, pipeline)
     if (!stored) return undefined
-    const parts = await this.#records.find(session, [partitionsOf(stored.run)])
-    const committed = parts.filter(({ sequence }) => sequence > 0)
-    return { ...stored, checkpoints: committed.map(({ content }) => content as Checkpoint) }
+    const parts = await this.#records.find(session, { pipeline: scopeOf(stored.run) })
+    const checkpoints = parts.flatMap(({ sequence, content }) => (sequence > 0 ? [content as Checkpoint] : []))
+    return { ...stored, checkpoints }
   }
 
   /** The run of the pipeline, which stays as it is to the end of a transaction. Throws `fenced` when it is a newer one. */
   async current(session: Session, { pipeline, id, epoch }: Run): Promise<StoredRun | undefined> {
-    if (!(await this.#exists(session))) return undefined
-    await this.#records.update(session, [...runOf(pipeline), ['epoch', '<=', epoch]], { sequence: 0 })
+    if (!(await this.#load(session, pipeline))) return undefined
+    await this.#records.update(session, { pipeline, part: '', epoch: { atMost: epoch } }, { sequence: 0 })
     const stored = await this.#load(session, pipeline)
     const newer = stored && (stored.run.epoch > epoch || (stored.run.epoch === epoch && stored.run.id !== id))
     if (newer) throw fenced()
@@ -94,47 +91,34 @@ export class CheckpointStore<Session> {
 
   /** Throws `fenced` when the run is not stored as this one, to the end of a transaction. */
   async confirm(session: Session, run: Run): Promise<void> {
-    if ((await this.#records.update(session, thisRun(run), { epoch: run.epoch })) !== 1) throw fenced()
+    if ((await this.#records.update(session, recordOf(run), { epoch: run.epoch })) !== 1) throw fenced()
   }
 
   /** Stores a run in place of the one that was there. Throws `fenced` when that is there no longer. */
   async store(session: Session, stored: StoredRun, before: StoredRun | undefined): Promise<void> {
-    const { pipeline, id: stream, epoch } = stored.run
-    const content = { version: VERSION, ...stored }
+    const record = { ...recordOf(stored.run), sequence: 0, content: { version: VERSION, ...stored } }
     const isStored = before
-      ? (await this.#records.update(session, thisRun(before.run), { epoch, stream, content })) === 1
-      : await this.#records.insert(session, [
-          { pipeline, part: '', epoch, sequence: 0, stream, generation: 0, content },
-        ])
+      ? (await this.#records.update(session, recordOf(before.run), record)) === 1
+      : await this.#records.insert(session, [record])
     if (!isStored) throw fenced()
   }
 
-  /** Gives every partition of the run its epoch, makes those that are new, and forgets those of other generations. */
+  /** Gives every partition of the run its epoch, and makes those that are new. */
   async raise(session: Session, run: Run): Promise<void> {
-    const { epoch, plan, streams } = run
-    const mine = [partitionsOf(run), ['epoch', '<=', epoch]] as const
-    const parts = await this.#records.find(session, [partitionsOf(run)])
-    const generations = new Map(streams.map(({ request, generation }) => [request.stream, generation]))
-    for (const [stream, generation] of generations)
-      if (parts.some((part) => part.stream === stream && part.generation < generation))
-        await this.#records.delete(session, [...mine, ['stream', '=', stream], ['generation', '<', generation]])
-    await this.#records.update(session, mine, { epoch })
-    const kept = parts.filter(({ stream, generation }) => generation >= (generations.get(stream) ?? 0))
-    const there = new Set(kept.map(({ part }) => part))
-    const [, , pipeline] = partitionsOf(run)
-    const missing = plan.partitions
-      .filter(({ id }) => !there.has(id))
-      .map(({ id: part, stream }): CheckpointRecord => {
-        return { pipeline, part, epoch, sequence: 0, stream, generation: generations.get(stream) ?? 0 }
-      })
-    // Where some are there, another process that has the run by now made them: this one is told as soon as it commits.
-    for (let at = 0; at < missing.length; at += AT_ONCE)
-      await this.#records.insert(session, missing.slice(at, at + AT_ONCE))
+    const { epoch, plan } = run
+    const pipeline = scopeOf(run)
+    await this.#records.update(session, { pipeline, epoch: { atMost: epoch } }, { epoch })
+    const there = new Set((await this.#records.find(session, { pipeline })).map(({ part }) => part))
+    const missing = plan.partitions.filter(({ id }) => !there.has(id))
+    const records = missing.map(({ id: part, stream }) => ({ pipeline, part, epoch, sequence: 0, stream }))
+    // Where some are there by now, whoever has taken over made them: this process is told when it commits.
+    for (let at = 0; at < records.length; at += AT_ONCE)
+      await this.#records.insert(session, records.slice(at, at + AT_ONCE))
   }
 
   /** The last commit of a task's partition. Throws `fenced`. */
   async sequence(session: Session, task: WriteTask): Promise<number> {
-    const [found] = await this.#records.find(session, thisPartition(task))
+    const [found] = await this.#records.find(session, partitionOf(task))
     if (!found) throw fenced()
     return found.sequence
   }
@@ -142,29 +126,24 @@ export class CheckpointStore<Session> {
   /** Throws `fenced` or `already_committed`. */
   async commit(session: Session, task: WriteTask, content: Checkpoint): Promise<void> {
     const { sequence } = content
-    const where = [...thisPartition(task), ['sequence', '<', sequence]] as const
+    const where = { ...partitionOf(task), sequence: { atMost: sequence - 1 } }
     if ((await this.#records.update(session, where, { sequence, content })) === 1) return
     await this.sequence(session, task)
     throw new NebulaError('already_committed', { message: `Partition ${task.partition.id} was already committed.` })
   }
 
   /** The partitions of a stream begin again: their rows are gone. */
-  async reset(session: Session, run: Run, { request }: StreamPlan): Promise<void> {
-    const where = [partitionsOf(run), ['stream', '=', request.stream], ['epoch', '=', run.epoch]] as const
-    await this.#records.update(session, where, { sequence: 0 })
+  async reset(session: Session, run: Run, { request: { stream } }: StreamPlan): Promise<void> {
+    await this.#records.update(session, { pipeline: scopeOf(run), stream, epoch: run.epoch }, { sequence: 0 })
   }
 
-  /** Forgets the partitions of streams, or all. */
+  /** Forgets the partitions of streams; left out: of all, and the run where it is stored. */
   async forget(session: Session, run: Run, streams?: readonly StreamPlan[]): Promise<void> {
-    const mine: readonly Condition[] = [partitionsOf(run), ['epoch', '<=', run.epoch]]
-    if (!streams) return this.#records.delete(session, mine)
-    for (const { request } of streams) await this.#records.delete(session, [...mine, ['stream', '=', request.stream]])
-  }
-
-  /** Forgets a run as it is stored, with its partitions. */
-  async forgetRun(session: Session, run: Run): Promise<void> {
-    await this.forget(session, run)
-    await this.#records.delete(session, thisRun(run))
+    const all = { pipeline: scopeOf(run), epoch: { atMost: run.epoch } }
+    for (const { request } of streams ?? []) await this.#records.delete(session, { ...all, stream: request.stream })
+    if (streams) return
+    await this.#records.delete(session, all)
+    await this.#records.delete(session, recordOf(run))
   }
 
   /**
@@ -172,33 +151,20 @@ export class CheckpointStore<Session> {
    * which has the name until then, stays.
    */
   async own(session: Session, name: string, id: string, standing = id): Promise<void> {
-    const named = await this.#records.find(session, [
-      ['pipeline', '=', ''],
-      ['stream', '=', name],
-    ])
+    const named = await this.#records.find(session, { pipeline: '', stream: name })
     const gone = named.map(({ part }) => part).filter((part) => part !== standing)
-    for (const part of new Set([...gone, id]))
-      await this.#records.delete(session, [
-        ['pipeline', '=', ''],
-        ['part', '=', part],
-      ])
-    await this.#records.insert(session, [
-      { pipeline: '', part: id, epoch: 0, sequence: 0, stream: name, generation: 0 },
-    ])
+    for (const part of new Set([...gone, id])) await this.#records.delete(session, { pipeline: '', part })
+    await this.#records.insert(session, [{ pipeline: '', part: id, epoch: 0, sequence: 0, stream: name }])
   }
 
   /** The names of what Nebula wrote, by ids. */
   async owned(session: Session): Promise<ReadonlyMap<string, string>> {
-    const found = (await this.#exists(session)) ? await this.#records.find(session, [['pipeline', '=', '']]) : []
+    const found = await this.#records.find(session, { pipeline: '' })
     return new Map(found.map(({ part, stream }) => [part, stream]))
   }
 
-  async #exists(session: Session): Promise<boolean> {
-    return (await this.#records.exists?.(session)) ?? true
-  }
-
   async #load(session: Session, pipeline: string): Promise<StoredRun | undefined> {
-    const [found] = await this.#records.find(session, runOf(pipeline))
+    const [found] = await this.#records.find(session, { pipeline, part: '' })
     if (!found) return undefined
     const { version, ...stored } = found.content as StoredRun & { readonly version: number }
     if (version <= VERSION) return stored
@@ -207,24 +173,17 @@ export class CheckpointStore<Session> {
   }
 }
 
-function runOf(pipeline: string): readonly Condition[] {
-  return [
-    ['pipeline', '=', pipeline],
-    ['part', '=', ''],
-  ]
+function recordOf({ pipeline, id: stream, epoch }: Run): Omit<CheckpointRecord, 'sequence'> {
+  return { pipeline, part: '', epoch, stream }
 }
 
-function thisRun({ pipeline, id, epoch }: Run): readonly Condition[] {
-  return [...runOf(pipeline), ['epoch', '=', epoch], ['stream', '=', id]]
+/** The id keeps the partitions of runs apart: epochs begin again behind one that was given up as a whole. */
+function scopeOf({ pipeline, id }: Run): string {
+  return `${pipeline}/${id}`
 }
 
-/** The id keeps runs apart: epochs begin again behind one that was given up as a whole. */
-function partitionsOf({ pipeline, id }: Run): readonly ['pipeline', '=', string] {
-  return ['pipeline', '=', `${pipeline}/${id}`]
-}
-
-function thisPartition({ run, partition }: WriteTask): readonly Condition[] {
-  return [partitionsOf(run), ['part', '=', partition.id], ['epoch', '=', run.epoch]]
+function partitionOf({ run, partition }: WriteTask): Where {
+  return { pipeline: scopeOf(run), part: partition.id, epoch: run.epoch }
 }
 
 export function fenced(): NebulaError {

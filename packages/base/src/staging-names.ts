@@ -6,19 +6,25 @@ const STAGING = 'nebula_stage_'
 /** Names that Nebula keeps for itself at a destination. */
 export const RESERVED_NAME = new RegExp(`^(nebula_checkpoints$|${STAGING})`)
 
-/** Begins the names of all staging of a pipeline. */
-export function pipelinePrefix(pipeline: string): string {
-  return `${STAGING}${hash(pipeline)}_`
+/** A stream between its first row and its target. */
+export interface StagedStream {
+  readonly run: Run
+  readonly stream: StreamPlan
 }
 
-/** Begins the names of the staging of a stream in one generation of a run; then comes the number of `stagingName`. */
-export function stagingPrefix(run: Run, { request, target, generation }: StreamPlan): string {
-  return `${pipelinePrefix(run.pipeline)}${hash(run.id, request.stream, target)}_${generation}_`
+/** Begins all names of a pipeline, of which another place of checkpoints may have one that is called the same. */
+export function pipelinePrefix(place: string, pipeline: string): string {
+  return `${STAGING}${hash(place, pipeline)}_`
+}
+
+/** Begins the names of the staging of a stream in one generation; then comes a number, the highest of the last process. */
+export function stagingPrefix(place: string, { run, stream: { request, target, generation } }: StagedStream): string {
+  return `${pipelinePrefix(place, run.pipeline)}${hash(run.id, request.stream, target)}_${generation}_`
 }
 
 /** Where the keys are that the source of a stream has: of one process alone. */
-export function keysName(run: Run, { request, target }: StreamPlan): string {
-  return `${pipelinePrefix(run.pipeline)}keys_${hash(run.id, request.stream, target)}_${run.epoch}`
+export function keysName(place: string, { run, stream: { request, target } }: StagedStream): string {
+  return `${pipelinePrefix(place, run.pipeline)}keys_${hash(run.id, request.stream, target)}_${run.epoch}`
 }
 
 /** Of the names that stand, the one that the last process of a run left to the next. */

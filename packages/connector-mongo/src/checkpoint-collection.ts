@@ -1,12 +1,10 @@
-import type { CheckpointRecord, CheckpointRecords, Condition } from '@nebula/base'
+import type { CheckpointRecord, CheckpointRecords, Where } from '@nebula/base'
 import { CHECKPOINTS } from '@nebula/base'
 import type { Document } from 'mongodb'
 import type { Link } from './connection.ts'
 import { write } from './connection.ts'
 
 type Stored = Omit<CheckpointRecord, 'content'> & { readonly content?: string }
-
-const OPERATORS = { '<': '$lt', '<=': '$lte' } as const
 
 /** The collection of the records of runs and checkpoints; their contents are text, so that no name in one is a field. */
 export class CheckpointCollection implements CheckpointRecords<Link> {
@@ -16,7 +14,7 @@ export class CheckpointCollection implements CheckpointRecords<Link> {
     this.database = database
   }
 
-  async find({ client, signal }: Link, where: readonly Condition[]): Promise<CheckpointRecord[]> {
+  async find({ client, signal }: Link, where: Where): Promise<CheckpointRecord[]> {
     // Others may lag behind.
     const options = { signal, readPreference: 'primary' } as const
     const collection = client.db(this.database).collection<Stored>(CHECKPOINTS)
@@ -30,22 +28,24 @@ export class CheckpointCollection implements CheckpointRecords<Link> {
     return (await write(link, this.database, command))['writeErrors'] === undefined
   }
 
-  async update(link: Link, where: readonly Condition[], set: Partial<CheckpointRecord>): Promise<number> {
+  async update(link: Link, where: Where, set: Partial<CheckpointRecord>): Promise<number> {
     const update = { q: filterOf(where), u: { $set: stored(set) }, multi: true }
     return Number((await write(link, this.database, { update: CHECKPOINTS, updates: [update] }))['n'])
   }
 
-  async delete(link: Link, where: readonly Condition[]): Promise<void> {
+  async delete(link: Link, where: Where): Promise<void> {
     await write(link, this.database, { delete: CHECKPOINTS, deletes: [{ q: filterOf(where), limit: 0 }] })
   }
 }
 
 /** By the one index that there is, where a record is named. */
-function filterOf(where: readonly Condition[]): Document {
-  const { pipeline, part, ...others }: Document = Object.fromEntries(
-    where.map(([field, operator, value]) => [field, operator === '=' ? value : { [OPERATORS[operator]]: value }]),
-  )
-  return part === undefined ? { pipeline, ...others } : { _id: idOf(pipeline, part), ...others }
+function filterOf({ pipeline, part, ...others }: Where): Document {
+  const named = part === undefined ? { pipeline } : { _id: idOf(pipeline, part) }
+  const conditions = Object.entries(others).map(([field, value]) => [
+    field,
+    typeof value === 'object' ? { $lte: value.atMost } : value,
+  ])
+  return { ...named, ...Object.fromEntries(conditions) }
 }
 
 function stored(record: Partial<CheckpointRecord>): Partial<Stored> {

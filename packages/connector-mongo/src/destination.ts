@@ -1,10 +1,8 @@
-import type { StagedStream, StandingTarget } from '@nebula/base'
+import type { Places, StagedStream, StandingTarget, Sweep } from '@nebula/base'
 import { lostStaging, StagedDestination } from '@nebula/base'
 import type {
   Acceptance,
-  CallOptions,
   Context,
-  RecordBatch,
   Run,
   Schema,
   StreamPlan,
@@ -24,9 +22,9 @@ import { checkTargets } from './check-targets.ts'
 import { CheckpointCollection } from './checkpoint-collection.ts'
 import type { MongoConfig } from './config.ts'
 import type { Link, Namespace } from './connection.ts'
-import { MongoEnd } from './connection.ts'
+import { MongoEnd, write } from './connection.ts'
 import { appendToTarget, mergeIntoTarget } from './finish.ts'
-import { copyIndexes, createStaging, drop, findCollections, findNamed, rename, spell } from './staging.ts'
+import { copyIndexes, findCollections, findNamed, rename, spell } from './staging.ts'
 import { KeySweep } from './sweep.ts'
 import { acceptDocuments, encodingOf } from './types.ts'
 import { MongoWriter } from './writer.ts'
@@ -54,13 +52,13 @@ export class MongoDestination extends StagedDestination<Link, CollectionInfo> {
   constructor(config: MongoConfig) {
     const end = new MongoEnd(config)
     const own = end.database ?? OWN_DATABASE
-    super(end, new CheckpointCollection(own))
+    super(end, new CheckpointCollection(own), own)
     this.#config = config
     this.#end = end
     this.#own = own
   }
 
-  override async open(context: Context): Promise<void> {
+  override readonly open = async (context: Context): Promise<void> => {
     const hello = await this.#end.command({ hello: 1 }, context)
     this.#deployment = {
       limits: {
@@ -74,7 +72,7 @@ export class MongoDestination extends StagedDestination<Link, CollectionInfo> {
 
   async check(requests: readonly TargetRequest[], context: Context): Promise<TargetCheck[]> {
     const targets = requests.map((request) => ({ ...request, ...this.#end.locate(request.target) }))
-    return this.look(context, 'Looking at the targets', (link) => checkTargets(link, targets, this.#own))
+    return this.#end.use(context, 'Looking at the targets', (link) => checkTargets(link, targets, this.#own))
   }
 
   accept(request: StreamRequest, schema: Schema, wire: readonly string[], target?: TargetInfo): Acceptance {
@@ -93,34 +91,11 @@ export class MongoDestination extends StagedDestination<Link, CollectionInfo> {
     })
   }
 
-  async sweep(run: Run, stream: StreamPlan, keys: AsyncIterable<RecordBatch>, context: Context): Promise<number> {
-    const target = this.#end.locate(stream.target)
-    const encoder = this.#encoder(stream, context)
-    const sweep = new KeySweep({ run, stream, target, checkpoints: this.checkpoints, encoder, context })
-    const options = { unbounded: true, idempotent: false }
-    const doing = `Looking for deleted rows of ${stream.target}`
-    return this.#end.use(context, doing, (link) => sweep.run(link, keys), options)
-  }
-
-  protected look<T>(context: Context, doing: string, work: (link: Link) => Promise<T>): Promise<T> {
-    return this.#end.use(context, doing, work)
-  }
-
-  protected change(
-    context: Context,
-    doing: string,
-    work: (link: Link) => Promise<void>,
-    options?: CallOptions,
-  ): Promise<void> {
-    return this.#end.use(context, doing, work, options)
-  }
+  protected readonly work: MongoEnd['use'] = (...work) => this.#end.use(...work)
 
   protected async standing(link: Link, targets: readonly string[]): Promise<(StandingTarget | undefined)[]> {
-    const found = await findNamed(
-      link,
-      targets.map((target) => this.#end.locate(target)),
-    )
-    return found.map((one) => {
+    const names = targets.map((target) => this.#end.locate(target))
+    return (await findNamed(link, names)).map((one) => {
       if (!one) return undefined
       const { database, collection } = one
       const hasRows = async (): Promise<boolean> => {
@@ -131,36 +106,34 @@ export class MongoDestination extends StagedDestination<Link, CollectionInfo> {
     })
   }
 
-  protected async staged(
-    link: Link,
-    prefix: string,
-    runs: readonly Run[],
-  ): Promise<ReadonlyMap<string, CollectionInfo>> {
+  protected async staged(link: Link, prefix: string, runs: readonly Run[]): Promise<Places<CollectionInfo>> {
     const streams = runs.flatMap((run) => run.streams)
     const databases = new Set(streams.map(({ target }) => this.#end.locate(target).database))
-    const found = await findCollections(link, databases, (name) => name.startsWith(prefix))
+    const found = (await findCollections(link, databases)).filter(({ collection }) => collection.startsWith(prefix))
     return new Map(found.map((one) => [one.collection, one]))
   }
 
   protected async stage(link: Link, staged: StagedStream, found: CollectionInfo | undefined): Promise<void> {
     const staging = this.#staging(staged)
     const [target] = await findNamed(link, [this.#end.locate(staged.stream.target)])
-    if (!found) await createStaging(link, staging, target)
+    // A collection of limited size would forget rows before they are moved.
+    const { capped: _capped, size: _size, max: _max, ...options } = target?.options ?? {}
+    if (!found) await write(link, staging.database, { create: staging.collection, ...options })
     else if (found.collection !== staging.collection) await rename(link, found, staging)
     const isChecked = ({ unique, expireAfterSeconds }: Document): boolean =>
       unique === true && expireAfterSeconds === undefined
     if (target) await copyIndexes(link, target, staging, isChecked)
   }
 
-  protected drop(link: Link, collection: CollectionInfo): Promise<void> {
-    return drop(link, collection)
+  protected async drop(link: Link, { database, collection }: CollectionInfo): Promise<void> {
+    await write(link, database, { drop: collection })
   }
 
   protected async move(link: Link, staged: StagedStream, moving: () => Promise<void>): Promise<void> {
     const { stream } = staged
     const target = this.#end.locate(stream.target)
     const [standing, staging] = await findNamed(link, [target, this.#staging(staged)])
-    if (!staging) throw lostStaging(stream)
+    if (!staging) throw lostStaging(staged)
     const { mode } = stream.request
     if (standing && mode !== 'overwrite')
       return mode === 'append' ? appendToTarget(link, staging, standing) : mergeIntoTarget(link, staging, standing)
@@ -168,6 +141,13 @@ export class MongoDestination extends StagedDestination<Link, CollectionInfo> {
     await moving()
     if (standing) await copyIndexes(link, standing, staging, () => true)
     await rename(link, staging, target)
+  }
+
+  protected sweepTarget(link: Link, sweep: Sweep): Promise<number> {
+    const { stream, context } = sweep
+    const target = this.#end.locate(stream.target)
+    const encoder = this.#encoder(stream, context)
+    return new KeySweep({ ...sweep, target, encoder }, this.checkpoints).run(link)
   }
 
   /** Where rows are written in transactions all processes share one: a rename would wait for those of an overtaken one. */
@@ -184,14 +164,9 @@ export class MongoDestination extends StagedDestination<Link, CollectionInfo> {
     return { ...this.#end.locate(staged.stream.target), collection: this.stagingName(staged) }
   }
 
-  #encoder({ schema, accepted }: StreamPlan, { pool }: Context): SectionEncoder {
+  #encoder({ schema, accepted: { wire } }: StreamPlan, { pool }: Context): SectionEncoder {
     const { limits } = this.#capability
-    return new SectionEncoder({
-      encoding: encodingOf(this.#config, schema),
-      takesWire: accepted.wire !== undefined,
-      limits,
-      pool,
-    })
+    return new SectionEncoder({ ...encodingOf(this.#config, schema), takesWire: wire !== undefined, limits, pool })
   }
 }
 

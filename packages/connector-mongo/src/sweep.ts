@@ -1,6 +1,6 @@
-import type { CheckpointStore } from '@nebula/base'
-import { keysName, nothingLeft } from '@nebula/base'
-import type { Context, RecordBatch, Rejection, Run, StreamPlan } from '@nebula/core'
+import type { CheckpointStore, Sweep } from '@nebula/base'
+import { nothingLeft } from '@nebula/base'
+import type { Rejection } from '@nebula/core'
 import { NebulaError } from '@nebula/core'
 import type { DocumentSection, SectionEncoder } from '@nebula/formats'
 import { removeDocuments } from '@nebula/formats'
@@ -12,16 +12,11 @@ import { mongoError } from './errors.ts'
 import { DUPLICATE_KEY } from './insert-documents.ts'
 import type { WriteError } from './raw-write.ts'
 import { writeRaw } from './raw-write.ts'
-import { drop, findNamed } from './staging.ts'
+import { findNamed } from './staging.ts'
 
-export interface KeySweepInput {
-  readonly run: Run
-  /** With its key alone. */
-  readonly stream: StreamPlan
+export interface KeySweepInput extends Sweep {
   readonly target: Namespace
-  readonly checkpoints: CheckpointStore<Link>
   readonly encoder: SectionEncoder
-  readonly context: Context
 }
 
 /** Documents that are deleted by one command. */
@@ -35,26 +30,28 @@ const KEYS = 'key'
  */
 export class KeySweep {
   readonly #input: KeySweepInput
+  readonly #checkpoints: CheckpointStore<Link>
   readonly #keys: Namespace
 
-  constructor(input: KeySweepInput) {
+  constructor(input: KeySweepInput, checkpoints: CheckpointStore<Link>) {
     this.#input = input
-    this.#keys = { database: input.target.database, collection: keysName(input.run, input.stream) }
+    this.#checkpoints = checkpoints
+    this.#keys = { database: input.target.database, collection: input.name }
   }
 
   /** Returns how many were deleted. Throws `fenced`, and `deletes_refused` where none would be left. */
-  async run(link: Link, keys: AsyncIterable<RecordBatch>): Promise<number> {
+  async run(link: Link): Promise<number> {
     const { stream, target } = this.#input
     await this.#drop(link)
     try {
       const [standing] = await findNamed(link, [target])
-      const own = await this.#create(link, standing)
-      await this.#load(link, keys)
+      const uuid = await this.#create(link, standing)
+      await this.#load(link)
       const [kept] = await this.#compare(link, { $ne: [] }, 1).toArray()
       let deleted = 0
       let gone: Uint8Array[] = []
       const remove = async (): Promise<void> => {
-        await this.#confirm(link, own)
+        await this.#confirm(link, uuid)
         if (!kept) throw nothingLeft(stream.target)
         deleted += await this.#remove(link, gone)
         gone = []
@@ -73,21 +70,20 @@ export class KeySweep {
 
   async #drop(link: Link): Promise<void> {
     const [left] = await findNamed(link, [this.#keys])
-    if (left) await drop(link, left)
+    if (left) await write(link, left.database, { drop: left.collection })
   }
 
-  /** Equal to the target in what makes values equal. */
-  async #create(link: Link, standing: CollectionInfo | undefined): Promise<CollectionInfo> {
+  /** Equal to the target in what makes values equal. Returns its UUID. */
+  async #create(link: Link, standing: CollectionInfo | undefined): Promise<string | undefined> {
     const { collation } = standing?.options ?? {}
     const { database, collection } = this.#keys
     await write(link, database, { create: collection, ...(collation === undefined ? {} : { collation }) })
     const [own] = await findNamed(link, [this.#keys])
-    if (own) return own
-    throw this.#dropped()
+    return own?.uuid
   }
 
-  async #load(link: Link, keys: AsyncIterable<RecordBatch>): Promise<void> {
-    const { encoder } = this.#input
+  async #load(link: Link): Promise<void> {
+    const { encoder, keys } = this.#input
     try {
       for await (const batch of keys) {
         const { sections, rejected } = encoder.encode(batch, 0, batch.rows)
@@ -99,12 +95,12 @@ export class KeySweep {
     }
   }
 
-  async #insert(link: Link, { bytes, memory }: DocumentSection): Promise<void> {
+  async #insert(link: Link, section: DocumentSection): Promise<void> {
     try {
-      const { errors } = await writeRaw(link, this.#keys, 'insert', bytes)
+      const { errors } = await writeRaw(link, this.#keys, 'insert', section.bytes)
       refuse(errors.find(({ code }) => code !== DUPLICATE_KEY))
     } finally {
-      if (memory) this.#input.context.pool.give(memory)
+      section.free()
     }
   }
 
@@ -123,22 +119,18 @@ export class KeySweep {
   }
 
   /** What was compared with was all keys: the run is this one, and its collection the one that they were put into. */
-  async #confirm(link: Link, own: CollectionInfo): Promise<void> {
-    const { checkpoints, run } = this.#input
-    await checkpoints.confirm(link, run)
+  async #confirm(link: Link, uuid: string | undefined): Promise<void> {
+    await this.#checkpoints.confirm(link, this.#input.run)
     const [now] = await findNamed(link, [this.#keys])
-    if (now?.uuid !== own.uuid) throw this.#dropped()
+    if (now && now.uuid === uuid) return
+    const message = `Somebody dropped the keys of ${this.#input.stream.target} while deleted rows were looked for.`
+    throw new NebulaError('conflict', { message })
   }
 
   async #remove(link: Link, documents: readonly Uint8Array[]): Promise<number> {
     const { errors, count } = await writeRaw(link, this.#input.target, 'delete', removeDocuments(documents).bytes)
     refuse(errors[0])
     return count
-  }
-
-  #dropped(): NebulaError {
-    const message = `Somebody dropped the keys of ${this.#input.stream.target} while deleted rows were looked for.`
-    return new NebulaError('conflict', { message })
   }
 }
 

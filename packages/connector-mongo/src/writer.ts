@@ -121,15 +121,15 @@ export class MongoWriter implements Writer {
 
   /** Behind the section before it. When not isolating, nothing is refused. */
   async #send(section: DocumentSection, before: Promise<unknown>): Promise<readonly Refused[]> {
-    const { context, transactional } = this.#ports
     const { isolate } = this.#task
     try {
       await before
-      const refused = isolate && transactional ? await this.#insertAgain(section) : await this.#insert(section)
+      const refused =
+        isolate && this.#ports.transactional ? await this.#insertAgain(section) : await this.#insert(section)
       if (isolate || !refused[0]) return refused
       throw rowRejected(refused[0])
     } finally {
-      if (section.memory) context.pool.give(section.memory)
+      section.free()
     }
   }
 

@@ -63,7 +63,7 @@ test('rows and their checkpoint are one transaction, and the next commit another
   expect(insert).toMatchObject({ ordered: false, bypassDocumentValidation: false, $db: 'recorded' })
   expect([insert?.['writeConcern'], update?.['writeConcern']]).toEqual([undefined, undefined])
   expect(commit?.['writeConcern']).toMatchObject({ w: 'majority', j: true })
-  expect(update?.['updates']).toMatchObject([{ q: { _id: '["test/run1","p1"]', epoch: 7, sequence: { $lt: 1 } } }])
+  expect(update?.['updates']).toMatchObject([{ q: { _id: '["test/run1","p1"]', epoch: 7, sequence: { $lte: 0 } } }])
 })
 
 test('what is too much for one message is several', async () => {

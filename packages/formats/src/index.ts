@@ -5,7 +5,6 @@ export { DocumentEncoder } from './bson/document-encoder.ts'
 export type { DocumentEncoderOptions, EncodedDocuments } from './bson/document-encoder.ts'
 export type { DocumentField } from './bson/document-plan.ts'
 export { parseExtendedJson } from './bson/extended-json-parser.ts'
-export { generatedId } from './bson/generated-id.ts'
 export { BSON_WIRE, DocumentBatches } from './bson/document-batches.ts'
 export type { DocumentBatchOptions, ReadDocuments } from './bson/document-batches.ts'
 export {
@@ -26,17 +25,10 @@ export type { Nesting } from './bson/nesting.ts'
 export { extendedJson, idAlias, idDocument, idText } from './bson/extended-json.ts'
 export { aliasCode, DOCUMENT, OVERFLOW } from './bson/field-types.ts'
 export type { BsonValue } from './bson/extended-json.ts'
-export {
-  cutDocuments,
-  joinDocuments,
-  keepDocuments,
-  largeDocuments,
-  removeDocuments,
-  replaceDocuments,
-} from './bson/document-sections.ts'
-export type { DocumentRange, DocumentSection, SectionLimits } from './bson/document-sections.ts'
+export { joinDocuments, keepDocuments, removeDocuments, replaceDocuments } from './bson/document-sections.ts'
+export type { DocumentSection, SectionLimits } from './bson/document-sections.ts'
 export { SectionEncoder } from './bson/section-encoder.ts'
-export type { EncodedSections, SectionEncoderOptions } from './bson/section-encoder.ts'
+export type { SectionEncoderOptions } from './bson/section-encoder.ts'
 export { documentType } from './bson/document-types.ts'
 export { BINARY_WIRE, copyData, FRAME_HEAD, frameCopyData, TEXT_WIRE } from './copy/frame.ts'
 export type { Output, RowEncoder } from './copy/frame.ts'

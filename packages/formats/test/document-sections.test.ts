@@ -2,9 +2,10 @@ import { BufferPool } from '@nebula/core'
 import { Binary, deserialize, Long, ObjectId, serialize } from 'bson'
 import { array, assert, boolean, nat, property } from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { DocumentRange, DocumentSection } from '../src/index.ts'
-import { cutDocuments, documentType, joinDocuments, largeDocuments } from '../src/index.ts'
-import { removeDocuments, replaceDocuments } from '../src/index.ts'
+import type { DocumentRange } from '../src/bson/document-sections.ts'
+import { cutDocuments, largeDocuments } from '../src/bson/document-sections.ts'
+import type { DocumentSection } from '../src/index.ts'
+import { documentType, joinDocuments, removeDocuments, replaceDocuments } from '../src/index.ts'
 
 function rangeOf(sizes: readonly number[], rows?: Int32Array): DocumentRange {
   const offsets = new Int32Array(sizes.length + 1)
@@ -41,7 +42,7 @@ test('sections hold every document that is not too large, once and in order, wit
           expect(document).toEqual(range.data.subarray(range.offsets[index], range.offsets[index + 1]))
           seen.push(index)
         }
-        if (section.memory) pool.give(section.memory)
+        section.free()
       }
       const large = largeDocuments(range, limits).map(({ row }) => (rows ? row / 2 : row - 100))
       expect(large).toEqual(sizes.flatMap((size, i) => (size > 40 ? [i] : [])))

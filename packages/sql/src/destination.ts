@@ -1,14 +1,10 @@
-import type { Pool, Pooled, StagedStream, StandingTarget } from '@nebula/base'
-import { keysName, StagedDestination } from '@nebula/base'
+import type { Places, Pool, Pooled, StagedStream, StandingTarget, Sweep } from '@nebula/base'
+import { StagedDestination } from '@nebula/base'
 import type {
   Acceptance,
-  CallOptions,
   Context,
   ReadBack,
-  RecordBatch,
-  Run,
   Schema,
-  StreamPlan,
   StreamRequest,
   TargetCheck,
   TargetInfo,
@@ -36,7 +32,7 @@ export class SqlDestination<Session extends SqlSession & Pooled> extends StagedD
 
   /** `schema` is that of targets that name none, and of the checkpoint table. */
   constructor(pool: Pool<Session>, dialect: SqlDialect<Session>, schema: string) {
-    super(new SqlEnd(pool, dialect.names.vendor), new CheckpointTable(dialect, schema))
+    super(new SqlEnd(pool, dialect.names.vendor), new CheckpointTable(dialect, schema), schema)
     this.#pool = pool
     this.#dialect = dialect
     this.#schema = schema
@@ -62,26 +58,9 @@ export class SqlDestination<Session extends SqlSession & Pooled> extends StagedD
     return new SqlWriter(task, loader, { pool: this.#pool, checkpoints: this.checkpoints, context, toError })
   }
 
-  async sweep(run: Run, stream: StreamPlan, keys: AsyncIterable<RecordBatch>, context: Context): Promise<number> {
-    const { target } = this.#move({ run, stream })
-    // An overtaken process may be at work on a table of its own.
-    const loaded = { ...target, table: keysName(run, stream) }
-    const sweep = new SweepTransaction(this.#dialect, this.checkpoints, { run, stream, target, loaded, context })
-    const options = { unbounded: true, idempotent: false }
-    return this.#pool.use(context, (session) => session.transaction(() => sweep.run(session, keys)), options)
-  }
-
-  protected look<T>(context: Context, _doing: string, work: (session: Session) => Promise<T>): Promise<T> {
-    return this.#pool.use(context, work)
-  }
-
-  protected change(
-    context: Context,
-    _doing: string,
-    work: (session: Session) => Promise<void>,
-    options?: CallOptions,
-  ): Promise<void> {
-    return this.#pool.use(context, (session) => session.transaction(() => work(session)), options)
+  protected readonly work: StagedDestination<Session, TableName>['work'] = (context, _doing, work, options) => {
+    const transaction = (session: Session): ReturnType<typeof work> => session.transaction(() => work(session))
+    return this.#pool.use(context, options?.looks ? work : transaction, options)
   }
 
   protected async standing(session: Session, targets: readonly string[]): Promise<(StandingTarget | undefined)[]> {
@@ -95,7 +74,7 @@ export class SqlDestination<Session extends SqlSession & Pooled> extends StagedD
     })
   }
 
-  protected async staged(session: Session, prefix: string): Promise<ReadonlyMap<string, TableName>> {
+  protected async staged(session: Session, prefix: string): Promise<Places<TableName>> {
     const sql = `SELECT t.schema, t.name FROM (${this.#dialect.tables}) t WHERE t.name LIKE '${prefix}%'`
     const tables = await session.query<{ schema: string; name: string }>(sql)
     return new Map(tables.map(({ schema, name }) => [name, { schema, table: name }]))
@@ -118,6 +97,13 @@ export class SqlDestination<Session extends SqlSession & Pooled> extends StagedD
     if (staged.stream.request.mode === 'merge') await refuseRepeatedKeys(session, names, move)
     const id = await this.#dialect.moveIntoTarget(session, move)
     if (id !== undefined) await this.checkpoints.own(session, names.table(move.target), id)
+  }
+
+  protected sweepTarget(session: Session, sweep: Sweep): Promise<number> {
+    const { target } = this.#move(sweep)
+    // An overtaken process may be at work on a table of its own.
+    const loaded = { ...target, table: sweep.name }
+    return new SweepTransaction(this.#dialect, this.checkpoints, { ...sweep, target, loaded }).run(session)
   }
 
   #move({ run, stream }: StagedStream): Move {

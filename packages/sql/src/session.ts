@@ -14,12 +14,6 @@ export interface SqlSession {
   destroy(): void
 }
 
-/** The server's product and version, as in `PostgreSQL 18.1`. */
-export async function serverVersion(session: SqlSession, vendor: string): Promise<string> {
-  const [row] = await session.query<{ version: string }>('SELECT version() AS version')
-  return `${vendor} ${/\d+(\.\d+)*/.exec(row?.version ?? '')?.[0] ?? ''}`.trim()
-}
-
 /** Runs `work` inside the open transaction, and commits; rolls back when it throws. */
 export async function finishTransaction<T>(session: SqlSession, work: () => Promise<T>): Promise<T> {
   try {

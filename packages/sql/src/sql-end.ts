@@ -1,7 +1,6 @@
 import type { Pool, Pooled } from '@nebula/base'
 import type { Context, Lifecycle } from '@nebula/core'
 import type { SqlSession } from './session.ts'
-import { serverVersion } from './session.ts'
 
 /** The life of a database's end of a pipeline: sessions are opened when needed, and closed with it. */
 export class SqlEnd<Session extends SqlSession & Pooled> implements Lifecycle {
@@ -23,7 +22,9 @@ export class SqlEnd<Session extends SqlSession & Pooled> implements Lifecycle {
   }
 
   async version(context: Context): Promise<string> {
-    return this.pool.use(context, (session) => serverVersion(session, this.#vendor))
+    const sql = 'SELECT version() AS version'
+    const [row] = await this.pool.use(context, (session) => session.query<{ version: string }>(sql))
+    return `${this.#vendor} ${/\d+(\.\d+)*/.exec(row?.version ?? '')?.[0] ?? ''}`.trim()
   }
 
   async close(): Promise<void> {

@@ -1,20 +1,15 @@
-import type { CheckpointStore } from '@nebula/base'
+import type { CheckpointStore, Sweep } from '@nebula/base'
 import { nothingLeft } from '@nebula/base'
-import type { Context, RecordBatch, Run, StreamPlan } from '@nebula/core'
 import { isNebulaError, NebulaError } from '@nebula/core'
 import type { SqlDialect } from './dialect.ts'
 import type { Loader } from './loader.ts'
 import type { TableName } from './names.ts'
 import type { SqlSession } from './session.ts'
 
-interface Sweep {
-  readonly run: Run
-  /** With its key columns alone. */
-  readonly stream: StreamPlan
+interface TableSweep extends Sweep {
   readonly target: TableName
   /** For the keys. */
   readonly loaded: TableName
-  readonly context: Context
 }
 
 /**
@@ -24,23 +19,23 @@ interface Sweep {
 export class SweepTransaction<Session extends SqlSession> {
   readonly #dialect: SqlDialect<Session>
   readonly #checkpoints: CheckpointStore<Session>
-  readonly #sweep: Sweep
+  readonly #sweep: TableSweep
 
-  constructor(dialect: SqlDialect<Session>, checkpoints: CheckpointStore<Session>, sweep: Sweep) {
+  constructor(dialect: SqlDialect<Session>, checkpoints: CheckpointStore<Session>, sweep: TableSweep) {
     this.#dialect = dialect
     this.#checkpoints = checkpoints
     this.#sweep = sweep
   }
 
   /** Returns how many rows were deleted. Throws `fenced`, and `deletes_refused` where none would be left. */
-  async run(session: Session, keys: AsyncIterable<RecordBatch>): Promise<number> {
+  async run(session: Session): Promise<number> {
     const { names } = this.#dialect
     const { run, stream, target, loaded } = this.#sweep
     const [from, to] = [names.table(loaded), names.table(target)]
     const { key } = stream.request
     // Its columns are declared as those of the target are, so that they are equal where those are.
     await session.execute(`CREATE TABLE ${from} AS SELECT ${names.list(key)} FROM ${to} WHERE false`)
-    await this.#load(session, keys)
+    await this.#load(session)
     // The lock is held until the end: what a newer run brings cannot be among what is deleted.
     await this.#checkpoints.confirm(session, run)
     const equal = key.map((name) => `k.${names.quote(name)} = t.${names.quote(name)}`)
@@ -54,8 +49,8 @@ export class SweepTransaction<Session extends SqlSession> {
     return deleted
   }
 
-  async #load(session: Session, keys: AsyncIterable<RecordBatch>): Promise<void> {
-    const { run, stream, loaded, context } = this.#sweep
+  async #load(session: Session): Promise<void> {
+    const { run, stream, loaded, keys, context } = this.#sweep
     const partition = { id: '', stream: stream.request.stream, range: null }
     const task = { run, partition, stream, order: 0, partitions: 1, isolate: false }
     const loader: Loader<Session> = this.#dialect.loader(task, loaded, context)

@@ -7,12 +7,12 @@ import { removal, replacement } from './replacement.ts'
  */
 export interface DocumentSection {
   readonly bytes: Uint8Array
-  /** Of the pool, to which its user gives it back; undefined: it belongs to nobody. */
-  readonly memory: Uint8Array | undefined
   readonly count: number
   document(index: number): Uint8Array
   /** The row that a document was, by its place among those that were cut. */
   row(index: number): number
+  /** Gives its memory back: once, by its user. */
+  free(): void
 }
 
 /** What one message may hold. */
@@ -102,7 +102,7 @@ function joined(
   }
   putHead(bytes, head)
   const document = (index: number): Uint8Array => documents[index] as Uint8Array
-  return { bytes, memory: undefined, count: documents.length, document, row: (index) => rows?.[index] ?? index }
+  return { bytes, count: documents.length, document, row: (index) => rows?.[index] ?? index, free() {} }
 }
 
 /** Behind the last document of the section that begins with `first`; `first` itself where that is too large. */
@@ -135,10 +135,10 @@ function copied(
   const at = (index: number): number => HEAD.length + (places[index] as number) - start
   return {
     bytes,
-    memory,
     count: end - first,
     document: (index) => bytes.subarray(at(index), at(index + 1)),
     row: (index) => numbers?.[index] ?? from + first + index,
+    free: () => pool.give(memory),
   }
 }
 

@@ -1,33 +1,22 @@
-import type { BufferPool, RecordBatch, Rejection } from '@nebula/core'
+import type { RecordBatch, Rejection } from '@nebula/core'
 import { DocumentEncoder } from './document-encoder.ts'
 import type { DocumentPlanOptions } from './document-plan.ts'
-import type { DocumentRange, DocumentSection, SectionLimits } from './document-sections.ts'
+import type { DocumentSection, SectionLimits } from './document-sections.ts'
 import { cutDocuments, largeDocuments } from './document-sections.ts'
 import { generatedId } from './generated-id.ts'
 
-export interface SectionEncoderOptions {
-  /** How columns become documents. */
-  readonly encoding: Omit<DocumentPlanOptions, 'pool'>
+export interface SectionEncoderOptions extends DocumentPlanOptions {
   /** Rows that come as documents are taken as they are. */
   readonly takesWire: boolean
   readonly limits: SectionLimits
-  readonly pool: BufferPool
 }
 
-/** What rows become. */
-export interface EncodedSections {
-  /** Each is copied when it is asked for, and until then what it is copied from is valid. */
-  readonly sections: Iterable<DocumentSection>
-  /** Rows that are in none of them, because no document can hold them, or none so large. */
-  readonly rejected: Rejection[]
-}
-
-/** Makes of batches the sections of messages, of documents that are columns or documents there. */
+/** Makes of batches, of columns or of documents, the sections of messages. */
 export class SectionEncoder {
   readonly #options: SectionEncoderOptions
   #encoder: DocumentEncoder | undefined
   #seed: Uint8Array | undefined
-  /** Behind the seed. */
+  /** Rows that were taken behind the seed. */
   #rows = 0
   /** Of the row 0 of a batch. */
   #numberOfFirst = 0
@@ -36,14 +25,21 @@ export class SectionEncoder {
     this.#options = options
   }
 
-  /** Rows without `_id` get one, of these eight bytes and of their number from now on. Never called: they are rejected. */
+  /** A row without `_id` gets one from now on: of these eight bytes, and of its number. Never called: it is rejected. */
   begin(seed: Uint8Array): void {
     this.#seed = seed
     this.#rows = 0
   }
 
-  /** The sections are valid until the next call. Rows keep their numbers until `taken`. */
-  encode(batch: RecordBatch, from: number, to: number): EncodedSections {
+  /**
+   * Returns the sections of rows `from` to `to`, each copied when it is asked for, before the next call; and the rows that
+   * are in none, because no document can hold them, or none so large. Rows keep their numbers until they are `taken`.
+   */
+  encode(
+    batch: RecordBatch,
+    from: number,
+    to: number,
+  ): { readonly sections: Iterable<DocumentSection>; readonly rejected: Rejection[] } {
     const { takesWire, limits, pool } = this.#options
     const wire = takesWire ? batch.wire : undefined
     this.#numberOfFirst = this.#rows - from
@@ -51,13 +47,14 @@ export class SectionEncoder {
       ? { data: wire.data, offsets: wire.offsets.subarray(from, to + 1), rows: undefined, rejected: [] }
       : (this.#encoder ??= this.#open()).encode(batch, from, to)
     const range = { ...documents, from }
-    return {
-      sections: cutDocuments(range, limits, pool),
-      rejected: [...rejected, ...tooLarge(range, batch, limits)],
-    }
+    const large = largeDocuments(range, limits).map(({ row, bytes }): Rejection => {
+      const reason = `The document has ${bytes} bytes; MongoDB takes ${limits.documentBytes}.`
+      return { row, code: 'row_rejected', reason, place: batch.place(row) }
+    })
+    return { sections: cutDocuments(range, limits, pool), rejected: [...rejected, ...large] }
   }
 
-  /** Rows that were encoded will not come again. */
+  /** So many rows will not come again. */
   taken(rows: number): void {
     this.#rows += rows
   }
@@ -68,16 +65,8 @@ export class SectionEncoder {
   }
 
   #open(): DocumentEncoder {
-    const { encoding, pool } = this.#options
     const generateId = (row: number, bytes: Uint8Array, at: number): void =>
       generatedId(this.#seed as Uint8Array, this.#numberOfFirst + row, bytes, at)
-    return new DocumentEncoder({ ...encoding, pool, ...(this.#seed && { generateId }) })
+    return new DocumentEncoder({ ...this.#options, ...(this.#seed && { generateId }) })
   }
-}
-
-function tooLarge(documents: DocumentRange, batch: RecordBatch, limits: SectionLimits): Rejection[] {
-  return largeDocuments(documents, limits).map(({ row, bytes }) => {
-    const reason = `The document has ${bytes} bytes; MongoDB takes ${limits.documentBytes}.`
-    return { row, code: 'row_rejected', reason, place: batch.place(row) }
-  })
 }
