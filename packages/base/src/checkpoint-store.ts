@@ -81,7 +81,6 @@ export class CheckpointStore<Session> {
 
   /** The run of the pipeline, which stays as it is to the end of a transaction. Throws `fenced` when it is a newer one. */
   async current(session: Session, { pipeline, id, epoch }: Run): Promise<StoredRun | undefined> {
-    if (!(await this.#load(session, pipeline))) return undefined
     await this.#records.update(session, { pipeline, part: '', epoch: { atMost: epoch } }, { sequence: 0 })
     const stored = await this.#load(session, pipeline)
     const newer = stored && (stored.run.epoch > epoch || (stored.run.epoch === epoch && stored.run.id !== id))
@@ -137,12 +136,16 @@ export class CheckpointStore<Session> {
     await this.#records.update(session, { pipeline: scopeOf(run), stream, epoch: run.epoch }, { sequence: 0 })
   }
 
-  /** Forgets the partitions of streams; left out: of all, and the run where it is stored. */
+  /** Forgets the partitions of streams; left out: of all. */
   async forget(session: Session, run: Run, streams?: readonly StreamPlan[]): Promise<void> {
     const all = { pipeline: scopeOf(run), epoch: { atMost: run.epoch } }
-    for (const { request } of streams ?? []) await this.#records.delete(session, { ...all, stream: request.stream })
-    if (streams) return
-    await this.#records.delete(session, all)
+    if (!streams) return this.#records.delete(session, all)
+    for (const { request } of streams) await this.#records.delete(session, { ...all, stream: request.stream })
+  }
+
+  /** Forgets the run, and with it its epoch. */
+  async forgetRun(session: Session, run: Run): Promise<void> {
+    await this.forget(session, run)
     await this.#records.delete(session, recordOf(run))
   }
 

@@ -174,8 +174,9 @@ export abstract class StagedDestination<Session, Place> implements DestinationDr
   async end(run: Run, context: Context): Promise<void> {
     await this.work(context, 'Ending the run', async (session) => {
       const before = await this.checkpoints.current(session, run)
-      if (before) await this.checkpoints.store(session, { ...before, ended: true }, before)
       await this.#dropStaging(session, run, run.streams)
+      await this.checkpoints.forget(session, run)
+      if (before) await this.checkpoints.store(session, { ...before, ended: true }, before)
     })
   }
 
@@ -186,8 +187,8 @@ export abstract class StagedDestination<Session, Place> implements DestinationDr
       await this.#dropStaging(session, run, dropped)
       if (before?.run.id !== run.id) return
       // Streams that are in their targets keep the run: going on with it does not load them again.
-      const isAll = dropped.length === run.streams.length
-      await this.checkpoints.forget(session, before.run, isAll ? undefined : dropped)
+      if (dropped.length === run.streams.length) await this.checkpoints.forgetRun(session, before.run)
+      else await this.checkpoints.forget(session, before.run, dropped)
     }
     await this.work(context, 'Giving rows up', discard, { unbounded: true })
   }
