@@ -1,4 +1,5 @@
 import type { Context, Mode, Run, StreamPlan, Writer, WriteTask } from '@nebula/core'
+import type { NebulaError } from '@nebula/core'
 import { isNebulaError } from '@nebula/core'
 import { expect, test } from 'vitest'
 import type { Places, StagedStream, StandingTarget } from '../src/index.ts'
@@ -235,4 +236,30 @@ test('stopped at any change while another process takes over and ends, it change
     if (error === undefined) expect(point).toBe(steps - 1)
     else if (isNebulaError(error)) expect(['fenced', 'conflict']).toContain(error.code)
   }
+})
+
+test('what was in staging that somebody dropped comes again', async () => {
+  let lost = 0
+  for await (const { point, store } of kills(new Store())) {
+    const isMoving = [...store.records.values()].some(({ content }) => Object.hasOwn(content ?? {}, 'moving'))
+    if (isMoving) continue
+    lost += store.staging().length
+    for (const name of store.staging()) store.collections.delete(name)
+    await go(store, nothing)
+    expect([point, store.rows()]).toEqual([point, MOVED])
+  }
+  expect(lost).toBeGreaterThan(0)
+})
+
+test('staging that is dropped between recall and prepare stops the run', async () => {
+  const codes = new Set<unknown>()
+  for await (const { store } of kills(new Store())) {
+    if (store.staging().length < STREAMS.length) continue
+    const destination = new MemoryDestination(store, nothing)
+    const recalled = await destination.recall('shop', CONTEXT)
+    for (const name of store.staging()) store.collections.delete(name)
+    const run = { ...(recalled?.run as Run), epoch: 2 }
+    codes.add(await destination.prepare(run, CONTEXT).catch((error: NebulaError) => error.code))
+  }
+  expect([...codes]).toEqual(['conflict'])
 })

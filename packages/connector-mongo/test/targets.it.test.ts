@@ -165,6 +165,24 @@ test('a target that was renamed, which could not be stored any more, is in its p
   expect(await target.db.collection('target').find().toArray()).toEqual([{ _id: 1, v: 'a' }])
 })
 
+test('a target is ours while another collection is about to take its name', async () => {
+  await using target = Target.create()
+  await using writing = await Writing.open(target)
+  await move(writing, [{ _id: 1, v: 'a' }])
+  const stream = await writing.agree(FIELDS)
+  const run = await writing.run(stream)
+  const rows = [1, 2].map((_id) => ({ _id, v: 'same' }))
+  await writing.write(run, [writing.batch(stream, rows)])
+  // The last look at the indexes of the target is behind the first step of its replacement.
+  await target.db.collection('target').createIndex({ v: 1 }, { unique: true })
+  expect(await codeOf(writing.finish(run))).toBe('row_rejected')
+  expect((await writing.destination.describe(['target'], writing.context))[0]?.foreignRows).toBe(false)
+  await target.db.collection('target').dropIndexes()
+  await writing.finish(run)
+  expect((await writing.destination.describe(['target'], writing.context))[0]?.foreignRows).toBe(false)
+  expect(await target.db.collection('target').countDocuments()).toBe(2)
+})
+
 test('what is given up leaves the target as it was', async () => {
   await using target = Target.create()
   await target.db.collection('target').insertOne({ _id: 'old' as never })

@@ -1,7 +1,7 @@
 import type { Field } from '@nebula/core'
 import { BSON, Binary, Code, Decimal128, Double, Int32, Long, MaxKey, MinKey, ObjectId, Timestamp, UUID } from 'mongodb'
 import { expect, test } from 'vitest'
-import { codeOf, Target, wireBatch, Writing } from './write-harness.ts'
+import { checkpoint, codeOf, Target, wireBatch, Writing } from './write-harness.ts'
 
 /** Of a collection whose documents travel as they are. */
 const OWN: Field[] = [{ name: '_id', type: { kind: 'int32' }, nullable: false, vendor: 'mongo', declared: 'int' }]
@@ -112,4 +112,20 @@ test('a run that was taken over is fenced, and what it still writes is nowhere',
     { _id: 3, v: 'new' },
   ])
   expect(await target.names()).toEqual(['nebula_checkpoints', 'target'])
+})
+
+test('a process of a run that was given up commits nothing into the next, whose epochs begin again', async () => {
+  await using target = Target.create()
+  await using writing = await Writing.open(target)
+  const stream = await writing.agree(COLUMNS)
+  const run = await writing.run(stream)
+  const zombie = await writing.writer(run)
+  await zombie.write(writing.batch(stream, [{ _id: 1, v: 'old' }]), 0, 1)
+  await writing.destination.discard(run, ['stream'], writing.context)
+  const next = await writing.run(stream, { id: 'run2' })
+  expect([run.epoch, next.epoch]).toEqual([1, 1])
+  expect(await codeOf(zombie.commit(checkpoint()))).toBe('fenced')
+  await zombie.abort(undefined)
+  expect(await codeOf(writing.finish(run))).toBe('fenced')
+  expect((await writing.destination.recall('test', writing.context))?.checkpoints).toEqual([])
 })

@@ -62,6 +62,44 @@ describe('PostgreSQL 18', () => {
     expect(await to.count('t')).toBe(100)
   })
 
+  test('a process of a run that was given up commits nothing into the next, whose epochs begin again', async () => {
+    await using from = await Database.create(server, ...seed)
+    await using to = await Database.create(server)
+    await using route = new Route(from.url, to.url)
+    const { run, task } = await prepared(route)
+    await route.destination.discard(run, ['public.t'], route.context)
+    const next: Run = { ...run, id: 'next' }
+    await route.destination.prepare(next, route.context)
+    // Without rows: those had a staging table that is gone.
+    const zombie = await route.destination.writer(task, route.context)
+    expect(await codeOf(zombie.commit(checkpoint(run)))).toBe('fenced')
+    await zombie.abort(undefined)
+    expect(await codeOf(route.destination.finish(run, ['public.t'], route.context))).toBe('fenced')
+    expect((await route.destination.recall('test', route.context))?.checkpoints).toEqual([])
+  })
+
+  test('rows whose checkpoints somebody removed are not said to be in their target', async () => {
+    await using from = await Database.create(server, ...seed)
+    await using to = await Database.create(server)
+    await using route = new Route(from.url, to.url)
+    const { run } = await route.move('public.t', { finish: false })
+    await to.query('DELETE FROM nebula_checkpoints')
+    expect(await codeOf(route.destination.finish(run, ['public.t'], route.context))).toBe('fenced')
+    await to.query('DROP TABLE nebula_checkpoints')
+    expect(await codeOf(route.destination.finish(run, ['public.t'], route.context))).toBe('query_failed')
+  })
+
+  test('pipelines of one name that keep their checkpoints apart leave the staging of each other alone', async () => {
+    await using from = await Database.create(server, ...seed)
+    await using to = await Database.create(server)
+    await using route = new Route(from.url, to.url)
+    await using other = new Route(from.url, to.url, { schema: 'other' })
+    const { run } = await route.move('public.t', { finish: false, target: 'public.t' })
+    await other.move('public.t', { target: 'public.u' })
+    await route.destination.finish(run, ['public.t'], route.context)
+    expect([await to.count('t'), await to.count('u')]).toEqual([100, 100])
+  })
+
   test('a prepare waits for a commit under way, and the other way around', async () => {
     await using from = await Database.create(server, ...seed)
     await using to = await Database.create(server)
