@@ -44,7 +44,9 @@ export function plural(count: number, word: string): string {
 
 /** What there was of an interrupted run. */
 export function resumedText(rows: number): string {
-  return rows === 0 ? 'nothing of it was committed' : `${plural(rows, 'row')} ${rows === 1 ? 'was' : 'were'} already there`
+  return rows === 0
+    ? 'nothing of it was committed'
+    : `${plural(rows, 'row')} ${rows === 1 ? 'was' : 'were'} already there`
 }
 
 /** How many values of a stream its columns could not hold. */

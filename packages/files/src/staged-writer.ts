@@ -64,6 +64,8 @@ export class StagedWriter implements Writer {
     const { order, partition } = this.#task
     if (this.#staged.isDone(partition.id)) return NOTHING
     this.#hold(this.#bytesOf(batch, from, to))
+    // What it keeps for the next batch must not keep that one from being read.
+    if (this.#pool.statistics.used >= this.#pool.limit) this.#writer.free()
     if (this.#error !== undefined) throw this.#error
     if (!this.#staged.isTurn(order)) {
       if (this.#bytes <= this.#held) return NOTHING
