@@ -1,12 +1,12 @@
-import type { Catalog, Context, Field, StreamInfo } from '@nebula/core'
-import { isNebulaError, NebulaError } from '@nebula/core'
-import type { FieldOptions } from '@nebula/formats'
-import { BSON_WIRE, documentFields, FieldSampler, idAlias, idDocument } from '@nebula/formats'
-import type { Collection, Document, FindOptions } from 'mongodb'
+import type { Catalog, Context, StreamInfo } from '@nebula/core'
+import { isNebulaError } from '@nebula/core'
+import type { CollectionSize, FieldOptions } from '@nebula/formats'
+import { BSON_WIRE, documentFields, FieldSampler, fromGreatest, idAlias, idDocument, planSample } from '@nebula/formats'
+import type { Collection, Document } from 'mongodb'
 import type { MongoConfig } from './config.ts'
 import type { Link, MongoEnd, Namespace } from './connection.ts'
-import { compareBytes, idType } from './id-range.ts'
-import { batchSize } from './reply-cursor.ts'
+import { mongoError } from './errors.ts'
+import { parseFilter } from './queries.ts'
 
 /** What `listCollections` says of a collection, a view or a time series. */
 export interface CollectionInfo extends Namespace {
@@ -18,17 +18,8 @@ export interface CollectionInfo extends Namespace {
   readonly options: Document
 }
 
-/** Documents, and their bytes together; undefined where nothing is known. */
-export interface CollectionSize {
-  readonly rows: number
-  readonly bytes: number
-}
-
 /** Collections that are looked at once. */
 const AT_ONCE = 4
-/** Bytes of a sample, about. */
-const SAMPLE_BYTES = 16_000_000
-const LEAST_SAMPLE = 20
 /** Each is a query of its own, and is committed on the way, behind the positions of its batches. */
 const PARTITION_BYTES = 64_000_000
 const OURS = /^(system\.|nebula_)/
@@ -54,7 +45,7 @@ export async function loadCatalog(survey: Survey, context: Context): Promise<Cat
       const name = end.streamName(next)
       const info = await streamInfo(survey, next, context).catch((error: unknown) => {
         if (isNebulaError(error, 'permission_denied')) return undefined
-        throw error
+        throw mongoError(error).at({ stream: name })
       })
       if (info) streams.push(info)
       else denied.push(name)
@@ -136,9 +127,11 @@ async function streamInfo(
   const size = await collectionSize(end, found, context)
   const sample = await end.use(context, `Looking at ${name}`, (link) => takeSample(link, found, size, config))
   drawn.set(name, sample.ids)
+  const { overflow, documents } = config
+  const schema = found.options['validator']?.$jsonSchema as FieldOptions['schema']
   return {
     name,
-    schema: { fields: fieldsOf(name, found, sample, config) },
+    schema: { fields: documentFields(sample.sampler, { ...sample, overflow, documents, nesting: config, schema }) },
     key: found.indexed ? ['_id'] : [],
     wire: [BSON_WIRE],
     filters: ['native'],
@@ -161,93 +154,48 @@ interface Sample {
 /** The first documents, and of a large collection some at random. */
 async function takeSample(
   { client, signal }: Link,
-  found: CollectionInfo,
+  { database, collection: name, indexed }: CollectionInfo,
   size: CollectionSize | undefined,
   { sample: most, objects, arrays }: MongoConfig,
 ): Promise<Sample> {
-  const collection = client.db(found.database).collection(found.collection)
-  const { first, drawn, average } = sampleSizes(found, size, most)
-  const order = found.indexed ? { sort: { _id: 1 } as const } : {}
+  const collection = client.db(database).collection(name)
+  const { first, drawn, batchSize } = planSample(size, most, indexed)
   const sampler = new FieldSampler(objects !== 'json' || arrays !== 'json')
   const ids: Uint8Array[] = []
-  // Twenty documents may be 320 MB.
-  const reply = { raw: true, batchSize: batchSize({ rows: first, bytes: SAMPLE_BYTES / 2 }, average), signal }
+  const reply = { raw: true, batchSize, signal }
   await using drawing = drawn > 0 ? collection.aggregate([{ $sample: { size: drawn } }], reply) : undefined
   // The server looks for them while the first ones are looked at here.
   const isDrawn = drawing?.hasNext()
   isDrawn?.catch(() => {})
-  await eachRaw(collection.find({}, { ...reply, limit: first, ...order }), (document) => sampler.observe(document))
+  const order = indexed ? { sort: { _id: 1 } as const } : {}
+  for await (const document of collection.find({}, { ...reply, ...order, limit: first }))
+    sampler.observe(document as unknown as Uint8Array)
   sampler.draw()
   if (drawing && (await isDrawn))
-    await eachRaw(drawing, (document) => {
-      sampler.observe(document)
-      ids.push(idDocument(document))
-    })
-  return { sampler, idTypes: found.indexed ? await lastIdType(collection, ids, signal) : [], ids }
-}
-
-/** How many documents are looked at, and of how many bytes they are, about. */
-function sampleSizes(
-  { indexed }: CollectionInfo,
-  size: CollectionSize | undefined,
-  most: number,
-): { readonly first: number; readonly drawn: number; readonly average: number } {
-  const average = size && size.rows > 0 ? size.bytes / size.rows : 1
-  const wanted = Math.min(most, Math.max(LEAST_SAMPLE, Math.floor(SAMPLE_BYTES / average)))
-  if (!indexed || !size || size.rows <= wanted) return { first: wanted, drawn: 0, average }
-  const first = Math.ceil(wanted / 4)
-  return { first, drawn: Math.min(wanted - first, Math.ceil(SAMPLE_BYTES / average)), average }
-}
-
-async function eachRaw(cursor: AsyncIterable<unknown>, look: (document: Uint8Array) => void): Promise<void> {
-  for await (const document of cursor) look(document as Uint8Array)
-}
-
-/** The type of the last `_id`; those of the first ones are in the sample. */
-async function lastIdType(
-  collection: Collection,
-  drawn: readonly Uint8Array[],
-  signal: AbortSignal,
-): Promise<string[]> {
-  const { ObjectId } = await import('mongodb')
-  const greatest = drawn
-    .filter((document) => idType(document) === OBJECT_ID)
-    .toSorted(compareBytes)
-    .at(-1)
-  // What is no lower ObjectId has the last one among it, and not every server finds it without sorting what it looks at.
-  const filter = greatest ? { _id: { $not: { $lt: new ObjectId(greatest.subarray(9, 21)) } } } : {}
-  const [last] = await oneId(collection, filter, { sort: { _id: -1 } }, signal)
+    for await (const document of drawing) {
+      sampler.observe(document as Uint8Array)
+      ids.push(idDocument(document as Uint8Array))
+    }
+  if (!indexed) return { sampler, idTypes: [], ids }
+  // What is no lower than a drawn one has the last one among it, and not every server finds it without sorting what it looks at.
+  const last = await endId(collection, -1, signal, parseFilter(fromGreatest(ids)))
   // Who writes the first one without an `_id` is given an ObjectId.
-  return [last ? idAlias(last, 0, last.length) : 'objectId']
+  return { sampler, idTypes: [last ? idAlias(last, 0, last.length) : 'objectId'], ids }
 }
-
-const OBJECT_ID = 7
 
 /** Documents with nothing but the first and the last `_id`; none of an empty collection. */
-export async function idEnds(collection: Collection, signal: AbortSignal): Promise<Uint8Array[]> {
-  const end = (order: 1 | -1): Promise<Uint8Array[]> => oneId(collection, {}, { sort: { _id: order } }, signal)
-  return [...(await end(1)), ...(await end(-1))]
+export async function endIds(collection: Collection, signal: AbortSignal): Promise<Uint8Array[]> {
+  const ends = [await endId(collection, 1, signal), await endId(collection, -1, signal)]
+  return ends.filter((document) => document !== undefined)
 }
 
-async function oneId(
+async function endId(
   collection: Collection,
-  filter: Document,
-  options: FindOptions,
+  order: 1 | -1,
   signal: AbortSignal,
-): Promise<Uint8Array[]> {
-  const found = collection.find(filter, { raw: true, projection: { _id: 1 }, limit: 1, signal, ...options })
-  return (await found.toArray()) as unknown as Uint8Array[]
-}
-
-function fieldsOf(stream: string, found: CollectionInfo, { sampler, idTypes }: Sample, config: MongoConfig): Field[] {
-  const { overflow, documents } = config
-  const schema = found.options['validator']?.$jsonSchema as FieldOptions['schema']
-  const fields = documentFields(sampler, { overflow, idTypes, documents, nesting: config, schema })
-  const taken = [...sampler.fields(), ...fields.slice(0, -1)].some(({ name }) => name === overflow)
-  if (documents || !taken) return fields
-  throw new NebulaError('config_invalid', {
-    message: `${stream} has a field ${overflow}, which is the name of the column for what no other column holds.`,
-    fix: 'Give that column another name: overflow.',
-    stream,
-  })
+  filter: Document = {},
+): Promise<Uint8Array | undefined> {
+  const options = { raw: true, projection: { _id: 1 }, sort: { _id: order }, limit: 1, signal }
+  const [found] = await collection.find(filter, options).toArray()
+  return found as Uint8Array | undefined
 }

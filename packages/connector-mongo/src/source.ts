@@ -37,11 +37,10 @@ export class MongoSource extends MongoEnd implements SourceDriver {
 
   async *read(task: ReadTask, context: Context): AsyncGenerator<RecordBatch> {
     const { partition, stream } = task
-    const { BSON: bson } = await import('mongodb')
     const { overflow, documents } = this.config
     const options = { wire: undefined, ...stream, stream: partition.stream, overflow, documents, pool: context.pool }
     const batches = new DocumentBatches(options)
-    const reader = new RangeReader(this, task, bson)
+    const reader = new RangeReader(this, task)
     try {
       for (let reply = await reader.next(context); reply; reply = await reader.next(context))
         // The server counts documents: a reply may be more than a batch.

@@ -119,3 +119,15 @@ test('documents without an _id have no column of it', () => {
   const fields = documentFields(sampled([document([int('a')])]), { overflow: 'rest', idTypes: [] })
   expect(fields.map(({ name }) => name)).toEqual(['a', 'rest'])
 })
+
+test.each([
+  ['in the sample', [int('rest')], {}],
+  ['the _id', [int('_id')], { overflow: '_id' }],
+  ['made by flattening', [element('a', 0x03, document([int('b')]))], { overflow: 'a.b' }],
+])('no field may have the name of the overflow column: %s', (_, elements, options) => {
+  const sampler = new FieldSampler(true)
+  sampler.observe(document(elements))
+  const nesting = { objects: 'flatten', flattenDepth: 1, arrays: 'json' } as const
+  const fields = (): unknown => documentFields(sampler, { overflow: 'rest', idTypes: [], nesting, ...options })
+  expect(fields).toThrow(/is the name of the column for what no other column holds/)
+})
