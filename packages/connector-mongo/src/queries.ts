@@ -1,19 +1,12 @@
-import { createRequire } from 'node:module'
 import { NebulaError } from '@nebula/core'
 import { idText } from '@nebula/formats'
-import type { BSON, Document } from 'mongodb'
-
-const require = createRequire(import.meta.url)
-
-/** The driver's own BSON. A run that does not come to MongoDB does not load its driver. */
-export function driverBson(): typeof BSON {
-  return (require('mongodb') as { readonly BSON: typeof BSON }).BSON
-}
+import type { Document } from 'mongodb'
+import { driver } from './driver.ts'
 
 /** A filter in the driver's values, from Extended JSON. Throws `config_invalid`, for what was written by a user. */
 export function parseFilter(text: string): Document {
   try {
-    const filter: unknown = driverBson().EJSON.parse(text, { relaxed: false })
+    const filter: unknown = driver().BSON.EJSON.parse(text, { relaxed: false })
     if (typeof filter === 'object' && filter !== null && !Array.isArray(filter)) return filter
   } catch {
     // Its message would quote the filter.
@@ -27,7 +20,7 @@ export function parseFilter(text: string): Document {
 export function sendableId(document: Uint8Array): string | undefined {
   const text = idText(document, 0, document.length)
   try {
-    const sent = driverBson().serialize(parseFilter(`{"_id":${text}}`))
+    const sent = driver().BSON.serialize(parseFilter(`{"_id":${text}}`))
     return idText(sent, 0, sent.length) === text ? text : undefined
   } catch {
     return undefined

@@ -2,8 +2,8 @@ import type { Json } from '@nebula/core'
 import { NebulaError } from '@nebula/core'
 import type { ClientSession, MongoClient, Timestamp } from 'mongodb'
 import type { Link, Namespace } from './connection.ts'
+import { driver } from './driver.ts'
 import { mongoError } from './errors.ts'
-import { driverBson } from './queries.ts'
 
 /** What the driver keeps of a session for snapshots, and lets nobody set: the moment that is read. */
 interface Moment {
@@ -13,7 +13,7 @@ interface Moment {
 /** A session whose reads are those of a moment, as text; without one, its first read chooses it. */
 export function snapshotSession(client: MongoClient, moment?: Json): ClientSession {
   const session = client.startSession({ snapshot: true })
-  if (typeof moment === 'string') (session as Moment).snapshotTime = driverBson().Timestamp.fromString(moment, 10)
+  if (typeof moment === 'string') (session as Moment).snapshotTime = driver().Timestamp.fromString(moment, 10)
   return session
 }
 
