@@ -1,7 +1,7 @@
 import type { Catalog, Context, StreamInfo } from '@nebula/core'
 import { isNebulaError } from '@nebula/core'
 import type { CollectionSize, FieldOptions } from '@nebula/formats'
-import { BSON_WIRE, documentFields, FieldSampler, fromGreatest, idAlias, idDocument, planSample } from '@nebula/formats'
+import { describeCollection, documentFields, FieldSampler, fromGreatest, idAlias, planSample } from '@nebula/formats'
 import type { Collection, Document } from 'mongodb'
 import type { MongoConfig } from './config.ts'
 import type { Link, MongoEnd, Namespace } from './connection.ts'
@@ -20,30 +20,20 @@ export interface CollectionInfo extends Namespace {
 
 /** Collections that are looked at once. */
 const AT_ONCE = 4
-/** Each is a query of its own, and is committed on the way, behind the positions of its batches. */
-const PARTITION_BYTES = 64_000_000
 const OURS = /^(system\.|nebula_)/
 
 /** By stream, documents with nothing but an `_id`, drawn by chance. */
 export type DrawnIds = Map<string, readonly Uint8Array[]>
 
-/** Where a catalog is made, and what else is learnt of it. */
-export interface Survey {
-  readonly end: MongoEnd
-  readonly config: MongoConfig
-  readonly drawn: DrawnIds
-}
-
 /** Everything that there is, without what is the server's own and Nebula's. */
-export async function loadCatalog(survey: Survey, context: Context): Promise<Catalog> {
-  const { end, config } = survey
+export async function loadCatalog(end: MongoEnd, drawn: DrawnIds, context: Context): Promise<Catalog> {
   const collections = (await allCollections(end, context)).filter(({ collection }) => !OURS.test(collection))
   const streams: StreamInfo[] = []
   const denied: string[] = []
   const inspect = async (): Promise<void> => {
     for (let next = collections.shift(); next; next = collections.shift()) {
       const name = end.streamName(next)
-      const info = await streamInfo(survey, next, context).catch((error: unknown) => {
+      const info = await streamInfo(end, next, drawn, context).catch((error: unknown) => {
         if (isNebulaError(error, 'permission_denied')) return undefined
         throw mongoError(error).at({ stream: name })
       })
@@ -51,7 +41,7 @@ export async function loadCatalog(survey: Survey, context: Context): Promise<Cat
       else denied.push(name)
     }
   }
-  await Promise.all(Array.from({ length: Math.min(AT_ONCE, config.performance.maxConcurrency) }, inspect))
+  await Promise.all(Array.from({ length: Math.min(AT_ONCE, end.config.performance.maxConcurrency) }, inspect))
   return { streams: streams.toSorted((a, b) => (a.name < b.name ? -1 : 1)), denied: denied.toSorted() }
 }
 
@@ -119,49 +109,33 @@ export async function collectionSize(
 }
 
 async function streamInfo(
-  { end, config, drawn }: Survey,
+  end: MongoEnd,
   found: CollectionInfo,
+  drawn: DrawnIds,
   context: Context,
 ): Promise<StreamInfo> {
+  const { config } = end
   const name = end.streamName(found)
   const size = await collectionSize(end, found, context)
-  const sample = await end.use(context, `Looking at ${name}`, (link) => takeSample(link, found, size, config))
-  drawn.set(name, sample.ids)
-  const { overflow, documents } = config
+  const look = (link: Link): ReturnType<typeof takeSample> => takeSample(link, found, size, config)
+  const { sampler, idTypes } = await end.use(context, `Looking at ${name}`, look)
+  drawn.set(name, sampler.drawnIds)
+  const { overflow, documents, snapshot } = config
   const schema = found.options['validator']?.$jsonSchema as FieldOptions['schema']
-  return {
-    name,
-    schema: { fields: documentFields(sample.sampler, { ...sample, overflow, documents, nesting: config, schema }) },
-    key: found.indexed ? ['_id'] : [],
-    wire: [BSON_WIRE],
-    filters: ['native'],
-    consistency: config.snapshot ? 'snapshot' : 'row',
-    ...size,
-    ...(found.type === 'collection' ? {} : { comment: found.type }),
-    ...(found.indexed ? { partitionBytes: PARTITION_BYTES } : { mayMiss: true }),
-  }
+  const fields = documentFields(sampler, { overflow, documents, nesting: config, idTypes, schema })
+  return describeCollection(name, fields, { ...found, size, snapshot })
 }
 
-/** What is known of the documents of a collection. */
-interface Sample {
-  readonly sampler: FieldSampler
-  /** Of the last `_id`; where there is none, of the first one that comes. */
-  readonly idTypes: readonly string[]
-  /** Of documents that were drawn by chance, with nothing else. */
-  readonly ids: readonly Uint8Array[]
-}
-
-/** The first documents, and of a large collection some at random. */
+/** Looks at the first documents, and in a large collection at some by chance; gives the types of the last `_id`, too. */
 async function takeSample(
   { client, signal }: Link,
   { database, collection: name, indexed }: CollectionInfo,
   size: CollectionSize | undefined,
   { sample: most, objects, arrays }: MongoConfig,
-): Promise<Sample> {
+): Promise<{ readonly sampler: FieldSampler; readonly idTypes: readonly string[] }> {
   const collection = client.db(database).collection(name)
   const { first, drawn, batchSize } = planSample(size, most, indexed)
   const sampler = new FieldSampler(objects !== 'json' || arrays !== 'json')
-  const ids: Uint8Array[] = []
   const reply = { raw: true, batchSize, signal }
   await using drawing = drawn > 0 ? collection.aggregate([{ $sample: { size: drawn } }], reply) : undefined
   // The server looks for them while the first ones are looked at here.
@@ -171,16 +145,12 @@ async function takeSample(
   for await (const document of collection.find({}, { ...reply, ...order, limit: first }))
     sampler.observe(document as unknown as Uint8Array)
   sampler.draw()
-  if (drawing && (await isDrawn))
-    for await (const document of drawing) {
-      sampler.observe(document as Uint8Array)
-      ids.push(idDocument(document as Uint8Array))
-    }
-  if (!indexed) return { sampler, idTypes: [], ids }
+  if (drawing && (await isDrawn)) for await (const document of drawing) sampler.observe(document as Uint8Array)
+  if (!indexed) return { sampler, idTypes: [] }
   // What is no lower than a drawn one has the last one among it, and not every server finds it without sorting what it looks at.
-  const last = await endId(collection, -1, signal, parseFilter(fromGreatest(ids)))
+  const last = await endId(collection, -1, signal, parseFilter(fromGreatest(sampler.drawnIds)))
   // Who writes the first one without an `_id` is given an ObjectId.
-  return { sampler, idTypes: [last ? idAlias(last, 0, last.length) : 'objectId'], ids }
+  return { sampler, idTypes: [last ? idAlias(last, 0, last.length) : 'objectId'] }
 }
 
 /** Documents with nothing but the first and the last `_id`; none of an empty collection. */

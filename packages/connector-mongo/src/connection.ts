@@ -33,7 +33,7 @@ const DATABASE = /^[^:]+:\/\/[^/?]+\/([^?]+)/
 
 /** The life of a MongoDB's end of a pipeline: one client of the driver, which connects when it is needed. */
 export class MongoEnd implements Lifecycle {
-  protected readonly config: MongoConfig
+  readonly config: MongoConfig
   /** The one database of all streams; undefined: their names begin with it. */
   readonly database: string | undefined
   readonly #tunnel: SshTunnel | undefined

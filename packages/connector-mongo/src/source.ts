@@ -22,7 +22,7 @@ export class MongoSource extends MongoEnd implements SourceDriver {
   readonly #drawn: DrawnIds = new Map()
 
   async discover(context: Context): Promise<Catalog> {
-    return loadCatalog({ end: this, config: this.config, drawn: this.#drawn }, context)
+    return loadCatalog(this, this.#drawn, context)
   }
 
   async plan(
@@ -31,8 +31,7 @@ export class MongoSource extends MongoEnd implements SourceDriver {
     previous: PreviousPlan | undefined,
     context: Context,
   ): Promise<Plan> {
-    const { snapshot: snapshots } = this.config
-    return planStreams(this, { streams, partitionBytes, previous, snapshots, drawn: this.#drawn }, context)
+    return planStreams(this, { streams, partitionBytes, previous, drawn: this.#drawn }, context)
   }
 
   async *read(task: ReadTask, context: Context): AsyncGenerator<RecordBatch> {

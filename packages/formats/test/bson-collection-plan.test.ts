@@ -1,7 +1,7 @@
 import type { PreviousPlan } from '@nebula/core'
 import { expect, test } from 'vitest'
 import { areLarge, keptPartitions, rangePartitions } from '../src/bson/collection-plan.ts'
-import { planIdSample, planSample } from '../src/bson/collection-sample.ts'
+import { describeCollection, planSample } from '../src/bson/collection-sample.ts'
 import { wholeRange } from '../src/bson/id-ranges.ts'
 
 const RANGE = wholeRange(true, undefined)
@@ -57,11 +57,14 @@ test('a sample has as many documents as are wanted, and of large ones fewer', ()
   expect(planSample(large, 1000, true)).toEqual({ first: 5, drawn: 1, batchSize: 1 })
 })
 
-test('_ids to cut at are drawn by chance where there are many, and given in order', () => {
-  const [ids, order] = [{ $project: { _id: 1 } }, { $sort: { _id: 1 } }]
-  expect(planIdSample(1000, 1).size).toBe(0)
-  expect(planIdSample(30, 2)).toEqual({ size: 40, stages: [ids, order] })
-  expect(planIdSample(500, 2)).toEqual({ size: 40, stages: [ids, { $sample: { size: 40 } }, order] })
-  expect(planIdSample(1000, 2)).toEqual({ size: 40, stages: [{ $sample: { size: 40 } }, ids, order] })
-  expect(planIdSample(1e9, 1e6).size).toBe(10_000)
+test('a stream has a key and can be cut where there is an index on _id; else rows may be missed', () => {
+  const traits = { type: 'collection', indexed: true, size: { rows: 5, bytes: 50 }, snapshot: false }
+  const stream = describeCollection('x', [], traits)
+  expect(stream).toMatchObject({ name: 'x', key: ['_id'], rows: 5, bytes: 50, consistency: 'row' })
+  expect(stream.partitionBytes).toBeGreaterThan(0)
+  expect(stream.mayMiss).toBeUndefined()
+  expect(describeCollection('x', [], { ...traits, snapshot: true }).consistency).toBe('snapshot')
+  const view = describeCollection('x', [], { ...traits, type: 'view', indexed: false, size: undefined })
+  expect(view).toMatchObject({ key: [], comment: 'view', mayMiss: true })
+  expect([view.partitionBytes, view.rows]).toEqual([undefined, undefined])
 })

@@ -57,6 +57,14 @@ test('names that cannot be those of columns, and damaged documents, are passed o
   expect(sampler.fields().map(({ name }) => name)).toEqual(['a.b', '$c'])
 })
 
+test('of documents that are drawn by chance the _ids are kept', () => {
+  const sampler = sampled([document([int('_id')])])
+  expect(sampler.drawnIds).toEqual([])
+  sampler.draw()
+  sampler.observe(document([int('a'), int('_id')]))
+  expect(sampler.drawnIds.map((bytes) => Buffer.from(bytes))).toEqual([document([int('_id')])])
+})
+
 test('a column is of the type that most values have, and null is none', () => {
   const documents = [
     document([int('_id'), int('a'), none('n'), none('m'), element('s', 0x11, Buffer.alloc(8))]),

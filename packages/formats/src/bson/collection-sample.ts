@@ -1,3 +1,5 @@
+import type { Field, StreamInfo } from '@nebula/core'
+import { BSON_WIRE } from './document-batches.ts'
 import { replyRows } from './document-query.ts'
 import type { CollectionSize } from './id-ranges.ts'
 
@@ -25,16 +27,32 @@ export function planSample(size: CollectionSize | undefined, most: number, canDr
   return { first, drawn, batchSize: replyRows({ rows: first, bytes: SAMPLE_BYTES / 2 }, average) }
 }
 
-/** `_id`s for each range that is wanted, of which one becomes a boundary. */
-const IDS_PER_RANGE = 20
-const MAX_IDS = 10_000
+/** Each is a query of its own, and is committed on the way, behind the positions of its batches. */
+const PARTITION_BYTES = 64_000_000
 
-/** How `_id`s are drawn to cut a collection: how many are wanted, and the stages of an aggregation that gives them in order. */
-export function planIdSample(rows: number, ranges: number): { readonly size: number; readonly stages: object[] } {
-  const size = ranges > 1 ? Math.min(MAX_IDS, ranges * IDS_PER_RANGE) : 0
-  const sample = rows > size ? [{ $sample: { size } }] : []
-  const ids = { $project: { _id: 1 } }
-  // For more than a twentieth the server sorts all documents by chance: then it has only their ids to sort.
-  const stages = size * 20 > rows ? [ids, ...sample] : [...sample, ids]
-  return { size, stages: [...stages, { $sort: { _id: 1 } }] }
+/** What is known of a collection, and not of its documents. */
+export interface CollectionTraits {
+  /** As `listCollections` has it. */
+  readonly type: string
+  /** Documents can be found in the order of their `_id`. */
+  readonly indexed: boolean
+  readonly size: CollectionSize | undefined
+  /** All documents are read as of one moment. */
+  readonly snapshot: boolean
+}
+
+/** A collection as a stream, whose columns `documentFields` gives. */
+export function describeCollection(name: string, fields: readonly Field[], traits: CollectionTraits): StreamInfo {
+  const { type, indexed, size, snapshot } = traits
+  return {
+    name,
+    schema: { fields },
+    key: indexed ? ['_id'] : [],
+    wire: [BSON_WIRE],
+    filters: ['native'],
+    consistency: snapshot ? 'snapshot' : 'row',
+    ...size,
+    ...(type === 'collection' ? {} : { comment: type }),
+    ...(indexed ? { partitionBytes: PARTITION_BYTES } : { mayMiss: true }),
+  }
 }
