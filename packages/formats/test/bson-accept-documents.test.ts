@@ -1,7 +1,7 @@
 import type { Field, StreamRequest } from '@nebula/core'
 import { expect, test } from 'vitest'
-import type { DocumentOptions } from '../src/bson/accept-documents.ts'
 import { acceptDocuments, encodingOf } from '../src/bson/accept-documents.ts'
+import type { DocumentOptions } from '../src/bson/document-options.ts'
 
 const OPTIONS: DocumentOptions = { overflow: '_overflow', objectIds: [], nested: false, writeNulls: false }
 const utf8 = { kind: 'utf8' } as const

@@ -2,24 +2,13 @@ import type { Acceptance, ColumnAcceptance, Field, Problem, Schema, StreamReques
 import { BufferPool, isNebulaError, typeName, utf8 } from '@nebula/core'
 import { BSON_WIRE } from './document-batches.ts'
 import type { DocumentField, DocumentPlanOptions } from './document-plan.ts'
+import type { DocumentOptions } from './document-options.ts'
 import { planDocuments } from './document-plan.ts'
 import { documentType } from './document-types.ts'
 import { OVERFLOW } from './field-types.ts'
 
 /** Bytes of a partition that one transaction takes well within its lifetime. */
 const PARTITION_BYTES = 16_000_000
-
-/** The keys of a connector's config that say how rows become documents. */
-export interface DocumentOptions {
-  /** The column whose fields become those of the document. */
-  readonly overflow: string
-  /** Columns whose texts are ObjectIds. */
-  readonly objectIds: readonly string[]
-  /** Names with dots become nested documents. */
-  readonly nested: boolean
-  /** Nulls are written; else their fields are left out. */
-  readonly writeNulls: boolean
-}
 
 /** What is asked about one stream. */
 export interface DocumentOffer {

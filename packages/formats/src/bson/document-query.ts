@@ -25,9 +25,9 @@ export function documentQuery({ stream, partition, batch }: ReadTask, after?: st
   const range = partition.range as unknown as IdRange
   const { limit, nativeFilter, complete } = stream.request
   const behind = after === undefined ? undefined : behindId(after)
-  const terms = [range.filter, behind, sinceFilter(stream), nativeFilter].filter((term) => term !== undefined)
+  const others = [behind, sinceFilter(stream), nativeFilter].filter((term) => term !== undefined)
   return {
-    filter: terms.length > 1 ? `{"$and":[${terms.join(',')}]}` : range.filter,
+    filter: others.length === 0 ? range.filter : `{"$and":[${[range.filter, ...others].join(',')}]}`,
     batchSize: replyRows(batch, range.documentBytes ?? UNKNOWN_BYTES),
     ...projection(stream),
     ...(range.ordered ? { sort: { _id: 1 } } : {}),
