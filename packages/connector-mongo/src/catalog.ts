@@ -1,7 +1,7 @@
 import type { Catalog, Context, StreamInfo } from '@nebula/core'
 import { isNebulaError } from '@nebula/core'
-import type { CollectionSize, FieldOptions } from '@nebula/formats'
-import { describeCollection, documentFields, FieldSampler, fromGreatest, idAlias, planSample } from '@nebula/formats'
+import type { CollectionFacts, CollectionSize, FieldOptions } from '@nebula/formats'
+import { collectionStream, documentFields, FieldSampler, fromGreatest, idAlias, planSample } from '@nebula/formats'
 import type { Collection, Document } from 'mongodb'
 import type { MongoConfig } from './config.ts'
 import type { Link, MongoEnd, Namespace } from './connection.ts'
@@ -9,12 +9,9 @@ import { mongoError } from './errors.ts'
 import { parseFilter } from './queries.ts'
 
 /** What `listCollections` says of a collection, a view or a time series. */
-export interface CollectionInfo extends Namespace {
-  readonly type: string
+export interface CollectionInfo extends Namespace, Omit<CollectionFacts, 'size'> {
   /** Of this collection and no later one of its name, in hexadecimal; empty where the server does not say. */
   readonly uuid: string
-  /** Documents can be found in the order of their `_id`. */
-  readonly indexed: boolean
   readonly options: Document
 }
 
@@ -116,37 +113,36 @@ async function streamInfo(
 ): Promise<StreamInfo> {
   const { config } = end
   const name = end.streamName(found)
-  const size = await collectionSize(end, found, context)
-  const look = (link: Link): ReturnType<typeof takeSample> => takeSample(link, found, size, config)
+  const facts = { ...found, size: await collectionSize(end, found, context) }
+  const look = (link: Link): ReturnType<typeof takeSample> => takeSample(link, facts, config)
   const { sampler, idTypes } = await end.use(context, `Looking at ${name}`, look)
   drawn.set(name, sampler.drawnIds)
   const { overflow, documents, snapshot } = config
   const schema = found.options['validator']?.$jsonSchema as FieldOptions['schema']
   const fields = documentFields(sampler, { overflow, documents, nesting: config, idTypes, schema })
-  return describeCollection(name, fields, { ...found, size, snapshot })
+  return collectionStream(name, facts, fields, snapshot)
 }
 
 /** Looks at the first documents, and in a large collection at some by chance; gives the types of the last `_id`, too. */
 async function takeSample(
   { client, signal }: Link,
-  { database, collection: name, indexed }: CollectionInfo,
-  size: CollectionSize | undefined,
+  facts: CollectionFacts & Namespace,
   { sample: most, objects, arrays }: MongoConfig,
 ): Promise<{ readonly sampler: FieldSampler; readonly idTypes: readonly string[] }> {
-  const collection = client.db(database).collection(name)
-  const { first, drawn, batchSize } = planSample(size, most, indexed)
+  const collection = client.db(facts.database).collection(facts.collection)
+  const { first, drawn, batchSize } = planSample(facts, most)
   const sampler = new FieldSampler(objects !== 'json' || arrays !== 'json')
   const reply = { raw: true, batchSize, signal }
   await using drawing = drawn > 0 ? collection.aggregate([{ $sample: { size: drawn } }], reply) : undefined
   // The server looks for them while the first ones are looked at here.
   const isDrawn = drawing?.hasNext()
   isDrawn?.catch(() => {})
-  const order = indexed ? { sort: { _id: 1 } as const } : {}
+  const order = facts.indexed ? { sort: { _id: 1 } as const } : {}
   for await (const document of collection.find({}, { ...reply, ...order, limit: first }))
     sampler.observe(document as unknown as Uint8Array)
   sampler.draw()
   if (drawing && (await isDrawn)) for await (const document of drawing) sampler.observe(document as Uint8Array)
-  if (!indexed) return { sampler, idTypes: [] }
+  if (!facts.indexed) return { sampler, idTypes: [] }
   // What is no lower than a drawn one has the last one among it, and not every server finds it without sorting what it looks at.
   const last = await endId(collection, -1, signal, parseFilter(fromGreatest(sampler.drawnIds)))
   // Who writes the first one without an `_id` is given an ObjectId.

@@ -32,7 +32,7 @@ export async function planStreams(end: MongoEnd, question: PlanQuestion, context
     if (nativeFilter !== undefined) parseFilter(nativeFilter)
     const found = await findCollection(end, stream, context)
     proof[stream] = found.uuid
-    const { kept, reason } = keptPartitions(stream, { uuid: found.uuid, snapshot }, previous)
+    const { kept, reason } = keptPartitions(stream, found.uuid, snapshot, previous)
     if (reason !== undefined) restart.push({ stream, reason })
     partitions.push(...(kept ?? rangePartitions(stream, await cutStream(end, { asked, found, ...question }, context))))
   }
@@ -56,8 +56,8 @@ interface CutQuestion extends Pick<PlanQuestion, 'partitionBytes' | 'drawn'> {
 async function cutStream(end: MongoEnd, question: CutQuestion, context: Context): Promise<IdRange[]> {
   const { asked, found, partitionBytes, drawn } = question
   const { stream } = asked.request
-  const facts = { ...found, size: await collectionSize(end, found, context), drawn: drawn.get(stream) ?? [] }
-  const plan = planCut(asked, partitionBytes, facts)
+  const facts = { ...found, size: await collectionSize(end, found, context) }
+  const plan = planCut(asked, partitionBytes, facts, drawn.get(stream) ?? [])
   return end.use(context, `Planning ${stream}`, async ({ client, signal }) => {
     const collection = client.db(found.database).collection(found.collection)
     const ends = plan.ends ?? (await endIds(collection, signal)).map(idType)

@@ -1,12 +1,14 @@
 import type { StreamRequest } from '@nebula/core'
 import { document, element, int32, string } from '@nebula/testkit/raw-bson'
 import { expect, test } from 'vitest'
-import type { CollectionFacts, CutPlan } from '../src/bson/cut-plan.ts'
+import type { CollectionFacts } from '../src/bson/collection-facts.ts'
+import type { CutPlan } from '../src/bson/cut-plan.ts'
 import { cutRanges, planCut } from '../src/bson/cut-plan.ts'
 import { idText } from '../src/bson/extended-json.ts'
 import { behindId, fromGreatest, sortObjectIds, wholeRange } from '../src/bson/id-ranges.ts'
 
-const WHOLE = wholeRange(true, undefined)
+const FACTS = { type: 'collection', indexed: true, size: undefined }
+const WHOLE = wholeRange(FACTS)
 
 const NUMBERS = '"$type":[1,16,18,19]'
 
@@ -23,11 +25,15 @@ function cut(plan: Partial<CutPlan>, sendable: (one: Uint8Array) => string | und
   return cutRanges({ ...PLAN, ...plan }, sendable).map(({ filter }) => filter)
 }
 
-function planned(declared: string, facts: Partial<CollectionFacts>, request: Partial<StreamRequest> = {}): CutPlan {
+function planned(
+  declared: string,
+  { drawn = [], ...facts }: Partial<CollectionFacts> & { drawn?: Buffer[] },
+  request: Partial<StreamRequest> = {},
+): CutPlan {
   const id = { name: '_id', type: { kind: 'utf8' }, nullable: false, declared } as const
   const asked = { stream: 'x', mode: 'append', columns: ['_id'], key: ['_id'], ...request } as const
   const stream = { request: asked, schema: { fields: [id] }, decode: [] }
-  return planCut(stream, 1000, { size: { rows: 1000, bytes: 2000 }, indexed: true, drawn: [], ...facts })
+  return planCut(stream, 1000, { ...FACTS, size: { rows: 1000, bytes: 2000 }, ...facts }, drawn)
 }
 
 test('there are as many ranges as make so many bytes each, and no more than documents', () => {
@@ -75,9 +81,9 @@ test('ranges begin at an _id that is the cursor and an ObjectId', () => {
 })
 
 test('a whole collection has documents of about a size, where that is known', () => {
-  const of = (rows: number, bytes: number): unknown => wholeRange(true, { rows, bytes })
+  const of = (rows: number, bytes: number): unknown => wholeRange({ ...FACTS, size: { rows, bytes } })
   expect(of(3, 100)).toEqual({ filter: '{}', ordered: true, resumable: false, documentBytes: 34 })
-  expect(wholeRange(false, undefined)).toEqual({ filter: '{}', ordered: false, resumable: false })
+  expect(wholeRange({ ...FACTS, indexed: false })).toEqual({ filter: '{}', ordered: false, resumable: false })
   expect(of(0, 0)).not.toHaveProperty('documentBytes')
 })
 

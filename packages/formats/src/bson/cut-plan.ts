@@ -1,17 +1,9 @@
 import type { ReadStream } from '@nebula/core'
+import type { CollectionFacts } from './collection-facts.ts'
 import { sinceId } from './document-query.ts'
 import { aliasCode } from './field-types.ts'
-import type { CollectionSize, IdRange } from './id-ranges.ts'
+import type { IdRange } from './id-ranges.ts'
 import { betweenIds, BRACKETS, idType, OTHERS, sortObjectIds, wholeRange } from './id-ranges.ts'
-
-/** What is known of a collection before it is cut. */
-export interface CollectionFacts {
-  readonly size: CollectionSize | undefined
-  /** Documents can be found in the order of their `_id`. */
-  readonly indexed: boolean
-  /** Documents with nothing but an `_id`, that were drawn by chance. */
-  readonly drawn: readonly Uint8Array[]
-}
 
 /** How a collection is cut, and what its server has to be asked for it. */
 export interface CutPlan {
@@ -32,14 +24,22 @@ export interface CutPlan {
 const IDS_PER_RANGE = 20
 const MAX_IDS = 10_000
 
-/** Plans ranges of about so many bytes; of what has no index on `_id`, or is to be read in one piece, one. */
-export function planCut(stream: ReadStream, rangeBytes: number, { size, indexed, drawn }: CollectionFacts): CutPlan {
+/**
+ * Plans ranges of about so many bytes; of what has no index on `_id`, or is to be read in one piece, one. `drawn` are
+ * documents with nothing but an `_id`, that were drawn by chance to learn the fields.
+ */
+export function planCut(
+  stream: ReadStream,
+  rangeBytes: number,
+  facts: CollectionFacts,
+  drawn: readonly Uint8Array[],
+): CutPlan {
   const { limit, complete } = stream.request
-  const whole = wholeRange(indexed, size)
+  const whole = wholeRange(facts)
   // Nor may a document be missed that has an `_id` of a type of its own.
-  if (limit !== undefined || complete || !indexed)
+  if (limit !== undefined || complete || !facts.indexed)
     return { whole, count: 1, ends: [], sampled: [], stages: [], since: undefined }
-  const { rows = 0, bytes = 0 } = size ?? {}
+  const { rows = 0, bytes = 0 } = facts.size ?? {}
   const count = Math.max(1, Math.min(rows, Math.ceil(bytes / rangeBytes)))
   const wanted = count > 1 ? Math.min(MAX_IDS, count * IDS_PER_RANGE) : 0
   // Where all `_id`s are of one type, their column says so.

@@ -1,3 +1,4 @@
+import type { CollectionFacts } from './collection-facts.ts'
 import { idText } from './extended-json.ts'
 
 /** The documents of one task, by their `_id`. JSON. */
@@ -12,12 +13,6 @@ export interface IdRange {
   readonly documentBytes?: number
 }
 
-/** Documents of a collection, and their bytes together. */
-export interface CollectionSize {
-  readonly rows: number
-  readonly bytes: number
-}
-
 /**
  * BSON types of which there can be more than a few `_id`s. A comparison in a query of MongoDB matches only values of a kind
  * with its operand: those of one bracket.
@@ -25,9 +20,9 @@ export interface CollectionSize {
 export const BRACKETS: readonly (readonly number[])[] = [[1, 16, 18, 19], [2], [3], [5], [7], [9], [17]]
 
 /** All documents. */
-export function wholeRange(ordered: boolean, size: CollectionSize | undefined): IdRange {
+export function wholeRange({ indexed, size }: CollectionFacts): IdRange {
   const known = size && size.rows > 0 ? { documentBytes: Math.ceil(size.bytes / size.rows) } : {}
-  return { filter: '{}', ordered, resumable: false, ...known }
+  return { filter: '{}', ordered: indexed, resumable: false, ...known }
 }
 
 /** What finds no `_id` of a bracket. */
