@@ -16,6 +16,7 @@ import type {
 } from '@nebula/core'
 import { MODES, NebulaError } from '@nebula/core'
 import type { SectionLimits } from '@nebula/formats'
+import { acceptDocuments, encodingOf } from '@nebula/formats'
 import type { Document } from 'mongodb'
 import { checkTargets } from './check-targets.ts'
 import type { StoredRun } from './checkpoint-collection.ts'
@@ -38,7 +39,6 @@ import {
   spell,
   stagingPrefix,
 } from './staging.ts'
-import { acceptDocuments, encodingOf } from './types.ts'
 import { MongoWriter } from './writer.ts'
 
 /** Where runs are kept when the url names no database. */

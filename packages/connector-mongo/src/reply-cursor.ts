@@ -1,6 +1,6 @@
 import type { BatchLimits } from '@nebula/core'
 import type { DocumentReply } from '@nebula/formats'
-import { arrayReply, joinedReply } from '@nebula/formats'
+import { arrayReply, joinedReply, replyRows } from '@nebula/formats'
 import type { FindCursor } from 'mongodb'
 
 /** What is internal to the driver's cursors, and may be missing one day: then documents are taken one by one. */
@@ -52,11 +52,6 @@ export class ReplyCursor {
   /** The server counts documents, and stops at 16 MB. */
   #adapt({ data, rows }: DocumentReply): void {
     const { cursorOptions } = this.#cursor as unknown as Internals
-    if (cursorOptions && rows > 0) cursorOptions.batchSize = batchSize(this.#limits, data.length / rows)
+    if (cursorOptions && rows > 0) cursorOptions.batchSize = replyRows(this.#limits, data.length / rows)
   }
-}
-
-/** Documents that make a reply of about so many bytes. */
-export function batchSize({ rows, bytes }: ReplyLimits, documentBytes: number): number {
-  return Math.max(1, Math.min(rows, Math.floor(bytes / Math.max(1, documentBytes))))
 }

@@ -1,7 +1,7 @@
 import { nothingLeft } from '@nebula/base'
 import type { Context, RecordBatch, Run, StreamPlan } from '@nebula/core'
 import { NebulaError } from '@nebula/core'
-import type { DocumentRange, DocumentSection, SectionLimits } from '@nebula/formats'
+import type { DocumentEncoding, DocumentRange, DocumentSection, SectionLimits } from '@nebula/formats'
 import { cutDocuments, DocumentEncoder, removeDocuments } from '@nebula/formats'
 import type { AggregationCursor, Document } from 'mongodb'
 import type { CollectionInfo } from './catalog.ts'
@@ -13,7 +13,6 @@ import { DUPLICATE_KEY } from './insert-documents.ts'
 import type { WriteError } from './raw-write.ts'
 import { writeRaw } from './raw-write.ts'
 import { drop, findNamed, keysName } from './staging.ts'
-import type { Encoding } from './types.ts'
 
 export interface KeySweepInput {
   readonly run: Run
@@ -23,7 +22,7 @@ export interface KeySweepInput {
   readonly checkpoints: CheckpointCollection
   readonly limits: SectionLimits
   /** Undefined: keys come as documents. */
-  readonly encoding: Encoding | undefined
+  readonly encoding: DocumentEncoding | undefined
   readonly context: Context
 }
 

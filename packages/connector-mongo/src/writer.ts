@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { unlessAborted } from '@nebula/base'
 import type { Checkpoint, Context, RecordBatch, Rejection, Writer, WriteTask } from '@nebula/core'
 import { NebulaError } from '@nebula/core'
-import type { DocumentRange, DocumentSection, SectionLimits } from '@nebula/formats'
+import type { DocumentEncoding, DocumentRange, DocumentSection, SectionLimits } from '@nebula/formats'
 import { cutDocuments, DocumentEncoder, generatedId, keepDocuments, largeDocuments } from '@nebula/formats'
 import type { ClientSession } from 'mongodb'
 import type { CheckpointCollection } from './checkpoint-collection.ts'
@@ -11,7 +11,6 @@ import { DURABLE, write } from './connection.ts'
 import { taskError } from './errors.ts'
 import type { Refused } from './insert-documents.ts'
 import { insertDocuments } from './insert-documents.ts'
-import type { Encoding } from './types.ts'
 
 export interface WriterPorts {
   readonly checkpoints: CheckpointCollection
@@ -20,7 +19,7 @@ export interface WriterPorts {
   readonly limits: SectionLimits
   /** Rows and checkpoint are one transaction; else a repeated row that is there with the same bytes counts as written. */
   readonly transactional: boolean
-  readonly encoding: Encoding
+  readonly encoding: DocumentEncoding
   readonly lend: () => Promise<Lease>
 }
 
