@@ -2,11 +2,12 @@ import type { Catalog, Context, StreamInfo } from '@nebula/core'
 import { isNebulaError } from '@nebula/core'
 import type { CollectionFacts, CollectionSize, FieldOptions } from '@nebula/formats'
 import { collectionStream, documentFields, FieldSampler, fromGreatest, idAlias, planSample } from '@nebula/formats'
-import type { Collection, Document } from 'mongodb'
+import type { AggregationCursor, Collection, Document, FindCursor } from 'mongodb'
 import type { MongoConfig } from './config.ts'
 import type { Link, MongoEnd, Namespace } from './connection.ts'
 import { mongoError } from './errors.ts'
 import { parseFilter } from './queries.ts'
+import { eachReply } from './reply-cursor.ts'
 
 /** What `listCollections` says of a collection, a view or a time series. */
 export interface CollectionInfo extends Namespace, Omit<CollectionFacts, 'size'> {
@@ -130,18 +131,16 @@ async function takeSample(
   { sample: most, objects, arrays }: MongoConfig,
 ): Promise<{ readonly sampler: FieldSampler; readonly idTypes: readonly string[] }> {
   const collection = client.db(facts.database).collection(facts.collection)
-  const { first, drawn, batchSize } = planSample(facts, most)
+  const { first, drawn, reply, batchSize } = planSample(facts, most)
   const sampler = new FieldSampler(objects !== 'json' || arrays !== 'json')
-  const reply = { raw: true, batchSize, signal }
-  await using drawing = drawn > 0 ? collection.aggregate([{ $sample: { size: drawn } }], reply) : undefined
-  // The server looks for them while the first ones are looked at here.
-  const isDrawn = drawing?.hasNext()
-  isDrawn?.catch(() => {})
+  const options = { raw: true, batchSize, signal }
   const order = facts.indexed ? { sort: { _id: 1 } as const } : {}
-  for await (const document of collection.find({}, { ...reply, ...order, limit: first }))
-    sampler.observe(document as unknown as Uint8Array)
+  const look = async (cursor: FindCursor | AggregationCursor): Promise<void> => {
+    for await (const documents of eachReply(cursor, reply)) for (const document of documents) sampler.observe(document)
+  }
+  await look(collection.find({}, { ...options, ...order, limit: first }))
   sampler.draw()
-  if (drawing && (await isDrawn)) for await (const document of drawing) sampler.observe(document as Uint8Array)
+  if (drawn > 0) await look(collection.aggregate([{ $sample: { size: drawn } }], options))
   if (!facts.indexed) return { sampler, idTypes: [] }
   // What is no lower than a drawn one has the last one among it, and not every server finds it without sorting what it looks at.
   const last = await endId(collection, -1, signal, parseFilter(fromGreatest(sampler.drawnIds)))

@@ -50,11 +50,12 @@ test('documents of more than 4 MB are large', () => {
 
 test('a sample has as many documents as are wanted, and of large ones fewer', () => {
   const sample = (rows: number, bytes: number): object => planSample({ ...FACTS, size: { rows, bytes } }, 1000)
-  expect(planSample(FACTS, 1000)).toEqual({ first: 1000, drawn: 0, batchSize: 1000 })
+  const reply = (rows: number): object => ({ rows, bytes: 8_000_000 })
+  expect(planSample(FACTS, 1000)).toEqual({ first: 1000, drawn: 0, reply: reply(1000), batchSize: 1000 })
   expect(sample(0, 0)).toMatchObject({ first: 1000, drawn: 0 })
   expect(sample(900, 90_000)).toMatchObject({ first: 1000, drawn: 0 })
-  expect(sample(1e6, 1e9)).toEqual({ first: 250, drawn: 750, batchSize: 250 })
-  expect(sample(1000, 16e9)).toEqual({ first: 5, drawn: 1, batchSize: 1 })
+  expect(sample(1e6, 1e9)).toEqual({ first: 250, drawn: 750, reply: reply(250), batchSize: 250 })
+  expect(sample(1000, 16e9)).toEqual({ first: 5, drawn: 1, reply: reply(5), batchSize: 1 })
   const view = { ...FACTS, indexed: false, size: { rows: 1e6, bytes: 1e9 } }
   expect(planSample(view, 1000)).toMatchObject({ first: 1000, drawn: 0 })
 })

@@ -50,7 +50,9 @@ export interface SamplePlan {
   readonly first: number
   /** More, by chance. */
   readonly drawn: number
-  /** Documents of a reply: twenty may be 320 MB. */
+  /** What a reply should have: twenty documents may be 320 MB. */
+  readonly reply: { readonly rows: number; readonly bytes: number }
+  /** Documents that make such a reply. */
   readonly batchSize: number
 }
 
@@ -61,5 +63,6 @@ export function planSample({ indexed, size }: CollectionFacts, most: number): Sa
   const isDrawn = indexed && size !== undefined && size.rows > wanted
   const first = isDrawn ? Math.ceil(wanted / 4) : wanted
   const drawn = isDrawn ? Math.min(wanted - first, Math.ceil(SAMPLE_BYTES / average)) : 0
-  return { first, drawn, batchSize: replyRows({ rows: first, bytes: SAMPLE_BYTES / 2 }, average) }
+  const reply = { rows: first, bytes: SAMPLE_BYTES / 2 }
+  return { first, drawn, reply, batchSize: replyRows(reply, average) }
 }

@@ -207,32 +207,41 @@ export function encodeNumericText({ bytes, words }: Texts, row: number, { view }
   const start = words[row] as number
   const end = words[row + 1] as number
   const from = bytes[start] === MINUS ? start + 1 : start
+  const point = findPoint(bytes, from, end)
+  if (point < 0) return encodeSpelled(bytes.subarray(start, end), view, to)
+  const scale = Math.max(0, end - point - 1)
+  let first = from
+  while (first < end && (bytes[first] === ZERO || first === point)) first++
+  const power = powerOf(first, point)
+  if (scale > MAX_SCALE || power > MAX_POWER) return putHead(view, to, 0, INVALID)
+  if (first === end) return putGroups(view, to, to + HEAD, { sign: 0, weight: 0, scale })
+  let next = to + HEAD
+  let group = 0
+  for (let at = first, weight = power >> 2; at < end; at++) {
+    if (at === point) continue
+    for (; powerOf(at, point) >> 2 < weight; weight--, next += 2, group = 0) view.setInt16(next, group)
+    group += ((bytes[at] as number) - ZERO) * (POWERS[powerOf(at, point) & 3] as number)
+  }
+  view.setInt16(next, group)
+  while (view.getInt16(next) === 0) next -= 2
+  return putGroups(view, to, next + 2, { sign: from > start ? NEGATIVE : 0, weight: power >> 2, scale })
+}
+
+/** Where the point of a number is that has digits and no more; its end where it has none; -1 for other texts. */
+function findPoint(bytes: Uint8Array, from: number, end: number): number {
   let point = end
   for (let at = from; at < end; at++) {
     const byte = bytes[at] as number
     if (byte >= ZERO && byte <= NINE) continue
-    if (byte !== POINT || point < end) return encodeSpelled(bytes.subarray(start, end), view, to)
+    if (byte !== POINT || point < end) return -1
     point = at
   }
-  const scale = Math.max(0, end - point - 1)
-  // The power of ten of a digit is that of its group times four, and what is left.
-  const power = (at: number): number => (at < point ? point - 1 - at : point - at)
-  let first = from
-  while (first < end && (bytes[first] === ZERO || first === point)) first++
-  if (scale > MAX_SCALE || power(first) > MAX_POWER) return putHead(view, to, 0, INVALID)
-  if (first === end) return putGroups(view, to, to + HEAD, { sign: 0, weight: 0, scale })
-  const weight = power(first) >> 2
-  let last = end
-  while (bytes[last - 1] === ZERO || last - 1 === point) last--
-  let next = to + HEAD
-  let group = 0
-  for (let at = first, left = weight; at < last; at++) {
-    if (at === point) continue
-    for (; power(at) >> 2 < left; left--, next += 2, group = 0) view.setInt16(next, group)
-    group += ((bytes[at] as number) - ZERO) * (POWERS[power(at) & 3] as number)
-  }
-  view.setInt16(next, group)
-  return putGroups(view, to, next + 2, { sign: from > start ? NEGATIVE : 0, weight, scale })
+  return point
+}
+
+/** The power of ten of a digit, which is that of its group of four times four, and what is left. */
+function powerOf(at: number, point: number): number {
+  return at < point ? point - 1 - at : point - at
 }
 
 /** Writes the head of a numeric whose digits end at `end`; returns that. */
