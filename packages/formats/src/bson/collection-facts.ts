@@ -33,6 +33,7 @@ export function collectionStream(
     key: indexed ? ['_id'] : [],
     wire: [BSON_WIRE],
     filters: ['native'],
+    sampled: true,
     consistency: snapshot ? 'snapshot' : 'row',
     ...size,
     ...(type === 'collection' ? {} : { comment: type }),
