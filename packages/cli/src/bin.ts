@@ -1,9 +1,10 @@
 #!/usr/bin/env node
 // Only what the fastest verb needs is loaded here: everything else comes when it is used.
-import { createRequire, enableCompileCache } from 'node:module'
+// Not all of a version that is too old has: what is missing in it must not be imported by name.
+import module from 'node:module'
 import { guardOutput } from './output.ts'
 
-const { version } = createRequire(import.meta.url)('../package.json') as { version: string }
+const { version } = module.createRequire(import.meta.url)('../package.json') as { version: string }
 guardOutput()
 const [verb] = process.argv.slice(2)
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
@@ -14,7 +15,7 @@ if (major < 22 || (major === 22 && minor < 18)) {
   process.stdout.write(`nebula ${version}\n`)
 } else {
   // What was compiled once starts sooner the next time; where it cannot be kept, nothing is said.
-  enableCompileCache()
+  module.enableCompileCache()
   const { main } = await import('./main.ts')
   process.exitCode = await main(process.argv.slice(2), version)
 }

@@ -1,6 +1,6 @@
 import type { Report } from '@nebula/runtime'
 import { errorText } from './report-error.ts'
-import { bytesText, countText, deletedText, overflowText, plural, printable, table } from './style.ts'
+import { bytesText, countText, deletedText, overflowText, plural, printable, resumedText, table } from './style.ts'
 
 const STATUS: Readonly<Record<Report['status'], string>> = {
   done: 'done',
@@ -36,7 +36,7 @@ export function reportText(report: Report, page?: string): string {
     if (deleted !== undefined) lines.push(`${stream}: ${deletedText(deleted)}`)
   }
   const resumed = report.streams.reduce((sum, stream) => sum + stream.resumed, 0)
-  if (report.resumed) lines.push(`went on with an interrupted run: ${plural(resumed, 'row')} were already there`)
+  if (report.resumed) lines.push(`went on with an interrupted run: ${resumedText(resumed)}`)
   if (report.deadLetters) lines.push(`rejected rows are kept in ${report.deadLetters}`)
   if (page !== undefined) lines.push(`report with plots: ${page}`)
   lines.push(summary(report))

@@ -42,6 +42,13 @@ export function plural(count: number, word: string): string {
   return `${countText(count)} ${word}${count === 1 ? '' : 's'}`
 }
 
+/** What there was of an interrupted run. */
+export function resumedText(rows: number): string {
+  return rows === 0
+    ? 'nothing of it was committed'
+    : `${plural(rows, 'row')} ${rows === 1 ? 'was' : 'were'} already there`
+}
+
 /** How many values of a stream its columns could not hold. */
 export function overflowText(values: number): string {
   return `values kept in the overflow column, for their columns cannot hold them: ${countText(values)}`

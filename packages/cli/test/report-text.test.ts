@@ -44,6 +44,14 @@ describe('reportText', () => {
     expect(text).toContain('\ndone in part: ')
   })
 
+  test.each([
+    [0, 'nothing of it was committed'],
+    [1, '1 row was already there'],
+  ])('of an interrupted run that had committed %i rows', (resumed, there) => {
+    const text = reportText(report([stream('orders', { resumed })], { resumed: true }))
+    expect(text).toContain(`went on with an interrupted run: ${there}\n`)
+  })
+
   test('tells how to go on when it was interrupted', () => {
     expect(reportText(report([stream('orders')], { status: 'interrupted' }))).toContain(
       'interrupted; the same command goes on from here: ',

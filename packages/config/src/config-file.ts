@@ -40,6 +40,7 @@ export async function readConfigFile(path: string, environment: Environment): Pr
     throw new NebulaError('config_invalid', {
       message: `Not YAML: ${error.message.replace(/( at line \d+, column \d+)?:?\n.*/s, '')}.`,
       place: position(error.pos[0]),
+      fix: 'Correct the YAML there: indentation, a quote or a bracket that is not closed.',
     })
   }
   const offset = (keys: readonly PropertyKey[]): number => offsetOf(document, keys)

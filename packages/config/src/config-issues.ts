@@ -79,7 +79,10 @@ function reach(issues: readonly z.core.$ZodIssue[]): number {
 }
 
 function issueText(issue: z.core.$ZodIssue): string {
-  if (issue.code !== 'invalid_union') return inOneLine(issue.message.replace(/^Invalid input: /, ''))
+  if (issue.code !== 'invalid_union')
+    return inOneLine(
+      issue.message.replace(/^Invalid input: /, '').replace(/^(expected .*), received undefined$/, 'missing: $1'),
+    )
   const branches = issue.errors.flatMap((branch) => branch[0] ?? [])
   return `expected ${[...new Set(branches.map(expectation))].join(' or ')}`
 }

@@ -1,5 +1,5 @@
 import { BaseConfig, NebulaError, secret } from '@nebula/core'
-import { nestingOptions } from '@nebula/formats'
+import { documentOptions, nestingOptions } from '@nebula/formats'
 
 /** Shapes of core's own keys, so that there is one copy of zod. */
 const text = BaseConfig.shape.name
@@ -14,15 +14,8 @@ export const MongoConfig = BaseConfig.extend({
   sample: count.default(1000).describe('documents that are looked at to learn the fields of a collection'),
   documents: flag.describe('read whole documents: _id and one column with the document'),
   snapshot: flag.describe('read all documents as of one moment; takes a replica set or shards of MongoDB 5.0'),
-  overflow: text
-    .unwrap()
-    .min(1)
-    .default('_overflow')
-    .describe('column of what no other column holds, as Extended JSON'),
+  ...documentOptions,
   ...nestingOptions,
-  objectIds: text.unwrap().array().default([]).describe('text columns that are written as ObjectIds'),
-  nested: flag.describe('write a column a.b as field b of a document a'),
-  writeNulls: flag.describe('write nulls; else their fields are left out'),
 }).refine(({ documents, objects, arrays }) => !documents || (objects === 'json' && arrays === 'json'), {
   path: ['documents'],
   error: 'whole documents have no columns for objects and arrays: leave out documents, or these',

@@ -1,10 +1,10 @@
-import type { TunnelProxy } from '@nebula/base'
-import { SshTunnel, tlsOptions, unlessAborted } from '@nebula/base'
+import type { ClientLease, Shareable, TunnelProxy } from '@nebula/base'
+import { SharedClient, SshTunnel, tlsOptions, unlessAborted } from '@nebula/base'
 import type { CallOptions, Context, Lifecycle } from '@nebula/core'
-import { NebulaError } from '@nebula/core'
 import type { ClientSession, Document, MongoClient, MongoClientOptions } from 'mongodb'
 import type { MongoConfig } from './config.ts'
 import { connectionUrl } from './config.ts'
+import { driver } from './driver.ts'
 import { mongoError } from './errors.ts'
 
 /** Where a stream lies. */
@@ -22,16 +22,8 @@ export interface Link {
   readonly session?: ClientSession | undefined
 }
 
-/** A client that stays open until it is given back. */
-export interface Lease extends Link {
-  readonly release: () => void
-}
-
-/** A client, and what tells that none of its servers is there. */
-interface Connection extends Pick<Link, 'client'> {
-  readonly ready: Promise<unknown>
-  readonly lost: AbortSignal
-}
+/** The client for several requests; it is not replaced until it is released. */
+export type Lease = ClientLease<MongoClient>
 
 /** How long a goodbye to a server may take that is gone without a word. */
 const GOODBYE_MS = 300
@@ -41,19 +33,16 @@ const DATABASE = /^[^:]+:\/\/[^/?]+\/([^?]+)/
 
 /** The life of a MongoDB's end of a pipeline: one client of the driver, which connects when it is needed. */
 export class MongoEnd implements Lifecycle {
-  protected readonly config: MongoConfig
+  readonly config: MongoConfig
   /** The one database of all streams; undefined: their names begin with it. */
   readonly database: string | undefined
   readonly #tunnel: SshTunnel | undefined
-  #connection: Connection | undefined
-  #closed = false
-  #users = 0
-  /** When the client is replaced, in milliseconds since 1970. */
-  #expires = Infinity
+  readonly #clients: SharedClient<MongoClient>
 
   constructor(config: MongoConfig) {
     this.config = config
     this.#tunnel = SshTunnel.of(config)
+    this.#clients = new SharedClient(config.timeouts.maxLifetime)
     const path = DATABASE.exec(config.url?.reveal() ?? '')?.[1]
     this.database = config.database ?? (path === undefined ? undefined : decodeURIComponent(path))
   }
@@ -71,9 +60,7 @@ export class MongoEnd implements Lifecycle {
   }
 
   async close(): Promise<void> {
-    this.#closed = true
-    if (this.#connection) await goodbye(this.#connection.client)
-    this.#connection = undefined
+    await this.#clients.close()
     await this.#tunnel?.close()
   }
 
@@ -111,15 +98,12 @@ export class MongoEnd implements Lifecycle {
     }, options)
   }
 
-  /** The client for several requests, for as long as the context is not stopped. It is not replaced until `release`. */
+  /** The client for several requests, for as long as the context is not stopped. */
   async lend(context: Context): Promise<Lease> {
-    this.#users++
     try {
-      const { client, ready, lost } = await this.#connected(context)
-      await ready
-      return { client, signal: AbortSignal.any([context.signal, lost]), release: () => this.#users-- }
+      const proxy = await this.#tunnel?.proxy()
+      return await this.#clients.lend(context, () => connect(this.config, proxy))
     } catch (error) {
-      this.#users--
       throw mongoError(error)
     }
   }
@@ -128,26 +112,11 @@ export class MongoEnd implements Lifecycle {
   async command(command: Document, context: Context, database = this.database ?? 'admin'): Promise<Document> {
     return this.use(context, undefined, ({ client, signal }) => client.db(database).command(command, { signal }))
   }
-
-  async #connected({ clock }: Context): Promise<Connection> {
-    // A run that does not come to MongoDB does not load its driver.
-    const { MongoClient: Client } = await import('mongodb')
-    const proxy = await this.#tunnel?.proxy()
-    if (this.#closed) throw new NebulaError('lifecycle', { message: 'A MongoDB was used after close.' })
-    const before = this.#connection
-    const isExpired = this.#users === 1 && clock.now() >= this.#expires
-    if (before && !before.lost.aborted && !isExpired) return before
-    if (before) void goodbye(before.client)
-    this.#expires = clock.now() + (this.config.timeouts.maxLifetime ?? Infinity)
-    return (this.#connection = connect(
-      new Client(connectionUrl(this.config), clientOptions(this.config, proxy)),
-      proxy,
-    ))
-  }
 }
 
 /** Connects. Who waits is told as soon as no server is left that may answer; the driver would wait for one to come back. */
-function connect(client: MongoClient, proxy: TunnelProxy | undefined): Connection {
+function connect(config: MongoConfig, proxy: TunnelProxy | undefined): Shareable<MongoClient> {
+  const client = new (driver().MongoClient)(connectionUrl(config), clientOptions(config, proxy))
   const lost = new AbortController()
   proxy?.lost.addEventListener('abort', () => lost.abort(proxy.lost.reason))
   const failures = new Map<string, Error | undefined>()
@@ -162,7 +131,7 @@ function connect(client: MongoClient, proxy: TunnelProxy | undefined): Connectio
   client.on('serverHeartbeatFailed', ({ connectionId, failure, awaited }) => !awaited && told(connectionId, failure))
   const ready = unlessAborted(client.connect(), lost.signal)
   ready.catch((error: unknown) => lost.abort(error))
-  return { client, ready, lost: lost.signal }
+  return { client, ready, lost: lost.signal, close: () => goodbye(client) }
 }
 
 /** Runs a command that writes: durable by itself, or part of the transaction. */

@@ -15,7 +15,7 @@ import type {
 } from '@nebula/core'
 import { NebulaError } from '@nebula/core'
 import type { SectionLimits } from '@nebula/formats'
-import { SectionEncoder } from '@nebula/formats'
+import { acceptDocuments, encodingOf, SectionEncoder } from '@nebula/formats'
 import type { Document } from 'mongodb'
 import type { CollectionInfo } from './catalog.ts'
 import { checkTargets } from './check-targets.ts'
@@ -26,7 +26,6 @@ import { MongoEnd, write } from './connection.ts'
 import { appendToTarget, mergeIntoTarget } from './finish.ts'
 import { copyIndexes, findCollections, findNamed, rename, spell } from './staging.ts'
 import { KeySweep } from './sweep.ts'
-import { acceptDocuments, encodingOf } from './types.ts'
 import { MongoWriter } from './writer.ts'
 
 /** Where runs are kept when the url names no database. */

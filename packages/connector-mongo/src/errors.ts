@@ -28,10 +28,7 @@ const CODES = new Map(
 
 /** What is said in words only, or in too many codes. */
 const MESSAGES: readonly (readonly [RegExp, ErrorCode])[] = [
-  [
-    /secure TLS|certificate|altnames|CERT_|ERR_TLS|ERR_SSL|ERR_OSSL|EPROTO|SSL routines|wrong version number/i,
-    'tls_failed',
-  ],
+  [/secure TLS|certificate|altnames|CERT_|ERR_(TLS|SSL|OSSL)|EPROTO|SSL routines|wrong version number/i, 'tls_failed'],
   [/bad auth|authentication failed/i, 'authentication_failed'],
   [/not authorized|not allowed to do action/i, 'permission_denied'],
 ]
@@ -55,13 +52,9 @@ function chain(error: unknown): DriverError[] {
 export function errorCode(error: unknown): ErrorCode {
   const links = chain(error)
   const said = links.map(({ code, name, message }) => `${code} ${name} ${message}`).join('\n')
-  const worded = MESSAGES.find(([pattern]) => pattern.test(said))?.[1]
-  if (worded) return worded
   const codes = links.flatMap(({ code, errorLabels = [] }) => [String(code), ...errorLabels])
-  return (
-    [...codes, ...links.map(({ name }) => name)].map((key) => CODES.get(key)).find((code) => code !== undefined) ??
-    'query_failed'
-  )
+  const known = [...codes, ...links.map(({ name }) => name)].find((key) => CODES.has(key)) ?? ''
+  return MESSAGES.find(([pattern]) => pattern.test(said))?.[1] ?? CODES.get(known) ?? 'query_failed'
 }
 
 /** What was said, without what the server quotes: values of documents, and the command with its filter. */

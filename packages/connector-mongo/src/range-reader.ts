@@ -1,25 +1,17 @@
 import { unlessAborted } from '@nebula/base'
-import type { Context, ReadStream, ReadTask } from '@nebula/core'
-import { fieldIndex } from '@nebula/core'
-import type { DocumentReply } from '@nebula/formats'
-import { DOCUMENT, OVERFLOW, replyDocument } from '@nebula/formats'
-import type { ClientSession, Document, FindOptions, MongoClient } from 'mongodb'
-import type { Lease, MongoEnd } from './connection.ts'
-import type { Bson, IdRange } from './id-range.ts'
-import { idFilter, parseFilter, sendableId } from './id-range.ts'
-import { batchSize, ReplyCursor } from './reply-cursor.ts'
-import { sinceFilter } from './since.ts'
+import type { Context, ReadTask } from '@nebula/core'
+import type { DocumentReply, IdRange } from '@nebula/formats'
+import { documentQuery, replyDocument } from '@nebula/formats'
+import type { ClientSession } from 'mongodb'
+import type { Lease, Link, MongoEnd } from './connection.ts'
+import { parseFilter, sendableId } from './queries.ts'
+import { ReplyCursor } from './reply-cursor.ts'
 import { snapshotSession } from './snapshot.ts'
-
-/** Bytes of a document of which nothing is known. */
-const UNKNOWN_BYTES = 100_000
 
 /** Reads the documents of one task. When its cursor dies, it goes on behind the last one that it gave. */
 export class RangeReader {
   readonly #end: MongoEnd
   readonly #task: ReadTask
-  readonly #range: IdRange
-  readonly #bson: Bson
   #lease: Lease | undefined
   #cursor: ReplyCursor | undefined
   /** Of a snapshot. */
@@ -28,12 +20,9 @@ export class RangeReader {
   #after: string | undefined
   #hasBegun = false
 
-  /** `bson` is the driver's. */
-  constructor(end: MongoEnd, task: ReadTask, bson: Bson) {
+  constructor(end: MongoEnd, task: ReadTask) {
     this.#end = end
     this.#task = task
-    this.#range = task.partition.range as unknown as IdRange
-    this.#bson = bson
     this.#after = typeof task.from === 'string' ? task.from : undefined
   }
 
@@ -52,9 +41,8 @@ export class RangeReader {
 
   /** What reading can go on behind: the `_id` of a document, where there is an order and a query can say it. */
   position(reply: DocumentReply, row: number): string | undefined {
-    const { types, others } = this.#range
-    if (!types || others) return undefined
-    return sendableId(this.#bson, replyDocument(reply, row))
+    const { resumable } = this.#task.partition.range as unknown as IdRange
+    return resumable ? sendableId(replyDocument(reply, row)) : undefined
   }
 
   async close(): Promise<void> {
@@ -65,10 +53,10 @@ export class RangeReader {
 
   async #reply(context: Context): Promise<DocumentReply | undefined> {
     try {
-      const { client, signal } = (this.#lease ??= await this.#end.lend(context))
-      this.#cursor ??= this.#open(client, signal)
+      const link = (this.#lease ??= await this.#end.lend(context))
+      this.#cursor ??= this.#open(link)
       // It says goodbye to a server that is gone, and waits for it to come back.
-      return await unlessAborted(this.#cursor.next(), signal)
+      return await unlessAborted(this.#cursor.next(), link.signal)
     } catch (error) {
       this.#lease?.release()
       await this.#session?.endSession()
@@ -77,40 +65,13 @@ export class RangeReader {
     }
   }
 
-  #open(client: MongoClient, signal: AbortSignal): ReplyCursor {
-    const { stream, partition, batch, snapshot } = this.#task
-    const { ordered, documentBytes = UNKNOWN_BYTES } = this.#range
-    const { limit, nativeFilter, complete } = stream.request
+  #open({ client, signal }: Link): ReplyCursor {
+    const { partition, batch, snapshot } = this.#task
     const { database, collection } = this.#end.locate(partition.stream)
-    const range = idFilter(this.#bson, this.#range, this.#after)
-    const native = nativeFilter === undefined ? undefined : parseFilter(this.#bson, nativeFilter)
-    const others = [sinceFilter(this.#bson, stream), native].filter((term) => term !== undefined)
-    const filter = others.length > 0 ? { $and: [range, ...others] } : range
-    const options: FindOptions = {
-      raw: true,
-      batchSize: batchSize(batch, documentBytes),
-      ...projection(stream),
-      ...(ordered ? { sort: { _id: 1 } } : {}),
-      ...(limit === undefined ? {} : { limit }),
-      // By another index a document may move to where it was read already, and a secondary may not know of it yet.
-      ...(complete ? { hint: { _id: 1 }, readPreference: 'primary' } : {}),
-    }
-    if (snapshot !== undefined) options.session = this.#session = snapshotSession(client, this.#bson, snapshot)
-    const cursor = client
-      .db(database)
-      .collection(collection)
-      .find(filter, { ...options, signal })
-    return new ReplyCursor(cursor, batch)
+    const { filter, ...options } = documentQuery(this.#task, this.#after)
+    if (snapshot !== undefined) this.#session = snapshotSession(client, snapshot)
+    const session = this.#session ? { session: this.#session } : {}
+    const found = client.db(database).collection(collection)
+    return new ReplyCursor(found.find(parseFilter(filter), { ...options, ...session, raw: true, signal }), batch)
   }
-}
-
-/** The fields that are asked for, and `_id`; all, where what is left of a document is asked for, too. */
-function projection({ schema, wire }: ReadStream): FindOptions {
-  const names = schema.fields.map(({ name, path }) => path?.[0] ?? name)
-  const isWhole = schema.fields.some(({ declared }) => declared === OVERFLOW) || fieldIndex(schema, DOCUMENT) >= 0
-  // To the server these are paths and operators.
-  if (isWhole || names.some((name) => /^\$|\.|^$/.test(name))) return {}
-  const fields: Document = Object.fromEntries(names.map((name) => [name, 1]))
-  // Rows that pass through as they are have no more than what is asked for.
-  return { projection: { _id: wire === undefined ? 1 : 0, ...fields } }
 }

@@ -12,10 +12,6 @@ export interface WriteError {
   readonly errmsg?: string
 }
 
-type SectionClass = new (field: string, bytes: Uint8Array) => object
-
-let known: SectionClass | undefined
-
 /** The field of a command in which its section stands. */
 const FIELDS = { insert: 'documents', update: 'updates', delete: 'deletes' } as const
 
@@ -30,10 +26,10 @@ export async function writeRaw(
   what: keyof typeof FIELDS,
   section: Uint8Array,
 ): Promise<{ readonly errors: readonly WriteError[]; readonly count: number }> {
-  known ??= makeSectionClass(createRequire(import.meta.url)('mongodb/lib/cmap/commands.js') as Partial<Internals>)
+  known ??= checkInternals(createRequire(import.meta.url)('mongodb/lib/cmap/commands.js') as Partial<Internals>)
   const field = FIELDS[what]
   const options = what === 'delete' ? {} : { bypassDocumentValidation: false }
-  const command = { [what]: collection, ordered: false, ...options, [field]: new known(field, section) }
+  const command = { [what]: collection, ordered: false, ...options, [field]: rawSection(known, field, section) }
   const { writeErrors = [], n } = await write(link, database, command)
   return { errors: writeErrors as WriteError[], count: Number(n) }
 }
@@ -44,34 +40,25 @@ interface Internals {
   readonly OpMsgRequest: new (database: string, command: object, options: object) => { toBin(): Uint8Array[] }
 }
 
-/** A section whose bytes the driver sends as they are. Throws `unsupported` for a driver that does not. */
-export function makeSectionClass({ DocumentSequence, OpMsgRequest }: Partial<Internals>): SectionClass {
-  if (!DocumentSequence || !OpMsgRequest) throw unknownDriver()
-  class RawSection extends DocumentSequence {
-    readonly #bytes: Uint8Array
+let known: Internals | undefined
 
-    constructor(field: string, bytes: Uint8Array) {
-      super(field)
-      this.#bytes = bytes
-    }
-
-    override toBin(): Uint8Array {
-      return this.#bytes
-    }
-  }
-  const { bytes } = joinDocuments([Uint8Array.of(5, 0, 0, 0, 0)])
-  const message = Buffer.concat(
-    new OpMsgRequest('probe', { documents: new RawSection('documents', bytes) }, {}).toBin(),
-  )
-  // The header, the flags and a kind; a document with the database alone; the section.
-  const isKnown =
-    message.length === message.readInt32LE(0) && message.subarray(21 + message.readInt32LE(21)).equals(bytes)
-  if (!isKnown) throw unknownDriver()
-  return RawSection
+/** A section whose bytes the driver sends as they are. */
+export function rawSection({ DocumentSequence }: Internals, field: string, bytes: Uint8Array): object {
+  return Object.assign(new DocumentSequence(field), { toBin: () => bytes })
 }
 
-function unknownDriver(): NebulaError {
-  return new NebulaError('unsupported', {
+/** Throws `unsupported` for a driver that does not send such sections. */
+export function checkInternals({ DocumentSequence, OpMsgRequest }: Partial<Internals>): Internals {
+  if (DocumentSequence && OpMsgRequest) {
+    const internals = { DocumentSequence, OpMsgRequest }
+    const { bytes } = joinDocuments([Uint8Array.of(5, 0, 0, 0, 0)])
+    const command = { documents: rawSection(internals, 'documents', bytes) }
+    const message = Buffer.concat(new OpMsgRequest('probe', command, {}).toBin())
+    // The header, the flags and a kind; a document with the database alone; the section.
+    const section = message.subarray(21 + message.readInt32LE(21))
+    if (message.length === message.readInt32LE(0) && section.equals(bytes)) return internals
+  }
+  throw new NebulaError('unsupported', {
     message: 'This version of the driver of MongoDB makes its messages in another way than the connector knows.',
     fix: 'Install the version of mongodb that the connector was tested with: 7.9.',
   })

@@ -1,7 +1,7 @@
 import type { BatchLimits } from '@nebula/core'
 import type { DocumentReply } from '@nebula/formats'
-import { arrayReply, joinedReply } from '@nebula/formats'
-import type { FindCursor } from 'mongodb'
+import { arrayReply, freeReply, joinedReply, replyDocuments, replyRows } from '@nebula/formats'
+import type { AggregationCursor, FindCursor } from 'mongodb'
 
 /** What is internal to the driver's cursors, and may be missing one day: then documents are taken one by one. */
 interface Internals {
@@ -12,14 +12,30 @@ interface Internals {
 /** Documents and bytes that a reply should have. */
 type ReplyLimits = Pick<BatchLimits, 'rows' | 'bytes'>
 
+/** The documents of each reply of a raw cursor; they are valid until the next ones are asked for. */
+export async function* eachReply(
+  cursor: FindCursor | AggregationCursor,
+  limits: ReplyLimits,
+): AsyncGenerator<Uint8Array[]> {
+  const replies = new ReplyCursor(cursor, limits)
+  try {
+    for (let reply = await replies.next(); reply; reply = await replies.next()) {
+      yield replyDocuments(reply)
+      freeReply(reply)
+    }
+  } finally {
+    await replies.close()
+  }
+}
+
 /** Takes the replies of a raw cursor whole; the next one is under way while one is used. */
 export class ReplyCursor {
-  readonly #cursor: FindCursor
+  readonly #cursor: FindCursor | AggregationCursor
   readonly #limits: ReplyLimits
   #next: Promise<boolean> | undefined
 
   /** The cursor is its own from now on. */
-  constructor(cursor: FindCursor, limits: ReplyLimits) {
+  constructor(cursor: FindCursor | AggregationCursor, limits: ReplyLimits) {
     this.#cursor = cursor
     this.#limits = limits
   }
@@ -52,11 +68,6 @@ export class ReplyCursor {
   /** The server counts documents, and stops at 16 MB. */
   #adapt({ data, rows }: DocumentReply): void {
     const { cursorOptions } = this.#cursor as unknown as Internals
-    if (cursorOptions && rows > 0) cursorOptions.batchSize = batchSize(this.#limits, data.length / rows)
+    if (cursorOptions && rows > 0) cursorOptions.batchSize = replyRows(this.#limits, data.length / rows)
   }
-}
-
-/** Documents that make a reply of about so many bytes. */
-export function batchSize({ rows, bytes }: ReplyLimits, documentBytes: number): number {
-  return Math.max(1, Math.min(rows, Math.floor(bytes / Math.max(1, documentBytes))))
 }

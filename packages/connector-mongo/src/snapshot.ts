@@ -2,8 +2,8 @@ import type { Json } from '@nebula/core'
 import { NebulaError } from '@nebula/core'
 import type { ClientSession, MongoClient, Timestamp } from 'mongodb'
 import type { Link, Namespace } from './connection.ts'
+import { driver } from './driver.ts'
 import { mongoError } from './errors.ts'
-import type { Bson } from './id-range.ts'
 
 /** What the driver keeps of a session for snapshots, and lets nobody set: the moment that is read. */
 interface Moment {
@@ -11,9 +11,9 @@ interface Moment {
 }
 
 /** A session whose reads are those of a moment, as text; without one, its first read chooses it. */
-export function snapshotSession(client: MongoClient, bson: Bson, moment?: Json): ClientSession {
+export function snapshotSession(client: MongoClient, moment?: Json): ClientSession {
   const session = client.startSession({ snapshot: true })
-  if (typeof moment === 'string') (session as Moment).snapshotTime = bson.Timestamp.fromString(moment, 10)
+  if (typeof moment === 'string') (session as Moment).snapshotTime = driver().Timestamp.fromString(moment, 10)
   return session
 }
 
@@ -21,14 +21,9 @@ export function snapshotSession(client: MongoClient, bson: Bson, moment?: Json):
  * The moment at which all documents are to be read: `earlier`, for as long as the server keeps it, or now. Throws
  * `unsupported` where there are no snapshots (MongoDB manual, "Read Concern snapshot").
  */
-export async function takeSnapshot(
-  link: Link,
-  bson: Bson,
-  { database, collection }: Namespace,
-  earlier?: Json,
-): Promise<string> {
+export async function takeSnapshot(link: Link, { database, collection }: Namespace, earlier?: Json): Promise<string> {
   const { client, signal } = link
-  const session = snapshotSession(client, bson, earlier)
+  const session = snapshotSession(client, earlier)
   try {
     await client
       .db(database)
@@ -39,8 +34,7 @@ export async function takeSnapshot(
     throw noSnapshots()
   } catch (error) {
     const { code } = mongoError(error)
-    if (code === 'source_changed' && earlier !== undefined)
-      return await takeSnapshot(link, bson, { database, collection })
+    if (code === 'source_changed' && earlier !== undefined) return await takeSnapshot(link, { database, collection })
     throw code === 'unsupported' || code === 'query_failed' ? noSnapshots(error) : error
   } finally {
     await session.endSession()

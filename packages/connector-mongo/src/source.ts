@@ -22,7 +22,7 @@ export class MongoSource extends MongoEnd implements SourceDriver {
   readonly #drawn: DrawnIds = new Map()
 
   async discover(context: Context): Promise<Catalog> {
-    return loadCatalog({ end: this, config: this.config, drawn: this.#drawn }, context)
+    return loadCatalog(this, this.#drawn, context)
   }
 
   async plan(
@@ -31,17 +31,15 @@ export class MongoSource extends MongoEnd implements SourceDriver {
     previous: PreviousPlan | undefined,
     context: Context,
   ): Promise<Plan> {
-    const { snapshot: snapshots } = this.config
-    return planStreams(this, { streams, partitionBytes, previous, snapshots, drawn: this.#drawn }, context)
+    return planStreams(this, { streams, partitionBytes, previous, drawn: this.#drawn }, context)
   }
 
   async *read(task: ReadTask, context: Context): AsyncGenerator<RecordBatch> {
     const { partition, stream } = task
-    const { BSON: bson } = await import('mongodb')
     const { overflow, documents } = this.config
     const options = { wire: undefined, ...stream, stream: partition.stream, overflow, documents, pool: context.pool }
     const batches = new DocumentBatches(options)
-    const reader = new RangeReader(this, task, bson)
+    const reader = new RangeReader(this, task)
     try {
       for (let reply = await reader.next(context); reply; reply = await reader.next(context))
         // The server counts documents: a reply may be more than a batch.

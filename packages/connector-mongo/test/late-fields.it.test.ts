@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { RawElement } from '@nebula/testkit/raw-bson'
 import { document, element, int32, int64, string } from '@nebula/testkit/raw-bson'
+import { verifyPipeline } from '@nebula/verify'
 import { expect, inject, test } from 'vitest'
 import type { Journey } from './back-and-forth.ts'
 import { csvStopover, postgresStopover, thereAndBack } from './back-and-forth.ts'
@@ -90,3 +91,19 @@ test(
     }
   },
 )
+
+test('a copy of which more is known than of its source has the same values', options, async () => {
+  const place = await RoutePlace.create()
+  const values = [element('n', 0x10, int32(1)), ...Array.from({ length: 30 }, () => element('n', 0x02, string('x')))]
+  const documents = values.map((value, i) => document([element('_id', 0x10, int32(i)), value]))
+  await place.insert('from', documents)
+  const mongo = { connector: 'mongo', url: place.url }
+  const pipeline = { source: { ...mongo, sample: 1 }, destination: mongo, streams: { from: { target: 'to' } } }
+  await place.run(pipeline)
+  expect(await verifyPipeline(await place.pipeline(pipeline))).toMatchObject({ status: 'equal' })
+  await place.client
+    .db(place.name)
+    .collection<{ _id: number; n: unknown }>('to')
+    .updateOne({ _id: 30 }, { $set: { n: 'y' } })
+  expect(await verifyPipeline(await place.pipeline(pipeline))).toMatchObject({ status: 'different' })
+})

@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module'
 import { expect, test } from 'vitest'
 import { joinDocuments } from '@nebula/formats'
-import { makeSectionClass } from '../src/raw-write.ts'
+import { checkInternals, rawSection } from '../src/raw-write.ts'
 
 const commands = createRequire(import.meta.url)('mongodb/lib/cmap/commands.js') as {
   DocumentSequence: new (field: string) => { toBin(): Uint8Array }
@@ -10,8 +10,7 @@ const commands = createRequire(import.meta.url)('mongodb/lib/cmap/commands.js') 
 
 test.each(['documents', 'updates'])('the driver that is installed sends a section of %s as it is', (field) => {
   const section = joinDocuments([new Uint8Array(7).fill(0xee)]).bytes
-  const Section = makeSectionClass(commands)
-  const command = { write: 'c', [field]: new Section(field, section) }
+  const command = { write: 'c', [field]: rawSection(checkInternals(commands), field, section) }
   const message = Buffer.concat(new commands.OpMsgRequest('d', command, {}).toBin())
   expect(message.subarray(-section.length).toString('latin1')).toBe(`\x01\x15\0\0\0documents\0${'\xee'.repeat(7)}`)
 })
@@ -38,5 +37,5 @@ test.each<[string, Partial<typeof commands>]>([
     },
   ],
 ])('a driver that %s is refused', (_, internals) => {
-  expect(() => makeSectionClass(internals)).toThrow(/version of the driver of MongoDB/)
+  expect(() => checkInternals(internals)).toThrow(/version of the driver of MongoDB/)
 })

@@ -57,6 +57,8 @@ export interface StreamInfo {
   readonly mayMiss?: boolean
   /** Values are text at the source: the stream can be read in any type that text can be parsed into. */
   readonly untyped?: boolean
+  /** The columns are what a sample of the rows has: any other of the source's types can be read in their place. */
+  readonly sampled?: boolean
   /**
    * The function by which the source can give a digest of the stream instead of its rows; two streams are comparable
    * where it is the same and their columns are declared alike. Left out: it cannot.

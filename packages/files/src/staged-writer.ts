@@ -61,17 +61,24 @@ export class StagedWriter implements Writer {
   }
 
   async write(batch: RecordBatch, from: number, to: number): Promise<readonly Rejection[]> {
-    const { order, partition } = this.#task
-    if (this.#staged.isDone(partition.id)) return NOTHING
-    this.#hold(this.#bytesOf(batch, from, to))
+    if (this.#staged.isDone(this.#task.partition.id)) return NOTHING
+    const bytes = this.#bytesOf(batch, from, to)
+    for (let at = 0; at < bytes.length; at += AHEAD_BYTES) await this.#append(bytes.subarray(at, at + AHEAD_BYTES))
+    // What it keeps for the next batch must not keep that one from being read.
+    if (this.#pool.statistics.used >= this.#pool.limit) this.#writer.free()
+    return NOTHING
+  }
+
+  /** Takes a copy of bytes; waits where too many are held. */
+  async #append(bytes: Uint8Array): Promise<void> {
+    this.#hold(bytes)
     if (this.#error !== undefined) throw this.#error
-    if (!this.#staged.isTurn(order)) {
-      if (this.#bytes <= this.#held) return NOTHING
-      await this.#wait(this.#staged.turn(order, this.#signal))
+    if (!this.#staged.isTurn(this.#task.order)) {
+      if (this.#bytes <= this.#held) return
+      await this.#wait(this.#staged.turn(this.#task.order, this.#signal))
     }
     void this.#drain(CHUNK_BYTES)
     if (this.#bytes > AHEAD_BYTES) await this.#drained(CHUNK_BYTES)
-    return NOTHING
   }
 
   async commit(checkpoint: Checkpoint): Promise<void> {

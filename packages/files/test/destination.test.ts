@@ -212,6 +212,26 @@ describe('partitions', () => {
     expect(await contentsOf(folder)).toEqual({ 'a.csv': fileOf([['first'], Array.from({ length: 20 }, () => long)]) })
   })
 
+  test('whose rows are larger than the memory keep nothing that the next row waits for', async () => {
+    const folder = await temporaryFolder()
+    const destination = destinationIn(folder)
+    const rows = ['a', 'b', 'c'].map((letter) => letter.repeat(5_000_000))
+    const run = runOf({ a: [rows] })
+    await destination.prepare(run, context)
+    const pool = new BufferPool(4_000_000)
+    const writer = await writerOf(destination, run, 'a#0', testContext(undefined, pool))
+    for (const row of rows) {
+      const batch = batchOf([row], testContext(undefined, pool))
+      await writer.write(batch, 0, 1)
+      batch.release()
+      await pool.ready(AbortSignal.abort())
+    }
+    expect(pool.statistics.peak).toBeLessThan(3 * 6_000_000)
+    await writer.commit(checkpointOf('a#0', rows.length))
+    await destination.finish(run, ['a'], context)
+    expect(await contentsOf(folder)).toEqual({ 'a.csv': fileOf([rows]) })
+  })
+
   test('that are aborted leave no trace, and keep their turn', async () => {
     const folder = await temporaryFolder()
     const destination = destinationIn(folder)

@@ -108,5 +108,6 @@ export interface FormatWriter {
   readonly preamble: Uint8Array
   /** Rows `from` to `to`; valid until the next call. */
   encode(batch: RecordBatch, from: number, to: number): Uint8Array
+  /** Gives all buffers back; the next rows take new ones. */
   free(): void
 }

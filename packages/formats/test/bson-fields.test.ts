@@ -57,6 +57,14 @@ test('names that cannot be those of columns, and damaged documents, are passed o
   expect(sampler.fields().map(({ name }) => name)).toEqual(['a.b', '$c'])
 })
 
+test('of documents that are drawn by chance the _ids are kept', () => {
+  const sampler = sampled([document([int('_id')])])
+  expect(sampler.drawnIds).toEqual([])
+  sampler.draw()
+  sampler.observe(document([int('a'), int('_id')]))
+  expect(sampler.drawnIds.map((bytes) => Buffer.from(bytes))).toEqual([document([int('_id')])])
+})
+
 test('a column is of the type that most values have, and null is none', () => {
   const documents = [
     document([int('_id'), int('a'), none('n'), none('m'), element('s', 0x11, Buffer.alloc(8))]),
@@ -118,4 +126,16 @@ test.each([
 test('documents without an _id have no column of it', () => {
   const fields = documentFields(sampled([document([int('a')])]), { overflow: 'rest', idTypes: [] })
   expect(fields.map(({ name }) => name)).toEqual(['a', 'rest'])
+})
+
+test.each([
+  ['in the sample', [int('rest')], {}],
+  ['the _id', [int('_id')], { overflow: '_id' }],
+  ['made by flattening', [element('a', 0x03, document([int('b')]))], { overflow: 'a.b' }],
+])('no field may have the name of the overflow column: %s', (_, elements, options) => {
+  const sampler = new FieldSampler(true)
+  sampler.observe(document(elements))
+  const nesting = { objects: 'flatten', flattenDepth: 1, arrays: 'json' } as const
+  const fields = (): unknown => documentFields(sampler, { overflow: 'rest', idTypes: [], nesting, ...options })
+  expect(fields).toThrow(/is the name of the column for what no other column holds/)
 })

@@ -205,10 +205,11 @@ function collisions(selected: readonly SelectedStream[], identities: readonly st
 function refuse({ agreed, problems }: Agreement): void {
   const [first] = problems
   if (!first) return
-  const [only] = agreed
+  const only = agreed.length === 1 ? agreed[0]?.request.stream : undefined
+  const named = problems.map(({ stream, text }) => (stream === undefined || only ? text : `${stream}: ${text}`))
   throw new NebulaError(first.code, {
-    message: problems.map(({ stream, text }) => (stream === undefined ? text : `${stream}: ${text}`)).join('\n'),
-    ...(only && agreed.length === 1 ? { stream: only.request.stream } : {}),
+    message: named.join('\n'),
+    ...(only === undefined ? {} : { stream: only }),
   })
 }
 

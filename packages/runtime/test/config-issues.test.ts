@@ -182,7 +182,7 @@ describe('a mistake in a pipeline file is told with place and suggestion:', () =
       'source: { connector: files }\n',
       {
         code: 'config_invalid',
-        message: 'shop.yaml:1:1: destination: expected object, received undefined',
+        message: 'shop.yaml:1:1: destination: missing: expected object',
         place: 'shop.yaml:1:1',
       },
     ],
@@ -191,7 +191,7 @@ describe('a mistake in a pipeline file is told with place and suggestion:', () =
       'source: { path: ./in }\ndestination: { connector: files }\n',
       {
         code: 'config_invalid',
-        message: 'shop.yaml:1:1: source.connector: expected string, received undefined',
+        message: 'shop.yaml:1:1: source.connector: missing: expected string',
         place: 'shop.yaml:1:1',
       },
     ],

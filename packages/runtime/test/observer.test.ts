@@ -41,8 +41,10 @@ class ManualClock implements Clock {
 
   sleep(ms: number, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
+      const stop = (): void => reject(new NebulaError('aborted', { message: 'Stopped.' }))
+      if (signal?.aborted) return stop()
       this.#sleeping.push({ at: this.#now + ms, ms, wake: resolve })
-      signal?.addEventListener('abort', () => reject(new NebulaError('aborted', { message: 'Stopped.' })))
+      signal?.addEventListener('abort', stop)
     })
   }
 

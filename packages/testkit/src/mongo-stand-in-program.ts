@@ -1,14 +1,18 @@
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { cacheFolder } from './cache-folder.ts'
 
-const SOURCE = fileURLToPath(new URL('../java/StandIn.java', import.meta.url))
-const POM = fileURLToPath(new URL('../java/pom.xml', import.meta.url))
+const FOLDER = fileURLToPath(new URL('../java', import.meta.url))
+const SOURCES = readdirSync(FOLDER, { recursive: true, encoding: 'utf8' })
+  .filter((name) => name.endsWith('.java'))
+  .map((name) => join(FOLDER, name))
+  .toSorted()
+const POM = join(FOLDER, 'pom.xml')
 const OUTPUT_BYTES = 16 * 1024 * 1024
 const underWay = new Map<string, Promise<void>>()
 
@@ -19,18 +23,20 @@ export function javaProgram(name: string): string {
 }
 
 /**
- * Returns the class path of the stand-in. Its libraries come from Maven and its main class is compiled once for all
+ * Returns the class path of the stand-in. Its libraries come from Maven and its own classes are compiled once for all
  * runs, into a folder below `cache` that stands for both.
  */
 export async function standInClassPath(cache = tmpdir()): Promise<string> {
-  const inputs = createHash('sha256').update(readFileSync(POM)).update(readFileSync(SOURCE)).digest('hex')
-  const folder = join(cacheFolder(cache, 'mongo-stand-in'), inputs.slice(0, 16))
+  const inputs = createHash('sha256')
+  for (const file of [POM, ...SOURCES]) inputs.update(readFileSync(file))
+  const folder = join(cacheFolder(cache, 'mongo-stand-in'), inputs.digest('hex').slice(0, 16))
   if (!existsSync(folder)) {
     const made = underWay.get(folder) ?? make(folder)
     underWay.set(folder, made)
     await made.finally(() => underWay.delete(folder))
   }
-  return [join(folder, 'lib', '*'), join(folder, 'classes')].join(delimiter)
+  // One of its classes takes the place of a library's.
+  return [join(folder, 'classes'), join(folder, 'lib', '*')].join(delimiter)
 }
 
 /** Makes all of it beside and renames, so that a second process sees all of it or nothing. */
@@ -42,7 +48,7 @@ async function make(folder: string): Promise<void> {
     const repository = `-Dmaven.repo.local=${join(partial, 'repository')}`
     const goal = ['dependency:copy-dependencies', '-DincludeScope=runtime', `-DoutputDirectory=${lib}`]
     await run('mvn', ['-q', '-B', repository, '-f', POM, ...goal])
-    await run(javaProgram('javac'), ['-cp', `${lib}/*`, '-d', `${classes}`, SOURCE])
+    await run(javaProgram('javac'), ['-cp', `${lib}/*`, '-d', `${classes}`, ...SOURCES])
     renameSync(`${program}`, folder)
   } catch (error) {
     if (!existsSync(folder)) throw error

@@ -12,10 +12,8 @@ export interface StandInOptions {
   readonly heap?: string
 }
 
-/** Its $sample sorts by chance, which Java's other sort refuses now and then. */
-const LEGACY_SORT = '-Djava.util.Arrays.useLegacyMergeSort=true'
 /** Little of its work is worth the optimizing compiler, whose threads would take the processor from the tests. */
-const FLAGS = ['-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Dslf4j.internal.verbosity=ERROR', LEGACY_SORT]
+const FLAGS = ['-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Dslf4j.internal.verbosity=ERROR']
 
 /** Starts mongo-java-server. It ends with this process, however the process ends. */
 export async function mongoStandIn({ port = 0, heap = '1g' }: StandInOptions = {}): Promise<MongoServer> {

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { FaultProxy, mongo, type MongoServer } from '@nebula/testkit'
-import { MongoClient } from 'mongodb'
+import { MongoClient, ObjectId } from 'mongodb'
 import { afterEach, describe, expect, inject, test, vi } from 'vitest'
 import { whyNoContainer } from '../src/container.ts'
 import { mongoStandIn } from '../src/mongo-stand-in.ts'
@@ -72,6 +72,26 @@ describe.skipIf(given.kind === 'none')('the MongoDB of every integration test', 
 })
 
 describe.runIf(hasJava)('a stand-in for MongoDB', () => {
+  test('answers in the order of _id, from any place, and draws documents by chance', async () => {
+    const server = await standIn()
+    const ids = client(server.url).db('d').collection<{ _id: ObjectId | number | string }>('ids')
+    const made = Array.from({ length: 100 }, (_, i) => ObjectId.createFromTime((((i + 1) * 37) % 101) * 2))
+    await ids.insertMany(made.map((_id) => ({ _id })))
+    const ordered = made.toSorted((a, b) => a.toHexString().localeCompare(b.toHexString()))
+    const found = async (filter: object, order: 1 | -1, limit = 0): Promise<string[]> =>
+      (await ids.find(filter, { sort: { _id: order }, limit }).toArray()).map(({ _id }) => String(_id))
+    expect(await found({}, 1)).toEqual(ordered.map(String))
+    expect(await found({}, -1, 3)).toEqual(ordered.toReversed().slice(0, 3).map(String))
+    await ids.deleteOne({ _id: ordered[20] as ObjectId })
+    const range = { _id: { $gt: ordered[10] as ObjectId, $lt: ordered[30] as ObjectId } }
+    const between = [...ordered.slice(11, 20), ...ordered.slice(21, 30)].map(String)
+    expect(await found({ $and: [range, {}] }, 1)).toEqual(between)
+    await ids.insertMany([{ _id: 'text' }, { _id: 7 }])
+    expect(await found({}, 1, 3)).toEqual(['7', 'text', String(ordered[0])])
+    const drawn = await ids.aggregate<{ _id: ObjectId }>([{ $sample: { size: 60 } }]).toArray()
+    expect(new Set(drawn.map(({ _id }) => String(_id))).size).toBe(60)
+  })
+
   test('loses what a killed server loses, and starts again on its port with its data', async () => {
     const server = await standIn()
     const { port, pid } = server

@@ -36,7 +36,8 @@ export function pairStream(agreed: AgreedStream, source: StreamInfo, target: Str
   const absent: string[] = []
   for (const [index, { name }] of writeSchema.fields.entries()) {
     const declared = sourceField(agreed, source, index)
-    const standing = target.schema.fields[fieldIndex(target.schema, name)]
+    const found = target.schema.fields[fieldIndex(target.schema, name)]
+    const standing = target.sampled && isShared(agreed, index, source, target) ? { ...declared, name } : found
     const why = standing && incomparable(agreed, index, declared, standing)
     if (!standing) absent.push(name)
     else if (why !== undefined) uncompared.push({ column: name, why })
@@ -72,14 +73,23 @@ function sourceField({ transform, readSchema, writeSchema }: AgreedStream, sourc
   return source.schema.fields[fieldIndex(source.schema, name)] ?? written
 }
 
+/** True for a column that two ends of one system have as it is, so that both may be read by one declaration. */
+function isShared(agreed: AgreedStream, index: number, source: StreamInfo, target: StreamInfo): boolean {
+  const [vendor, other] = [source, target].map(({ schema }) => schema.fields[0]?.vendor)
+  const isFlattened = source.schema.fields.some(({ path }) => path !== undefined)
+  return vendor === other && !isFlattened && isUnchanged(agreed, index)
+}
+
+/** True for a column whose values are those that the source has. */
+function isUnchanged({ transform: { origins, steps } }: AgreedStream, index: number): boolean {
+  return typeof origins[index] === 'number' && steps[index]?.length === 0
+}
+
 /** True when rows and values should be at the target as the source has them, in columns that are declared alike. */
-function isUntouched({ transform, options }: AgreedStream, columns: readonly PairedColumn[]): boolean {
-  const { origins, steps } = transform
+function isUntouched(agreed: AgreedStream, columns: readonly PairedColumn[]): boolean {
+  const { transform, options } = agreed
   if (transform.where || transform.function || options.limit !== undefined || columns.length === 0) return false
-  return columns.every(({ index, source, destination }) => {
-    const kept = typeof origins[index] === 'number' && steps[index]?.length === 0
-    return kept && isAlike(source, destination)
-  })
+  return columns.every(({ index, source, destination }) => isUnchanged(agreed, index) && isAlike(source, destination))
 }
 
 /** Why the values of a column need not be the same at both ends, though nothing went wrong; undefined: they must. */

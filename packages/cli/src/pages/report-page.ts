@@ -1,6 +1,6 @@
 import type { Series } from '@nebula/base'
 import type { Report, StreamReport } from '@nebula/runtime'
-import { bytesText, countText, deletedText, overflowText, plural } from '../style.ts'
+import { bytesText, countText, deletedText, overflowText, resumedText } from '../style.ts'
 import { escapeHtml, htmlPage } from './page.ts'
 import type { Plot } from './plot.ts'
 import { drawPlot, runPlots } from './plot.ts'
@@ -48,7 +48,7 @@ function notes(report: Report): string[] {
   )
   return [
     ...report.restarted.map(({ stream, reason }) => `${stream} began again: ${reason}`),
-    ...(report.resumed ? [`Went on with an interrupted run: ${plural(resumed, 'row')} were already there.`] : []),
+    ...(report.resumed ? [`Went on with an interrupted run: ${resumedText(resumed)}.`] : []),
     ...(report.deadLetters === undefined ? [] : [`Rejected rows are kept in ${report.deadLetters}`]),
     ...(lossy.length === 0 ? ['No value was changed but as the pipeline asks.'] : []),
     ...overflowed,

@@ -1,5 +1,5 @@
 import type { Field, LogicalType } from '@nebula/core'
-import { utf8 } from '@nebula/core'
+import { NebulaError, utf8 } from '@nebula/core'
 import type { FieldSampler } from './field-sampler.ts'
 import { aliasCode, columnType, DOCUMENT, EXTENDED, offersOf, OVERFLOW } from './field-types.ts'
 import { nestedType, typeWidth } from './nested-types.ts'
@@ -11,7 +11,7 @@ import { isPlain } from './value-sampler.ts'
 const MAX_COLUMNS = 1000
 
 export interface FieldOptions {
-  /** The name of the overflow column. No field may have it; who discovers refuses that. */
+  /** The name of the overflow column, which no field may have. */
   readonly overflow: string
   /** The types of `_id` that were met elsewhere, such as at both ends of its index: see `idAlias`. */
   readonly idTypes: readonly string[]
@@ -26,6 +26,7 @@ export interface FieldOptions {
 /**
  * The columns of a collection: `_id` where there is one, the fields of the sample, each of the type that most of its
  * values have, those that only the validator names, and the overflow column; of whole documents: `_id` and `document`.
+ * Throws `config_invalid` for a field that is called like the overflow column.
  */
 export function documentFields(sample: FieldSampler, options: FieldOptions): Field[] {
   const { overflow, idTypes, documents: whole, nesting = AS_JSON, schema } = options
@@ -38,14 +39,22 @@ export function documentFields(sample: FieldSampler, options: FieldOptions): Fie
     return [...id, { ...json, name: DOCUMENT, nullable: false, declared: 'object', comment }]
   }
   const fields = sampledFields(sampled, sample.documents, nesting)
-  const known = new Set(['_id', overflow, ...sample.fields().map(({ name }) => name)])
+  const named = ['_id', ...sample.fields().map(({ name }) => name)]
+  if ([...named, ...fields.map(({ name }) => name)].includes(overflow)) throw nameTaken(overflow)
   const comment = 'what no other column holds, as Extended JSON'
   return [
     ...id,
     ...fields,
-    ...validatedFields(schema, known).filter(({ name }) => canBeColumn(name, nesting)),
+    ...validatedFields(schema, new Set([...named, overflow])).filter(({ name }) => canBeColumn(name, nesting)),
     { ...json, name: overflow, nullable: true, declared: OVERFLOW, comment },
   ]
+}
+
+function nameTaken(overflow: string): NebulaError {
+  return new NebulaError('config_invalid', {
+    message: `There is a field ${overflow}, which is the name of the column for what no other column holds.`,
+    fix: 'Give that column another name: overflow.',
+  })
 }
 
 const AS_JSON: Nesting = { objects: 'json', flattenDepth: 1, arrays: 'json' }

@@ -1,11 +1,11 @@
 import type { AnyBuilder, BytesBuilder, Column, Field } from '@nebula/core'
 import { isUtf8, NebulaError, typeName, wrapsAround } from '@nebula/core'
-import { plainDecimal } from './decimal128-text.ts'
+import { putDecimal } from './decimal128-text.ts'
 import type { Bson } from './elements.ts'
 import { bsonOf, NULL, UUID } from './elements.ts'
 import { ExtendedJsonWriter } from './extended-json-writer.ts'
 import { aliasCode, EXTENDED, isColumnOf, VARIOUS } from './field-types.ts'
-import { putAscii, putHex } from './text-output.ts'
+import { putHex } from './text-output.ts'
 
 /** How a value is put into its column, densely numbered for `put`. */
 const PUT_INT = 0
@@ -238,7 +238,7 @@ export class ColumnTarget {
     let outcome = HELD
     switch (this.#code) {
       case PUT_STRING:
-        outcome = putText(out, bytes, at + 4, end - 1)
+        outcome = putText(out, bson, at + 4, end - 1)
         break
       case PUT_OBJECT_ID:
         putRun(out, bytes, at, end)
@@ -250,12 +250,9 @@ export class ColumnTarget {
         if (bytes[at + 4] !== 0) return MISFIT
         putRun(out, bytes, at + 5, end)
         break
-      case PUT_DECIMAL: {
-        const text = plainDecimal(bson.view, at)
-        if (text === undefined) return MISFIT
-        putAscii(out, text)
+      case PUT_DECIMAL:
+        if (!putDecimal(out, bson.view, at)) return MISFIT
         break
-      }
       default:
         outcome = this.#putJson(bytes, at, end)
     }
@@ -277,11 +274,19 @@ function codeOf({ name, declared = '', type }: Field): number {
 }
 
 /** UTF-8 as it is. */
-function putText(out: BytesBuilder, bytes: Uint8Array, start: number, end: number): number {
+function putText(out: BytesBuilder, { bytes, view }: Bson, start: number, end: number): number {
   const bits = putRun(out, bytes, start, end)
-  if (bits < 0x80 || isUtf8(bytes, start, end)) return HELD
+  const isAscii = bits < 0x80 || (end - start > LONG && isLongAscii(view, start, end))
+  if (isAscii || isUtf8(bytes, start, end)) return HELD
   out.size -= end - start
   return MISFIT
+}
+
+/** Whether text of four bytes or more has none above 0x7f. */
+function isLongAscii(view: DataView, start: number, end: number): boolean {
+  let bits = view.getInt32(end - 4, true)
+  for (let at = start; at < end - 4; at += 4) bits |= view.getInt32(at, true)
+  return (bits & 0x80808080) === 0
 }
 
 /** Copies bytes; returns all of their bits, or more. */

@@ -1,8 +1,14 @@
+import type { BytesBuilder } from '@nebula/core'
+import { putAscii } from './text-output.ts'
+
 /**
  * Decimal128 in its binary encoding (IEEE 754-2008, 3.5.2): sign, exponent and a coefficient of at most 34 digits, as
  * four little-endian words.
  */
 
+const MINUS = 0x2d
+const POINT = 0x2e
+const ZERO = 0x30
 const BIAS = 6176
 const SIGN = 0x80000000
 const NAN = 0x7c000000
@@ -19,8 +25,44 @@ interface Decimal {
   readonly exponent: number
 }
 
-/** As text, without an exponent; undefined when the text would not give back the same bits. */
-export function plainDecimal(view: DataView, at: number): string | undefined {
+/** Appends it without an exponent; false, and nothing is written, when the text would not give back the same bits. */
+export function putDecimal(out: BytesBuilder, view: DataView, at: number): boolean {
+  const top = view.getUint32(at + 12, true)
+  const scale = BIAS - ((top >>> 17) & 0x3fff)
+  const middle = view.getUint32(at + 4, true)
+  const isShort = (top & 0x6001ffff) < 0x60000000 && (top & 0x1ffff) === 0 && view.getInt32(at + 8, true) === 0
+  const coefficient = middle * WORD + view.getUint32(at, true)
+  if (isShort && middle < 0x200000 && coefficient > 0 && scale >= 0 && scale < MAX_DIGITS) {
+    putScaled(out, coefficient, scale, (top & SIGN) !== 0)
+    return true
+  }
+  const text = plainDecimal(view, at)
+  if (text === undefined) return false
+  putAscii(out, text)
+  return true
+}
+
+/** Appends an exact integer with a point before its last `scale` digits. */
+function putScaled(out: BytesBuilder, coefficient: number, scale: number, negative: boolean): void {
+  let digits = 1
+  for (let bound = 10; bound <= coefficient; bound *= 10) digits++
+  const length = Math.max(digits, scale + 1)
+  const size = length + (negative ? 1 : 0) + (scale > 0 ? 1 : 0)
+  out.ensure(size)
+  const { data } = out
+  let to = (out.size += size)
+  let rest = coefficient
+  for (let i = 0; i < length; i++) {
+    if (i === scale && i > 0) data[--to] = POINT
+    const quotient = Math.floor(rest / 10)
+    data[--to] = ZERO + rest - quotient * 10
+    rest = quotient
+  }
+  if (negative) data[--to] = MINUS
+}
+
+/** Undefined when the text would not give back the same bits. */
+function plainDecimal(view: DataView, at: number): string | undefined {
   const decimal = readDecimal(view, at)
   if (typeof decimal !== 'object') return decimal
   const { negative, digits, exponent } = decimal

@@ -1,4 +1,5 @@
 import { bsonOf } from './elements.ts'
+import { idDocument } from './extended-json.ts'
 import type { SamplerState, ValueSampler } from './value-sampler.ts'
 import { DocumentSampler } from './value-sampler.ts'
 
@@ -15,6 +16,8 @@ export interface SampledField {
 export class FieldSampler {
   readonly #state: SamplerState
   readonly #root: DocumentSampler
+  /** Of documents that were drawn by chance: each with nothing but its `_id`. */
+  readonly drawnIds: Uint8Array[] = []
 
   /** `within`: what is nested in documents is looked at, too. */
   constructor(within = false) {
@@ -30,6 +33,7 @@ export class FieldSampler {
   /** Looks at one document. A damaged one is not counted; fields whose names are empty or not UTF-8 are passed over. */
   observe(document: Uint8Array): void {
     this.#root.observe(bsonOf(document), 0, document.length)
+    if (this.#state.drawn) this.drawnIds.push(idDocument(document))
   }
 
   /** The documents that come are drawn by chance: what only they have is a column where it is not rare. */

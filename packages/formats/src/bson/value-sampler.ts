@@ -151,7 +151,7 @@ export class DocumentSampler {
   }
 }
 
-/** True for a name that can be part of a column's. */
+/** True for a name that can be part of a column's, and that a query takes as it is: no path, no operator. */
 export function isPlain(name: string): boolean {
   return name !== '' && !name.startsWith('$') && !name.includes('.')
 }

@@ -14,6 +14,10 @@ const MINUS_INFINITY = 0xf000
 const SPECIAL: Readonly<Record<string, number>> = { NaN: NAN, Infinity: INFINITY, '-Infinity': MINUS_INFINITY }
 /** Of no number: the server refuses the row and names it. */
 const INVALID = 0xffff
+const MINUS = 0x2d
+const POINT = 0x2e
+const ZERO = 0x30
+const NINE = 0x39
 const MAX_SCALE = 16_383
 /** Of the first of 131072 digits before the point. */
 const MAX_POWER = 131_071
@@ -200,7 +204,62 @@ interface Texts {
  * to `to`; returns its end. What PostgreSQL cannot hold is encoded so that it refuses the row.
  */
 export function encodeNumericText({ bytes, words }: Texts, row: number, { view }: Output, to: number): number {
-  const text = Buffer.from(bytes.subarray(words[row], words[row + 1])).toString('latin1')
+  const start = words[row] as number
+  const end = words[row + 1] as number
+  const from = bytes[start] === MINUS ? start + 1 : start
+  const point = findPoint(bytes, from, end)
+  if (point < 0) return encodeSpelled(bytes.subarray(start, end), view, to)
+  const scale = Math.max(0, end - point - 1)
+  let first = from
+  while (first < end && (bytes[first] === ZERO || first === point)) first++
+  const power = powerOf(first, point)
+  if (scale > MAX_SCALE || power > MAX_POWER) return putHead(view, to, 0, INVALID)
+  if (first === end) return putGroups(view, to, to + HEAD, { sign: 0, weight: 0, scale })
+  let next = to + HEAD
+  let group = 0
+  for (let at = first, weight = power >> 2; at < end; at++) {
+    if (at === point) continue
+    for (; powerOf(at, point) >> 2 < weight; weight--, next += 2, group = 0) view.setInt16(next, group)
+    group += ((bytes[at] as number) - ZERO) * (POWERS[powerOf(at, point) & 3] as number)
+  }
+  view.setInt16(next, group)
+  while (view.getInt16(next) === 0) next -= 2
+  return putGroups(view, to, next + 2, { sign: from > start ? NEGATIVE : 0, weight: power >> 2, scale })
+}
+
+/** Where the point of a number is that has digits and no more; its end where it has none; -1 for other texts. */
+function findPoint(bytes: Uint8Array, from: number, end: number): number {
+  let point = end
+  for (let at = from; at < end; at++) {
+    const byte = bytes[at] as number
+    if (byte >= ZERO && byte <= NINE) continue
+    if (byte !== POINT || point < end) return -1
+    point = at
+  }
+  return point
+}
+
+/** The power of ten of a digit, which is that of its group of four times four, and what is left. */
+function powerOf(at: number, point: number): number {
+  return at < point ? point - 1 - at : point - at
+}
+
+/** Writes the head of a numeric whose digits end at `end`; returns that. */
+function putGroups(
+  view: DataView,
+  at: number,
+  end: number,
+  { sign, weight, scale }: { readonly sign: number; readonly weight: number; readonly scale: number },
+): number {
+  putHead(view, at, (end - at - HEAD) >> 1, sign)
+  view.setInt16(at + 2, weight)
+  view.setInt16(at + 6, scale)
+  return end
+}
+
+/** A number with an exponent or a plus, or none. */
+function encodeSpelled(bytes: Uint8Array, view: DataView, to: number): number {
+  const text = Buffer.from(bytes).toString('latin1')
   const parts = /^\+?(-?)(\d*)\.?(\d*)(?:[eE]([+-]?\d+))?$/.exec(text)
   if (!parts) return putHead(view, to, 0, SPECIAL[text] ?? INVALID)
   const [, minus, whole = '', fraction = '', exponent = '0'] = parts
@@ -212,12 +271,11 @@ export function encodeNumericText({ bytes, words }: Texts, row: number, { view }
   const weight = power >> 2
   const aligned = significant === '' ? '' : '0'.repeat(weight * 4 + 3 - power) + significant.replace(/0+$/, '')
   const groups = aligned.match(/.{1,4}/g) ?? []
-  let end = putHead(view, to, groups.length, minus === '' || aligned === '' ? 0 : NEGATIVE)
-  view.setInt16(to + 2, aligned === '' ? 0 : weight)
-  view.setInt16(to + 6, scale)
+  let end = to + HEAD
   for (const group of groups) {
     view.setInt16(end, Number(group.padEnd(4, '0')))
     end += 2
   }
-  return end
+  const isZero = groups.length === 0
+  return putGroups(view, to, end, { sign: minus === '' || isZero ? 0 : NEGATIVE, weight: isZero ? 0 : weight, scale })
 }

@@ -53,16 +53,14 @@ export class CsvWriter implements FormatWriter {
   readonly #places = new Int32Array(SLICE_ROWS)
   /** At the begin of the file, where a byte order mark would be taken for one. */
   #atBegin: boolean
-  #out: Uint8Array
-  #view: DataView
+  #out: Uint8Array = EMPTY
+  #view = viewOf(EMPTY)
   #size = 0
 
   constructor(dialect: CsvDialect, schema: Schema, pool: BufferPool) {
     this.#dialect = dialect
     this.#pool = pool
     for (const byte of [dialect.delimiter, dialect.quote, CR, LF]) this.#special[byte] = 1
-    this.#out = pool.take(SLICE_BYTES)
-    this.#view = viewOf(this.#out)
     this.#atBegin = true
     this.#texts = schema.fields.map(({ name }, i) => nameTexts(name, i, dialect, pool))
     if (dialect.header && schema.fields.length > 0) this.#assemble(1)
@@ -85,7 +83,8 @@ export class CsvWriter implements FormatWriter {
   }
 
   free(): void {
-    this.#pool.give(this.#out)
+    if (this.#out.length > 0) this.#pool.give(this.#out)
+    this.#out = EMPTY
     for (const { builder } of this.#texts) builder.free()
   }
 
@@ -254,9 +253,9 @@ export class CsvWriter implements FormatWriter {
   /** Makes room for `needed` bytes of text. */
   #ensure(needed: number): void {
     if (needed <= this.#out.length) return
-    const larger = this.#pool.take(Math.max(needed, this.#out.length * 2))
+    const larger = this.#pool.take(Math.max(needed, SLICE_BYTES, this.#out.length * 2))
     larger.set(this.#out.subarray(0, this.#size))
-    this.#pool.give(this.#out)
+    if (this.#out.length > 0) this.#pool.give(this.#out)
     this.#out = larger
     this.#view = viewOf(larger)
   }

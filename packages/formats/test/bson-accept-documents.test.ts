@@ -1,8 +1,9 @@
 import type { Field, StreamRequest } from '@nebula/core'
 import { expect, test } from 'vitest'
-import { MongoConfig } from '../src/config.ts'
-import { acceptDocuments, encodingOf } from '../src/types.ts'
+import { acceptDocuments, encodingOf } from '../src/bson/accept-documents.ts'
+import type { DocumentOptions } from '../src/bson/document-options.ts'
 
+const OPTIONS: DocumentOptions = { overflow: '_overflow', objectIds: [], nested: false, writeNulls: false }
 const utf8 = { kind: 'utf8' } as const
 const ID: Field = { name: '_id', type: { kind: 'int32' }, nullable: false, vendor: 'mongo', declared: 'int' }
 const TIME: Field = {
@@ -15,7 +16,7 @@ const TIME: Field = {
 
 function accept(
   fields: Field[],
-  options: { config?: object; wire?: string[]; columns?: string[]; transactional?: boolean } = {},
+  options: { config?: Partial<DocumentOptions>; wire?: string[]; columns?: string[]; transactional?: boolean } = {},
 ) {
   const {
     config = {},
@@ -24,8 +25,8 @@ function accept(
     transactional = false,
   } = options
   const request: StreamRequest = { stream: 's', mode: 'overwrite', columns, key: [] }
-  const parsed = MongoConfig.parse({ url: 'mongodb://localhost/x', ...config })
-  return acceptDocuments(parsed, { request, schema: { fields }, wire, transactional, stands: false })
+  const offer = { request, schema: { fields }, wire, transactional, stands: false }
+  return acceptDocuments({ ...OPTIONS, ...config }, offer)
 }
 
 test('documents pass through only where every column is as it was', () => {
@@ -51,14 +52,6 @@ test('structs and lists of MongoDB are kept as such', () => {
   expect(accept([struct]).columns).toEqual([{ as: type, type: 'object', fidelity: 'exact' }])
 })
 
-test('whole documents are not read by objects and arrays', () => {
-  for (const more of [{ objects: 'flatten' }, { objects: 'struct' }, { arrays: 'list' }])
-    expect(MongoConfig.safeParse({ documents: true, ...more }).error?.issues[0]?.message).toContain(
-      'leave out documents',
-    )
-  expect(MongoConfig.safeParse({ documents: true }).success).toBe(true)
-})
-
 test('what comes from MongoDB is exact, and times of others lose their microseconds', () => {
   const { vendor: _vendor, declared: _declared, ...foreign } = TIME
   expect(accept([TIME]).columns).toEqual([{ as: TIME.type, type: 'date', fidelity: 'exact' }])
@@ -77,8 +70,9 @@ test('a type that documents cannot hold is taken in the next that its source off
 
 test('an ObjectId that somebody looked at as text is one again', () => {
   const id: Field = { name: '_id', type: utf8, nullable: false, vendor: 'mongo', declared: 'objectId' }
-  const config = MongoConfig.parse({ url: 'mongodb://localhost/x' })
-  expect(encodingOf(config, { fields: [id] }).fields).toEqual([{ name: '_id', type: utf8, role: 'id', as: 'objectId' }])
+  expect(encodingOf(OPTIONS, { fields: [id] }).fields).toEqual([
+    { name: '_id', type: utf8, role: 'id', as: 'objectId' },
+  ])
   expect(accept([id], { wire: [] }).columns).toEqual([{ as: utf8, type: 'objectId', fidelity: 'exact' }])
 })
 
