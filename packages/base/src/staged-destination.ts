@@ -53,6 +53,7 @@ export abstract class StagedDestination<Session, Place> implements DestinationDr
   /** Staging that holds rows of the checkpoints that were recalled. */
   readonly #reliedOn = new Set<string>()
   readonly #end: Required<Lifecycle>
+  /** Its life is that of its end. */
   readonly open: (context: Context) => Promise<void> = (context) => this.#end.open(context)
   readonly ping = (context: Context): Promise<void> => this.#end.ping(context)
   readonly version = (context: Context): Promise<string> => this.#end.version(context)

@@ -42,7 +42,6 @@ interface Deployment {
 
 /** Writes every stream into a staging collection, which then becomes the target, or is copied into it. */
 export class MongoDestination extends StagedDestination<Link, CollectionInfo> {
-  readonly #config: MongoConfig
   readonly #end: MongoEnd
   /** The database of checkpoints. */
   readonly #own: string
@@ -52,7 +51,6 @@ export class MongoDestination extends StagedDestination<Link, CollectionInfo> {
     const end = new MongoEnd(config)
     const own = end.database ?? OWN_DATABASE
     super(end, new CheckpointCollection(own), own)
-    this.#config = config
     this.#end = end
     this.#own = own
   }
@@ -76,7 +74,7 @@ export class MongoDestination extends StagedDestination<Link, CollectionInfo> {
 
   accept(request: StreamRequest, schema: Schema, wire: readonly string[], target?: TargetInfo): Acceptance {
     const { transactional } = this.#capability
-    return acceptDocuments(this.#config, { request, schema, wire, transactional, stands: target !== undefined })
+    return acceptDocuments(this.#end.config, { request, schema, wire, transactional, stands: target !== undefined })
   }
 
   async writer(task: WriteTask, context: Context): Promise<Writer> {
@@ -165,7 +163,7 @@ export class MongoDestination extends StagedDestination<Link, CollectionInfo> {
 
   #encoder({ schema, accepted: { wire } }: StreamPlan, { pool }: Context): SectionEncoder {
     const { limits } = this.#capability
-    return new SectionEncoder({ ...encodingOf(this.#config, schema), takesWire: wire !== undefined, limits, pool })
+    return new SectionEncoder({ ...encodingOf(this.#end.config, schema), takesWire: wire !== undefined, limits, pool })
   }
 }
 

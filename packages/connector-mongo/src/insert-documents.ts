@@ -4,9 +4,8 @@ import type { Document } from 'mongodb'
 import type { Link, Namespace } from './connection.ts'
 import { errorCode, mongoError, serverMessage } from './errors.ts'
 import type { WriteError } from './raw-write.ts'
-import { writeRaw } from './raw-write.ts'
+import { DUPLICATE_KEY, writeRaw } from './raw-write.ts'
 
-export const DUPLICATE_KEY = 11000
 const FAILS_VALIDATION = 121
 /** `index: NAME dup key`; a collation may stand before the key, and a clustered collection has no index of its ids. */
 const INDEX = / index: (.*?)(?: collation:| dup key:|$)/s

@@ -3,6 +3,7 @@ import { NebulaError } from '@nebula/core'
 import { joinDocuments } from '@nebula/formats'
 import type { Link, Namespace } from './connection.ts'
 import { write } from './connection.ts'
+import { mongoError } from './errors.ts'
 
 /** Why the server did not take one document. */
 export interface WriteError {
@@ -10,6 +11,14 @@ export interface WriteError {
   readonly index: number
   readonly code: number
   readonly errmsg?: string
+}
+
+export const DUPLICATE_KEY = 11000
+
+/** Throws why the server did not take a document, but for one that it has already. */
+export function throwOther(errors: readonly WriteError[]): void {
+  const other = errors.find(({ code }) => code !== DUPLICATE_KEY)
+  if (other) throw mongoError(Object.assign(new Error(other.errmsg), { code: other.code }))
 }
 
 /** The field of a command in which its section stands. */

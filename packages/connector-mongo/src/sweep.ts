@@ -8,10 +8,7 @@ import type { AggregationCursor, Document } from 'mongodb'
 import type { CollectionInfo } from './catalog.ts'
 import type { Link, Namespace } from './connection.ts'
 import { write } from './connection.ts'
-import { mongoError } from './errors.ts'
-import { DUPLICATE_KEY } from './insert-documents.ts'
-import type { WriteError } from './raw-write.ts'
-import { writeRaw } from './raw-write.ts'
+import { throwOther, writeRaw } from './raw-write.ts'
 import { findNamed } from './staging.ts'
 
 export interface KeySweepInput extends Sweep {
@@ -97,8 +94,7 @@ export class KeySweep {
 
   async #insert(link: Link, section: DocumentSection): Promise<void> {
     try {
-      const { errors } = await writeRaw(link, this.#keys, 'insert', section.bytes)
-      refuse(errors.find(({ code }) => code !== DUPLICATE_KEY))
+      throwOther((await writeRaw(link, this.#keys, 'insert', section.bytes)).errors)
     } finally {
       section.free()
     }
@@ -129,13 +125,9 @@ export class KeySweep {
 
   async #remove(link: Link, documents: readonly Uint8Array[]): Promise<number> {
     const { errors, count } = await writeRaw(link, this.#input.target, 'delete', removeDocuments(documents).bytes)
-    refuse(errors[0])
+    throwOther(errors)
     return count
   }
-}
-
-function refuse(error: WriteError | undefined): void {
-  if (error) throw mongoError(Object.assign(new Error(error.errmsg), { code: error.code }))
 }
 
 /** A key that no document has: nobody knows for which of the target's it stands. */
