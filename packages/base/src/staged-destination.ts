@@ -81,7 +81,10 @@ export abstract class StagedDestination<Session, Place> implements DestinationDr
   protected abstract standing(session: Session, targets: readonly string[]): Promise<(StandingTarget | undefined)[]>
   /** What stands under names that begin with `prefix`, by them, where streams of these runs are staged. */
   protected abstract staged(session: Session, prefix: string, runs: readonly Run[]): Promise<Places<Place>>
-  /** Makes the staging of a stream stand under its `stagingName`, empty or as it was `found`. Nobody else writes there. */
+  /**
+   * Makes the staging of a stream stand under its `stagingName`, empty or as it was `found`; what an overtaken process still
+   * writes is undone, or lies elsewhere.
+   */
   protected abstract stage(session: Session, staged: StagedStream, found: Place | undefined): Promise<void>
   protected abstract drop(session: Session, place: Place): Promise<void>
   /**

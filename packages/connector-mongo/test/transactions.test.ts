@@ -159,6 +159,17 @@ test('a checkpoint that is there already undoes the rows', async () => {
   expect(server.recorded.map(told).at(-1)).toBe('abortTransaction in 1')
 })
 
+test('why the server does not take a checkpoint is told', async () => {
+  const writeErrors = [{ index: 0, code: 14_031, errmsg: 'available disk space is too low' }]
+  const refuses: Answer = (recorded) => ('update' in recorded.command ? { n: 0, writeErrors } : answers(recorded))
+  await using server = await RecordingServer.start(refuses)
+  await using writing = await Writing.open(server)
+  const writer = await writerOf(writing, false)
+  await writer.write(batchOf(1), 0, 1)
+  expect(await codeOf(writer.commit(checkpoint()))).toBe('disk_full')
+  await writer.abort(undefined)
+})
+
 test('a partition of another epoch is fenced before anything is written', async () => {
   const none: Answer = (recorded) =>
     recorded.command['find'] === undefined ? answers(recorded) : { cursor: { ...NO_CURSOR, firstBatch: [] } }
