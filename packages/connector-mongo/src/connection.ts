@@ -114,6 +114,11 @@ export class MongoEnd implements Lifecycle {
   }
 }
 
+/** True of what `hello` answers for a replica set, or before shards: what transactions and snapshots take. */
+export function isReplicated(hello: Document): boolean {
+  return hello['setName'] !== undefined || hello['msg'] === 'isdbgrid'
+}
+
 /** Connects. Who waits is told as soon as no server is left that may answer; the driver would wait for one to come back. */
 function connect(config: MongoConfig, proxy: TunnelProxy | undefined): Shareable<MongoClient> {
   const client = new (driver().MongoClient)(connectionUrl(config), clientOptions(config, proxy))

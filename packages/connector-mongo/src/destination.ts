@@ -22,7 +22,7 @@ import { checkTargets } from './check-targets.ts'
 import { CheckpointCollection } from './checkpoint-collection.ts'
 import type { MongoConfig } from './config.ts'
 import type { Link, Namespace } from './connection.ts'
-import { MongoEnd, write } from './connection.ts'
+import { isReplicated, MongoEnd, write } from './connection.ts'
 import { appendToTarget, mergeIntoTarget } from './finish.ts'
 import { copyIndexes, findCollections, findNamed, rename, spell } from './staging.ts'
 import { KeySweep } from './sweep.ts'
@@ -63,7 +63,7 @@ export class MongoDestination extends StagedDestination<Link, CollectionInfo> {
         sectionBytes: Number(hello['maxMessageSizeBytes']) - COMMAND_BYTES,
         documents: Number(hello['maxWriteBatchSize']),
       },
-      transactional: hello['setName'] !== undefined || hello['msg'] === 'isdbgrid',
+      transactional: isReplicated(hello),
     }
   }
 

@@ -1,9 +1,9 @@
 import { NebulaError } from '@nebula/core'
-import { joinDocuments, replaceDocuments, replyDocuments } from '@nebula/formats'
+import { joinDocuments, replaceDocuments } from '@nebula/formats'
 import type { Link, Namespace } from './connection.ts'
 import type { Refused } from './insert-documents.ts'
 import { bytesKey, idsOf, insertDocuments, mergeDocuments, storedWithIds } from './insert-documents.ts'
-import { ReplyCursor } from './reply-cursor.ts'
+import { eachReply } from './reply-cursor.ts'
 
 /** Documents of which nothing is known yet; then so many that the bytes are reached. */
 const FIRST_DOCUMENTS = 100
@@ -42,14 +42,9 @@ function refuseAny(target: Namespace, [failed]: readonly Refused[]): void {
   if (failed) throw refused(target, `behind others that it took it refuses a document: ${failed.reason}`)
 }
 
-async function* batches({ client, signal }: Link, { database, collection }: Namespace): AsyncGenerator<Uint8Array[]> {
+function batches({ client, signal }: Link, { database, collection }: Namespace): AsyncGenerator<Uint8Array[]> {
   const options = { raw: true, sort: { _id: 1 }, batchSize: FIRST_DOCUMENTS, signal } as const
-  const cursor = new ReplyCursor(client.db(database).collection(collection).find({}, options), BATCH)
-  try {
-    for (let reply = await cursor.next(); reply; reply = await cursor.next()) yield replyDocuments(reply)
-  } finally {
-    await cursor.close()
-  }
+  return eachReply(client.db(database).collection(collection).find({}, options), BATCH)
 }
 
 function refused({ collection }: Namespace, why: string): NebulaError {

@@ -41,7 +41,8 @@ export async function takeSnapshot(link: Link, { database, collection }: Namespa
   }
 }
 
-function noSnapshots(cause?: unknown): NebulaError {
+/** Why `snapshot` cannot be. */
+export function noSnapshots(cause?: unknown): NebulaError {
   return new NebulaError('unsupported', {
     message: 'This MongoDB has no snapshots; they take a replica set or shards, and version 5.0 or newer.',
     fix: 'Leave out `snapshot`: each document is then read as it is when its turn comes.',

@@ -11,15 +11,21 @@ import type {
 import { batchEnd, copyDocuments, DocumentBatches, freeReply } from '@nebula/formats'
 import type { DrawnIds } from './catalog.ts'
 import { loadCatalog } from './catalog.ts'
-import { MongoEnd } from './connection.ts'
+import { isReplicated, MongoEnd } from './connection.ts'
 import { taskError } from './errors.ts'
 import { planStreams } from './plan.ts'
 import { RangeReader } from './range-reader.ts'
+import { noSnapshots } from './snapshot.ts'
 
 /** Reads collections, views and time series by raw cursors, in ranges of `_id`. */
 export class MongoSource extends MongoEnd implements SourceDriver {
   /** What was drawn to learn the fields serves to cut, too. */
   readonly #drawn: DrawnIds = new Map()
+
+  override async open(context: Context): Promise<void> {
+    const hello = await this.command({ hello: 1 }, context)
+    if (this.config.snapshot && !isReplicated(hello)) throw noSnapshots()
+  }
 
   async discover(context: Context): Promise<Catalog> {
     return loadCatalog(this, this.#drawn, context)
