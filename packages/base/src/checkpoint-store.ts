@@ -88,10 +88,7 @@ export class CheckpointStore<Session> {
     return stored
   }
 
-  /**
-   * Throws `fenced` when the run is not stored as this one, to the end of a transaction. By a write: no member of a replica
-   * set that lags behind can hide a newer one.
-   */
+  /** Throws `fenced` when the run is stored as this one no longer. By a write, which no member that lags behind answers. */
   async confirm(session: Session, run: Run): Promise<void> {
     if ((await this.#records.update(session, recordOf(run), { epoch: run.epoch })) !== 1) throw fenced()
   }

@@ -81,10 +81,7 @@ export abstract class StagedDestination<Session, Place> implements DestinationDr
   protected abstract standing(session: Session, targets: readonly string[]): Promise<(StandingTarget | undefined)[]>
   /** What stands under names that begin with `prefix`, by them, where streams of these runs are staged. */
   protected abstract staged(session: Session, prefix: string, runs: readonly Run[]): Promise<Places<Place>>
-  /**
-   * Makes the staging of a stream stand under its `stagingName`, empty or as it was `found`; what an overtaken process still
-   * writes is undone, or lies elsewhere.
-   */
+  /** Makes the staging of a stream stand under its `stagingName`, empty or as `found`; no overtaken process adds to it. */
   protected abstract stage(session: Session, staged: StagedStream, found: Place | undefined): Promise<void>
   protected abstract drop(session: Session, place: Place): Promise<void>
   /**
@@ -170,9 +167,9 @@ export abstract class StagedDestination<Session, Place> implements DestinationDr
 
   async sweep(run: Run, stream: StreamPlan, keys: AsyncIterable<RecordBatch>, context: Context): Promise<number> {
     const sweep = { run, stream, name: keysName(this.#place, { run, stream }), keys, context }
+    const work = (session: Session): Promise<number> => this.sweepTarget(session, sweep)
     const options = { unbounded: true, idempotent: false }
-    const doing = `Looking for deleted rows of ${stream.target}`
-    return this.work(context, doing, (session) => this.sweepTarget(session, sweep), options)
+    return this.work(context, `Looking for deleted rows of ${stream.target}`, work, options)
   }
 
   async end(run: Run, context: Context): Promise<void> {

@@ -3,11 +3,12 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { SshServer } from '@nebula/testkit'
+import { sshKeys } from '@nebula/testkit'
 import ssh2 from 'ssh2'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { failure, opening, PASSWORD, start } from './ssh-harness.ts'
 
-const OTHER = ssh2.utils.generateKeyPairSync('ed25519').public
+const OTHER = (await sshKeys()).public
 
 let folder: string
 let knownHosts: string
@@ -99,7 +100,7 @@ test('known_hosts cannot be read', async () => {
 })
 
 test.each([0, 1])('the key that is known is asked for where the server has several: %i', async (place) => {
-  const keys = [ssh2.utils.generateKeyPairSync('ed25519'), ssh2.utils.generateKeyPairSync('rsa', { bits: 2048 })]
+  const keys = [await sshKeys(), ssh2.utils.generateKeyPairSync('rsa', { bits: 2048 })]
   await using both = await start({ hostKeys: keys.map((pair) => pair.private) })
   await writeFile(knownHosts, `[127.0.0.1]:${both.port} ${keys[place]?.public}`)
   await opening(both, { knownHosts, password: PASSWORD })

@@ -4,6 +4,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
+import { sshKeys } from '@nebula/testkit'
 import ssh2 from 'ssh2'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { failure, opening, PASSWORD, start, tunnelTo } from './ssh-harness.ts'
@@ -62,7 +63,7 @@ describe('a login', () => {
   })
 
   test('by key, encrypted or not', async () => {
-    const keys = ssh2.utils.generateKeyPairSync('ed25519')
+    const keys = await sshKeys()
     const locked = ssh2.utils.generateKeyPairSync('rsa', { bits: 2048, cipher: 'aes256-ctr', passphrase: 'open up' })
     const key = await file('id', keys.private)
     const lockedKey = await file('locked', locked.private)
@@ -94,7 +95,7 @@ describe('a login', () => {
   })
 
   test('by the SSH agent where there is neither', async () => {
-    const keys = ssh2.utils.generateKeyPairSync('ed25519')
+    const keys = await sshKeys()
     await using server = await start({ authorizedKey: keys.public })
     await using agent = await startAgent(keys.private)
     const before = process.env['SSH_AUTH_SOCK']

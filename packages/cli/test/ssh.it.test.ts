@@ -1,13 +1,12 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { createDatabase, query, SshServer } from '@nebula/testkit'
-import ssh2 from 'ssh2'
+import { createDatabase, query, sshKeys, SshServer } from '@nebula/testkit'
 import { expect, inject, test } from 'vitest'
 import { nebula, useFolder } from './harness.ts'
 
 const folder = useFolder()
 const at = (...names: string[]): string => join(folder(), ...names)
-const KEYS = ssh2.utils.generateKeyPairSync('ed25519', { cipher: 'aes256-ctr', passphrase: 'S3cret', rounds: 1 })
+const KEYS = await sshKeys('S3cret')
 
 /** A file whose source is a database behind an SSH server, which logs in by key. */
 async function shop(ssh: SshServer, fingerprint: string): Promise<string> {

@@ -3,7 +3,6 @@ import { CHECKPOINTS } from '@nebula/base'
 import type { Document } from 'mongodb'
 import type { Link } from './connection.ts'
 import { write } from './connection.ts'
-import type { WriteError } from './raw-write.ts'
 import { throwOther } from './raw-write.ts'
 
 type Stored = Omit<CheckpointRecord, 'content'> & { readonly content?: string }
@@ -26,15 +25,15 @@ export class CheckpointCollection implements CheckpointRecords<Link> {
 
   async insert(link: Link, records: readonly CheckpointRecord[]): Promise<boolean> {
     const documents = records.map((record) => ({ _id: idOf(record.pipeline, record.part), ...stored(record) }))
-    const { writeErrors = [] } = await write(link, this.database, { insert: CHECKPOINTS, ordered: false, documents })
-    throwOther(writeErrors as WriteError[])
-    return (writeErrors as WriteError[]).length === 0
+    const { n, writeErrors } = await write(link, this.database, { insert: CHECKPOINTS, ordered: false, documents })
+    throwOther(writeErrors)
+    return n === records.length
   }
 
   async update(link: Link, where: Where, set: Partial<CheckpointRecord>): Promise<number> {
     const update = { q: filterOf(where), u: { $set: stored(set) }, multi: true }
-    const { n, writeErrors = [] } = await write(link, this.database, { update: CHECKPOINTS, updates: [update] })
-    throwOther(writeErrors as WriteError[])
+    const { n, writeErrors } = await write(link, this.database, { update: CHECKPOINTS, updates: [update] })
+    throwOther(writeErrors)
     return Number(n)
   }
 

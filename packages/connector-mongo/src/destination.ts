@@ -43,8 +43,6 @@ interface Deployment {
 /** Writes every stream into a staging collection, which then becomes the target, or is copied into it. */
 export class MongoDestination extends StagedDestination<Link, CollectionInfo> {
   readonly #end: MongoEnd
-  /** The database of checkpoints. */
-  readonly #own: string
   #deployment: Deployment | undefined
 
   constructor(config: MongoConfig) {
@@ -52,7 +50,6 @@ export class MongoDestination extends StagedDestination<Link, CollectionInfo> {
     const own = end.database ?? OWN_DATABASE
     super(end, new CheckpointCollection(own), own)
     this.#end = end
-    this.#own = own
   }
 
   override readonly open = async (context: Context): Promise<void> => {
@@ -69,7 +66,9 @@ export class MongoDestination extends StagedDestination<Link, CollectionInfo> {
 
   async check(requests: readonly TargetRequest[], context: Context): Promise<TargetCheck[]> {
     const targets = requests.map((request) => ({ ...request, ...this.#end.locate(request.target) }))
-    return this.#end.use(context, 'Looking at the targets', (link) => checkTargets(link, targets, this.#own))
+    return this.#end.use(context, 'Looking at the targets', (link) =>
+      checkTargets(link, targets, this.#end.database ?? OWN_DATABASE),
+    )
   }
 
   accept(request: StreamRequest, schema: Schema, wire: readonly string[], target?: TargetInfo): Acceptance {
@@ -144,7 +143,7 @@ export class MongoDestination extends StagedDestination<Link, CollectionInfo> {
     const { stream, context } = sweep
     const target = this.#end.locate(stream.target)
     const encoder = this.#encoder(stream, context)
-    return new KeySweep({ ...sweep, target, encoder }, this.checkpoints).run(link)
+    return new KeySweep({ ...sweep, target, encoder, checkpoints: this.checkpoints }).run(link)
   }
 
   /** Where rows are written in transactions all processes share one: a rename would wait for those of an overtaken one. */

@@ -16,7 +16,7 @@ export interface WriteError {
 export const DUPLICATE_KEY = 11000
 
 /** Throws why the server did not take a document, but for one that it has already. */
-export function throwOther(errors: readonly WriteError[]): void {
+export function throwOther(errors: readonly WriteError[] = []): void {
   const other = errors.find(({ code }) => code !== DUPLICATE_KEY)
   if (other) throw mongoError(Object.assign(new Error(other.errmsg), { code: other.code }))
 }

@@ -14,6 +14,7 @@ import { findNamed } from './staging.ts'
 export interface KeySweepInput extends Sweep {
   readonly target: Namespace
   readonly encoder: SectionEncoder
+  readonly checkpoints: CheckpointStore<Link>
 }
 
 /** Documents that are deleted by one command. */
@@ -27,12 +28,10 @@ const KEYS = 'key'
  */
 export class KeySweep {
   readonly #input: KeySweepInput
-  readonly #checkpoints: CheckpointStore<Link>
   readonly #keys: Namespace
 
-  constructor(input: KeySweepInput, checkpoints: CheckpointStore<Link>) {
+  constructor(input: KeySweepInput) {
     this.#input = input
-    this.#checkpoints = checkpoints
     this.#keys = { database: input.target.database, collection: input.name }
   }
 
@@ -116,7 +115,7 @@ export class KeySweep {
 
   /** What was compared with was all keys: the run is this one, and its collection the one that they were put into. */
   async #confirm(link: Link, uuid: string | undefined): Promise<void> {
-    await this.#checkpoints.confirm(link, this.#input.run)
+    await this.#input.checkpoints.confirm(link, this.#input.run)
     const [now] = await findNamed(link, [this.#keys])
     if (now && now.uuid === uuid) return
     const message = `Somebody dropped the keys of ${this.#input.stream.target} while deleted rows were looked for.`

@@ -93,7 +93,7 @@ describe('PostgreSQL 18', () => {
     await using from = await Database.create(server, ...seed)
     await using to = await Database.create(server)
     await using route = new Route(from.url, to.url)
-    await using other = new Route(from.url, to.url, { schema: 'other' })
+    await using other = new Route(from.url, to.url, { schema: 'o?the#r' })
     const { run } = await route.move('public.t', { finish: false, target: 'public.t' })
     await other.move('public.t', { target: 'public.u' })
     await route.destination.finish(run, ['public.t'], route.context)

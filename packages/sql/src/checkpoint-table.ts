@@ -28,9 +28,9 @@ export class CheckpointTable<Session extends SqlSession> implements CheckpointRe
 
   async find(session: Session, where: Where): Promise<CheckpointRecord[]> {
     const tables = `SELECT 1 FROM (${this.#dialect.tables}) t WHERE t.schema = ? AND t.name = ?`
-    if ((await session.query(this.#numbered(tables), [this.#schema, CHECKPOINTS])).length === 0) return []
-    const sql = `SELECT ${COLUMNS.join(', ')} FROM ${this.#table} WHERE ${conditionOf(where)}`
-    const rows = await session.query<CheckpointRecord>(this.#numbered(sql), valuesOf(where))
+    if ((await session.query(this.#spell(tables), [this.#schema, CHECKPOINTS])).length === 0) return []
+    const sql = `SELECT ${COLUMNS.join(', ')} FROM # WHERE ${conditionOf(where)}`
+    const rows = await session.query<CheckpointRecord>(this.#spell(sql), Object.entries(where).map(valueOf))
     // Some drivers give large numbers as texts.
     return rows.map((row) => ({ ...row, epoch: Number(row.epoch), sequence: Number(row.sequence) }))
   }
@@ -38,44 +38,41 @@ export class CheckpointTable<Session extends SqlSession> implements CheckpointRe
   /** None is there: whoever inserts has created, and nobody else creates until the transaction ends. */
   async insert(session: Session, records: readonly CheckpointRecord[]): Promise<boolean> {
     const row = `(${COLUMNS.map(() => '?').join(', ')})`
-    const sql = `INSERT INTO ${this.#table} (${COLUMNS.join(', ')}) VALUES ${records.map(() => row).join(', ')}`
-    const values = records.flatMap((record) =>
-      valuesOf(Object.fromEntries(COLUMNS.map((column) => [column, record[column]]))),
-    )
-    await session.execute(this.#numbered(sql), values)
+    const sql = `INSERT INTO # (${COLUMNS.join(', ')}) VALUES ${records.map(() => row).join(', ')}`
+    const values = records.flatMap((record) => COLUMNS.map((column) => valueOf([column, record[column]])))
+    await session.execute(this.#spell(sql), values)
     return true
   }
 
   async update(session: Session, where: Where, set: Partial<CheckpointRecord>): Promise<number> {
     const columns = Object.keys(set).map((column) => `${column} = ?`)
-    const sql = `UPDATE ${this.#table} SET ${columns.join(', ')} WHERE ${conditionOf(where)}`
-    return session.execute(this.#numbered(sql), [...valuesOf(set), ...valuesOf(where)])
+    const sql = `UPDATE # SET ${columns.join(', ')} WHERE ${conditionOf(where)}`
+    const values = [set, where].flatMap((fields) => Object.entries(fields).map(valueOf))
+    return session.execute(this.#spell(sql), values)
   }
 
   async delete(session: Session, where: Where): Promise<void> {
-    const sql = `DELETE FROM ${this.#table} WHERE ${conditionOf(where)}`
-    await session.execute(this.#numbered(sql), valuesOf(where))
+    const sql = `DELETE FROM # WHERE ${conditionOf(where)}`
+    await session.execute(this.#spell(sql), Object.entries(where).map(valueOf))
   }
 
-  /** Every `?` as the dialect has it. */
-  #numbered(sql: string): string {
+  /** Every `?` as the dialect has it, and the table, in whose name there may be some, for `#`. */
+  #spell(sql: string): string {
     let place = 0
-    return sql.replaceAll('?', () => this.#dialect.parameter(++place))
+    return sql.replaceAll(/[?#]/g, (sign) => (sign === '#' ? this.#table : this.#dialect.parameter(++place)))
   }
 }
 
 function conditionOf(where: Where): string {
-  const conditions = Object.entries(where).map(
-    ([column, value]) => `${column} ${typeof value === 'object' ? '<=' : '='} ?`,
-  )
-  return conditions.join(' AND ')
+  const operator = (value: unknown): string => (typeof value === 'object' ? '<=' : '=')
+  return Object.entries(where)
+    .map(([column, value]) => `${column} ${operator(value)} ?`)
+    .join(' AND ')
 }
 
-function valuesOf(fields: Where | Partial<CheckpointRecord>): unknown[] {
-  return Object.entries(fields).map(([column, value]) => {
-    if (column === 'content') return value === undefined ? null : JSON.stringify(value)
-    return typeof value === 'object' ? value.atMost : value
-  })
+function valueOf([column, value]: readonly [string, unknown]): unknown {
+  if (column === 'content') return value === undefined ? null : JSON.stringify(value)
+  return typeof value === 'object' ? (value as { readonly atMost: number }).atMost : value
 }
 
 /** Creates a schema that is missing; asking first, because creating needs a privilege even where it exists. */

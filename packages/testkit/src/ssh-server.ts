@@ -20,6 +20,19 @@ export interface SshServerOptions {
 
 const USERNAME = 'tunnel'
 
+/**
+ * A pair of Ed25519 keys in the form of OpenSSH; with a passphrase the private one is encrypted. One in a hundred that ssh2
+ * makes is a byte too short for everybody, itself among them: it makes another then.
+ */
+export async function sshKeys(passphrase?: string): Promise<{ readonly private: string; readonly public: string }> {
+  const { generateKeyPairSync, parseKey } = (await import('ssh2')).default.utils
+  const encrypted = { cipher: 'aes256-ctr', rounds: 1, passphrase: passphrase ?? '' }
+  for (;;) {
+    const keys = passphrase === undefined ? generateKeyPairSync('ed25519') : generateKeyPairSync('ed25519', encrypted)
+    if (!(parseKey(keys.private, passphrase) instanceof Error)) return keys
+  }
+}
+
 /** An SSH server that forwards connections, and does nothing else; on the loopback interface. */
 export class SshServer implements AsyncDisposable {
   readonly host = '127.0.0.1'
@@ -39,15 +52,14 @@ export class SshServer implements AsyncDisposable {
   readonly #connections = new Set<Connection>()
   readonly #sockets = new Set<Socket>()
 
-  private constructor(ssh2: typeof import('ssh2'), options: SshServerOptions) {
-    const { parseKey, generateKeyPairSync } = ssh2.utils
+  private constructor(ssh2: typeof import('ssh2'), options: SshServerOptions, hostKeys: readonly string[]) {
+    const { parseKey } = ssh2.utils
     this.#options = options
     this.#parse = (key) => {
       const parsed = parseKey(key)
       if (parsed instanceof Error) throw parsed
       return parsed
     }
-    const hostKeys = options.hostKeys ?? [generateKeyPairSync('ed25519').private]
     const first = this.#parse(hostKeys[0] ?? '')
     const key = first.getPublicSSH()
     this.publicKey = `${first.type} ${key.toString('base64')}`
@@ -57,7 +69,8 @@ export class SshServer implements AsyncDisposable {
 
   static async start(options: SshServerOptions = {}): Promise<SshServer> {
     // Most tests need none. It is CommonJS, whose names are not all seen from here.
-    const server = new SshServer((await import('ssh2')).default, options)
+    const hostKeys = options.hostKeys ?? [(await sshKeys()).private]
+    const server = new SshServer((await import('ssh2')).default, options, hostKeys)
     server.#server.listen(0, server.host)
     await once(server.#server, 'listening')
     return server
