@@ -5,6 +5,7 @@ import { collectionStream, documentFields, FieldSampler, fromGreatest, idAlias, 
 import type { AggregationCursor, Collection, Document, FindCursor } from 'mongodb'
 import type { MongoConfig } from './config.ts'
 import type { Link, MongoEnd, Namespace } from './connection.ts'
+import { driver } from './driver.ts'
 import { mongoError } from './errors.ts'
 import { parseFilter } from './queries.ts'
 import { eachReply } from './reply-cursor.ts'
@@ -79,7 +80,8 @@ export async function collectionsIn(
 ): Promise<CollectionInfo[]> {
   const found: Document[] = await client
     .db(database)
-    .listCollections(filter, { ...more, signal })
+    // A validator is given on with its values as they are.
+    .listCollections(filter, { ...more, promoteValues: false, signal })
     .toArray()
   return found.map(({ name, type = 'collection', info, idIndex, options = {} }) => ({
     database,
@@ -121,7 +123,14 @@ async function streamInfo(
   const { overflow, documents, snapshot } = config
   const schema = found.options['validator']?.$jsonSchema as FieldOptions['schema']
   const fields = documentFields(sampler, { overflow, documents, nesting: config, idTypes, schema })
-  return collectionStream(name, facts, fields, snapshot)
+  const stream = collectionStream(name, facts, fields, snapshot)
+  return found.options['validator'] === undefined ? stream : { ...stream, rules: rulesOf(found.options) }
+}
+
+/** Everything about the validator of a collection, as Extended JSON. */
+function rulesOf(options: Document): string {
+  const said = Object.entries(options).filter(([key]) => key.startsWith('valid'))
+  return driver().BSON.EJSON.stringify(Object.fromEntries(said), { relaxed: false })
 }
 
 /** Looks at the first documents, and in a large collection at some by chance; gives the types of the last `_id`, too. */

@@ -24,6 +24,7 @@ import type { MongoConfig } from './config.ts'
 import type { Link, Namespace } from './connection.ts'
 import { isReplicated, MongoEnd, write } from './connection.ts'
 import { appendToTarget, mergeIntoTarget } from './finish.ts'
+import { parseFilter } from './queries.ts'
 import { copyIndexes, findCollections, findNamed, rename, spell } from './staging.ts'
 import { KeySweep } from './sweep.ts'
 import { MongoWriter } from './writer.ts'
@@ -113,7 +114,7 @@ export class MongoDestination extends StagedDestination<Link, CollectionInfo> {
     const staging = this.#staging(staged)
     const [target] = await findNamed(link, [this.#end.locate(staged.stream.target)])
     // A collection of limited size would forget rows before they are moved.
-    const { capped: _capped, size: _size, max: _max, ...options } = target?.options ?? {}
+    const { capped: _capped, size: _size, max: _max, ...options } = target?.options ?? this.#rules(staged.stream)
     if (!found) await write(link, staging.database, { create: staging.collection, ...options })
     else if (found.collection !== staging.collection) await rename(link, found, staging)
     const isChecked = ({ unique, expireAfterSeconds }: Document): boolean =>
@@ -154,6 +155,11 @@ export class MongoDestination extends StagedDestination<Link, CollectionInfo> {
   get #capability(): Deployment {
     if (!this.#deployment) throw new NebulaError('lifecycle', { message: 'The destination was not opened.' })
     return this.#deployment
+  }
+
+  /** Of a new collection, where it takes those of its source. */
+  #rules({ request: { rules }, accepted: { wire } }: StreamPlan): Document {
+    return this.#end.config.validators && rules !== undefined && wire !== undefined ? parseFilter(rules) : {}
   }
 
   #staging(staged: StagedStream): Namespace {

@@ -92,6 +92,8 @@ export interface StreamRequest {
   readonly nativeFilter?: string
   /** The pattern of a stream that the pipeline defines. */
   readonly path?: string
+  /** What the system of the source checks rows by: see `StreamInfo.rules`. */
+  readonly rules?: string
   /** A row that is there all the time is not missed, though it is changed meanwhile: what is missed will be deleted. */
   readonly complete?: true
 }

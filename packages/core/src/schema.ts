@@ -69,6 +69,8 @@ export interface StreamInfo {
    * meanwhile arrives as it was before or after, or not at all. Left out: the source does not say.
    */
   readonly consistency?: 'snapshot' | 'row'
+  /** What the system itself checks rows by, in its own form: a destination of the same system may take it over. */
+  readonly rules?: string
   readonly comment?: string
 }
 

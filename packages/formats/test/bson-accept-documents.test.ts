@@ -3,7 +3,13 @@ import { expect, test } from 'vitest'
 import { acceptDocuments, encodingOf } from '../src/bson/accept-documents.ts'
 import type { DocumentOptions } from '../src/bson/document-options.ts'
 
-const OPTIONS: DocumentOptions = { overflow: '_overflow', objectIds: [], nested: false, writeNulls: false }
+const OPTIONS: DocumentOptions = {
+  overflow: '_overflow',
+  objectIds: [],
+  nested: false,
+  validators: false,
+  writeNulls: false,
+}
 const utf8 = { kind: 'utf8' } as const
 const ID: Field = { name: '_id', type: { kind: 'int32' }, nullable: false, vendor: 'mongo', declared: 'int' }
 const TIME: Field = {
@@ -16,15 +22,22 @@ const TIME: Field = {
 
 function accept(
   fields: Field[],
-  options: { config?: Partial<DocumentOptions>; wire?: string[]; columns?: string[]; transactional?: boolean } = {},
+  options: {
+    config?: Partial<DocumentOptions>
+    wire?: string[]
+    columns?: string[]
+    transactional?: boolean
+    rules?: string
+  } = {},
 ) {
   const {
     config = {},
     wire = ['mongodb/bson'],
     columns = fields.map(({ name }) => name),
     transactional = false,
+    rules = '{}',
   } = options
-  const request: StreamRequest = { stream: 's', mode: 'overwrite', columns, key: [] }
+  const request: StreamRequest = { stream: 's', mode: 'overwrite', columns, key: [], rules }
   const offer = { request, schema: { fields }, wire, transactional, stands: false }
   return acceptDocuments({ ...OPTIONS, ...config }, offer)
 }
@@ -95,4 +108,12 @@ test('the overflow column and ObjectIds that are text are exact', () => {
 test('the plan says what a deployment promises', () => {
   expect(accept([ID]).guarantee).toBe('at_least_once')
   expect(accept([ID], { transactional: true })).toMatchObject({ guarantee: 'exactly_once', partitionBytes: 16_000_000 })
+})
+
+test('a validator goes along with documents that pass as they are, and with no others', () => {
+  const config = { validators: true }
+  const rules = '{"validator":{"n":{"$exists":true}}}'
+  expect(accept([ID], { rules })).toMatchObject({ ddl: ['db.createCollection("s")'], problems: [] })
+  expect(accept([ID], { config, rules })).toMatchObject({ ddl: [`db.createCollection("s", ${rules})`], problems: [] })
+  expect(accept([ID], { config, rules, wire: [] }).problems).toMatchObject([{ code: 'unsupported' }])
 })

@@ -59,6 +59,7 @@ export function planRows(
       ...(pushed && bound ? { where: bound } : {}),
       ...(nativeFilter === undefined ? {} : { nativeFilter }),
       ...(cursor === undefined ? {} : { cursor }),
+      ...(info.rules === undefined ? {} : { rules: info.rules }),
     },
     problems,
     after: (read) => functionSchema(read, makes),

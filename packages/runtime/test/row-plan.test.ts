@@ -69,6 +69,11 @@ function agree(
 
 const names = (fields: readonly Field[]): string[] => fields.map(({ name, type }) => `${name} ${type.kind}`)
 
+test('what the system of the source checks rows by is told to the destination', () => {
+  expect(agree({}, { info: { ...people, rules: '{}' } }).request.rules).toBe('{}')
+  expect(agree({}).request).not.toHaveProperty('rules')
+})
+
 describe('where', () => {
   test('goes to the source that applies it, which then need not deliver its columns', () => {
     const info = { ...people, filters: ['where', 'native'] as const }

@@ -27,10 +27,13 @@ export function acceptDocuments(options: DocumentOptions, offer: DocumentOffer):
   const columns = fields.map((field) => acceptField(options, field))
   const problems = fields.flatMap((field, i) => problemsOf(field, columns[i] as ColumnAcceptance))
   if (request.mode === 'merge' && (request.key[0] !== '_id' || request.key.length > 1)) problems.push(NO_ID)
+  const rules = options.validators && !offer.stands ? request.rules : undefined
+  const isWire = passes(options, offer)
+  if (rules !== undefined && !isWire) problems.push(NO_VALIDATOR)
   return {
     columns,
-    ...(passes(options, offer) ? { wire: BSON_WIRE, replaced: [] } : {}),
-    ddl: ddlOf(offer),
+    ...(isWire ? { wire: BSON_WIRE, replaced: [] } : {}),
+    ddl: ddlOf(offer, rules),
     guarantee: transactional ? 'exactly_once' : 'at_least_once',
     ...(transactional ? { partitionBytes: PARTITION_BYTES } : {}),
     problems: problems.length > 0 ? problems : jointProblems(options, fields, columns),
@@ -40,6 +43,11 @@ export function acceptDocuments(options: DocumentOptions, offer: DocumentOffer):
 const NO_ID: Problem = {
   code: 'unsupported',
   message: 'MongoDB merges by _id: give the column that is the key this name, as in rename: { id: _id }',
+}
+
+const NO_VALIDATOR: Problem = {
+  code: 'unsupported',
+  message: 'a validator is for documents as they are: leave out what changes the rows, or validators: true',
 }
 
 /** True when documents can be written as they were read: every column is as it was, and all are asked for. */
@@ -55,8 +63,8 @@ function isOwn({ vendor, declared }: Field): boolean {
   return vendor === 'mongo' && declared !== undefined
 }
 
-function ddlOf({ request: { mode, stream }, stands }: DocumentOffer): string[] {
-  if (!stands) return [`db.createCollection(${JSON.stringify(stream)})`]
+function ddlOf({ request: { mode, stream }, stands }: DocumentOffer, rules: string | undefined): string[] {
+  if (!stands) return [`db.createCollection(${[JSON.stringify(stream), rules].filter(Boolean).join(', ')})`]
   return mode === 'merge' ? ['replaceOne({ _id: ... }, DOCUMENT, { upsert: true })'] : []
 }
 
