@@ -24,8 +24,6 @@ export interface WriterPorts {
 
 const TRANSACTION = { readConcern: { level: 'local' }, writeConcern: DURABLE } as const
 const LANDED: Promise<readonly Refused[]> = Promise.resolve([])
-/** A larger section is in memory several times: nothing is encoded until it has arrived. */
-const LARGE_BYTES = 8_000_000
 /** Of an ObjectId, before the number of the row. */
 const SEED_BYTES = 8
 
@@ -58,7 +56,7 @@ export class MongoWriter implements Writer {
         const before = this.#flight
         this.#flight = this.#send(section, before)
         this.#flight.catch(() => {})
-        const refused = await (isolate || section.bytes.length > LARGE_BYTES ? this.#flight : before)
+        const refused = await (isolate ? this.#flight : before)
         rejected.push(...refused.map((one) => ({ ...one, place: batch.place(one.row) })))
       }
       encoder.taken(to - from)
