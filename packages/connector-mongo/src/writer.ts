@@ -60,8 +60,7 @@ export class MongoWriter implements Writer {
         rejected.push(...refused.map((one) => ({ ...one, place: batch.place(one.row) })))
       }
       encoder.taken(to - from)
-      // What it keeps for the next batch must not keep that one from being read.
-      if (context.pool.statistics.used >= context.pool.limit) encoder.free()
+      if (context.pool.isFull) encoder.free()
       return rejected.sort((a, b) => (a.row ?? 0) - (b.row ?? 0))
     } catch (error) {
       // Whoever isolates tries fewer rows; else nothing is written behind what failed.

@@ -62,7 +62,7 @@ export class BufferPool {
       kept.push(buffer)
       this.#idleBytes += size
     } else drop(buffer)
-    if (this.#used < this.limit && this.#waiting.length > 0) {
+    if (!this.isFull && this.#waiting.length > 0) {
       const waiting = this.#waiting
       this.#waiting = []
       for (const wake of waiting) wake()
@@ -87,13 +87,18 @@ export class BufferPool {
     this.#idleBytes = 0
   }
 
+  /** Nothing new is read: what is kept only for the next batch is to be given back now, or that batch waits for it. */
+  get isFull(): boolean {
+    return this.#used >= this.limit
+  }
+
   /** Resolves once less than the limit is lent out. Throws `aborted` when `signal` fires first. */
   async ready(signal: AbortSignal): Promise<void> {
-    if (this.#used >= this.limit) await this.during(this.#room(signal))
+    if (this.isFull) await this.during(this.#room(signal))
   }
 
   async #room(signal: AbortSignal): Promise<void> {
-    while (this.#used >= this.limit) {
+    while (this.isFull) {
       if (signal.aborted) throw new NebulaError('aborted', { message: 'Stopped while waiting for memory.' })
       await new Promise<void>((resolve) => {
         const wake = (): void => {

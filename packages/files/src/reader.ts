@@ -164,7 +164,7 @@ async function* parse(reader: FormatReader, stream: ByteStream, context: Context
 /** Waits for memory, unless only reading on would free some; then reads. */
 async function nextChunk(reader: FormatReader, stream: ByteStream, { pool, signal }: Context): Promise<number> {
   throwIfAborted(signal)
-  if (!reader.gathering && pool.statistics.used >= pool.limit) {
+  if (!reader.gathering && pool.isFull) {
     reader.trim()
     await pool.ready(signal)
   }

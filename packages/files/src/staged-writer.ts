@@ -64,8 +64,7 @@ export class StagedWriter implements Writer {
     if (this.#staged.isDone(this.#task.partition.id)) return NOTHING
     const bytes = this.#bytesOf(batch, from, to)
     for (let at = 0; at < bytes.length; at += AHEAD_BYTES) await this.#append(bytes.subarray(at, at + AHEAD_BYTES))
-    // What it keeps for the next batch must not keep that one from being read.
-    if (this.#pool.statistics.used >= this.#pool.limit) this.#writer.free()
+    if (this.#pool.isFull) this.#writer.free()
     return NOTHING
   }
 

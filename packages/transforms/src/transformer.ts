@@ -79,7 +79,7 @@ export class Transformer {
 
   /** Buffers that are only kept for the next batch must not keep the source from reading it. */
   #trim(): void {
-    if (this.#pool.statistics.used >= this.#pool.limit) this.free()
+    if (this.#pool.isFull) this.free()
   }
 
   /** The whole row as a source has it may hold what is to be masked. */

@@ -104,7 +104,7 @@ export class DocumentBatches {
   /** Buffers that are only kept for the next batch must not keep it from being read. */
   #giveBack(decoder: DocumentDecoder): void {
     const { pool } = this.#options
-    if (this.#closed || pool.statistics.used >= pool.limit) decoder.free()
+    if (this.#closed || pool.isFull) decoder.free()
     else this.#spare.push(decoder)
   }
 

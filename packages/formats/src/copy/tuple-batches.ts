@@ -91,7 +91,7 @@ export class TupleBatches {
   /** Buffers that are only kept for the next batch must not keep it from being read. */
   #giveBack(fields: (DecodedField | undefined)[]): void {
     const { pool } = this.#options
-    if (this.#closed || pool.statistics.used >= pool.limit) free(fields)
+    if (this.#closed || pool.isFull) free(fields)
     else this.#spare.push(fields)
   }
 
