@@ -26,7 +26,7 @@ const allowed = {
 }
 const withoutNode = ['core', 'formats']
 /** Lines of source, comments and blank lines included. */
-const maxLines = { 'connector-mongo': 1799, 'connector-postgres': 1500, runtime: 3000 }
+const maxLines = { 'connector-mongo': 1801, 'connector-postgres': 1500, runtime: 3000 }
 const sections = 'Example, Options, Server side, Type map, Delivery and restart, Errors, Throughput, Limits'.split(', ')
 const specifier = /^(?:import|export)\b[^'"]*?\bfrom '([^'.][^']*)'|^import '([^'.][^']*)'|\bimport\('([^'.][^']*)'\)/gm
 

@@ -36,6 +36,8 @@ export class MongoEnd implements Lifecycle {
   readonly config: MongoConfig
   /** The one database of all streams; undefined: their names begin with it. */
   readonly database: string | undefined
+  /** What the server said of itself when this was opened. */
+  hello: Document = {}
   readonly #tunnel: SshTunnel | undefined
   readonly #clients: SharedClient<MongoClient>
 
@@ -48,7 +50,7 @@ export class MongoEnd implements Lifecycle {
   }
 
   async open(context: Context): Promise<void> {
-    await this.ping(context)
+    this.hello = await this.command({ hello: 1 }, context)
   }
 
   async ping(context: Context): Promise<void> {

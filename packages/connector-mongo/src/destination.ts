@@ -54,7 +54,8 @@ export class MongoDestination extends StagedDestination<Link, CollectionInfo> {
   }
 
   override readonly open = async (context: Context): Promise<void> => {
-    const hello = await this.#end.command({ hello: 1 }, context)
+    await this.#end.open(context)
+    const { hello } = this.#end
     this.#deployment = {
       limits: {
         documentBytes: Number(hello['maxBsonObjectSize']),

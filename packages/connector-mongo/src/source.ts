@@ -23,8 +23,8 @@ export class MongoSource extends MongoEnd implements SourceDriver {
   readonly #drawn: DrawnIds = new Map()
 
   override async open(context: Context): Promise<void> {
-    const hello = await this.command({ hello: 1 }, context)
-    if (this.config.snapshot && !isReplicated(hello)) throw noSnapshots()
+    await super.open(context)
+    if (this.config.snapshot && !isReplicated(this.hello)) throw noSnapshots()
   }
 
   async discover(context: Context): Promise<Catalog> {
